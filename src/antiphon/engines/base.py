@@ -1,0 +1,138 @@
+"""The small Protocols behind which every engine stands, one file each.
+
+An engine is loaded once and shared by all sessions; what belongs to one session is a stream. All of them are
+called from the event loop and never block it: model work runs in threads of the engine's own, or elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from antiphon.audio import Samples
+from antiphon.core.speech import AudioChunk, BrainDelta, BrainRequest, Voice
+
+VAD_WINDOW_SAMPLES = 512
+"""32 ms at 16 kHz, the window of Silero."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What all engines have in common."""
+
+    @property
+    def name(self) -> str:
+        """``engine:model``, as a user writes it on the command line."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line for people: what answers, and how to get a better one if this is a fallback."""
+        ...
+
+    async def load(self) -> None:
+        """Loads and warms the models, off the event loop. Raises EngineError with what to do."""
+        ...
+
+    async def close(self) -> None:
+        """Stops all work and frees the models. May be called twice, and without load()."""
+        ...
+
+
+class VadStream(Protocol):
+    """Voice activity of one stream."""
+
+    def push(self, window: Samples) -> None:
+        """Takes exactly ``VAD_WINDOW_SAMPLES`` int16 samples at 16 kHz; owns them from now on.
+
+        The answer comes by the stream's callback, in the event loop, in the order of the windows.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forgets the past, as if the stream were new. Answers under way still come."""
+        ...
+
+    def close(self) -> None:
+        """No callback comes after this returns."""
+        ...
+
+
+class Vad(Engine, Protocol):
+    def open(self, on_probability: Callable[[float], None]) -> VadStream:
+        """A stream; ``on_probability`` is called once for each window, with the probability of speech in it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A recognized word and its time in ms from the start of the turn's audio."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    text: str
+    words: tuple[HeardWord, ...] = ()
+
+
+class RecognizerStream(Protocol):
+    """The recognition of one turn of the user."""
+
+    def feed(self, pcm: bytes) -> None:
+        """Takes mono s16 at 16 kHz, any even length. Bounded: a stream fed over ``max_turn_s`` drops the rest."""
+        ...
+
+    async def final(self) -> Transcript:
+        """Recognizes all audio fed until now. More may be fed after it, and another final asked for.
+
+        A newer call makes an older one that is still running worthless: that one may be cancelled.
+        Raises EngineError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees the stream. No partial comes after this returns; a running final() raises CancelledError."""
+        ...
+
+
+class Recognizer(Engine, Protocol):
+    def open(self, on_partial: Callable[[str], None], language: str | None = None) -> RecognizerStream:
+        """A stream for one turn. ``on_partial`` gets the whole text so far, in the event loop, as it changes."""
+        ...
+
+
+class Brain(Engine, Protocol):
+    def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
+        """Answers. Closing the generator stops the work, at the server too. Exactly one Finish, at the end.
+
+        It keeps no state between calls that a reply thrown away could change: what it answers depends on the
+        request alone. Raises EngineError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceInfo:
+    """A voice on offer: ``name`` within the engine, BCP 47 ``language``."""
+
+    name: str
+    language: str
+
+
+class Synthesizer(Engine, Protocol):
+    @property
+    def voices(self) -> tuple[VoiceInfo, ...]:
+        """What can be asked for; the first is the default. Known once loaded."""
+        ...
+
+    def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
+        """Speaks each piece of ``text`` as a segment, in order, the first audio before the first piece is done.
+
+        Closing the generator stops the work within some tens of milliseconds. Raises EngineError.
+        """
+        ...

@@ -1,0 +1,90 @@
+"""What a session tells its client, whatever the wire. A transport implements ``Outlet``; a session calls it.
+
+Calls are made in the event loop, in the order in which things happened, and never block: an outlet queues what it
+sends, drops the connection of a reader that is too slow, and raises nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from antiphon.core.actions import State
+from antiphon.core.conversation import Item
+from antiphon.ids import ItemId, ReplyId, TurnId
+
+
+class Outlet(Protocol):
+    # The user's side.
+
+    def speech_started(self, turn: TurnId, at_ms: int) -> None: ...
+
+    def speech_stopped(self, turn: TurnId, at_ms: int) -> None: ...
+
+    def idle_timeout(self, turn: TurnId, start_ms: int, end_ms: int) -> None: ...
+
+    def committed(self, turn: TurnId, previous: ItemId | None) -> None: ...
+
+    def cleared(self) -> None: ...
+
+    def transcript_delta(self, turn: TurnId, delta: str) -> None: ...
+
+    def transcript_completed(self, turn: TurnId, text: str, audio_s: float) -> None: ...
+
+    def transcript_failed(self, turn: TurnId, message: str) -> None: ...
+
+    # Items of the conversation.
+
+    def item_added(self, item: Item, previous: ItemId | None) -> None: ...
+
+    def item_done(self, item: Item, previous: ItemId | None) -> None: ...
+
+    def item_deleted(self, item: ItemId) -> None: ...
+
+    def item_retrieved(self, item: Item) -> None: ...
+
+    def item_truncated(self, item: ItemId, content_index: int, audio_end_ms: int) -> None: ...
+
+    # Replies. The outlet opens and closes output items and content parts by itself, as the pieces come.
+
+    def reply_created(self, reply: ReplyId) -> None: ...
+
+    def reply_text(self, reply: ReplyId, item: ItemId, delta: str) -> None:
+        """Text of a reply that is not spoken."""
+        ...
+
+    def reply_transcript(self, reply: ReplyId, item: ItemId, delta: str) -> None:
+        """Text that goes with the audio of a spoken reply."""
+        ...
+
+    def reply_audio(self, reply: ReplyId, item: ItemId, pcm: bytes) -> None:
+        """Mono s16 at 48 kHz, of any even length."""
+        ...
+
+    def reply_call(self, reply: ReplyId, item: ItemId, call_id: str, name: str, delta: str) -> None:
+        """A piece of a function call's arguments. A change of ``item`` ends the one before."""
+        ...
+
+    def reply_done(
+        self,
+        reply: ReplyId,
+        status: str,
+        reason: str | None,
+        *,
+        error: str | None = None,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+    ) -> None:
+        """Closes what is open and ends the reply, once. ``status``: completed, cancelled, incomplete or failed."""
+        ...
+
+    # The rest.
+
+    def refused(self, message: str, code: str | None, client_event_id: str | None) -> None: ...
+
+    def state(self, state: State) -> None:
+        """For clients that asked for more than the standard protocol."""
+        ...
+
+    def timing(self, turn: TurnId | None, figures: dict[str, float]) -> None:
+        """Times of a turn or a barge-in in ms, likewise."""
+        ...
