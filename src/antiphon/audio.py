@@ -58,8 +58,7 @@ class Resampler:
         """Feeds s16 bytes at ``from_hz``, returns what is ready at ``to_hz``. ``last`` flushes the filter."""
         if self._stream is None:
             return bytes(pcm)
-        out: Samples = self._stream.resample_chunk(samples_of(pcm), last=last)
-        return out.tobytes()
+        return bytes(self._stream.resample_chunk(samples_of(pcm), last=last))
 
     def reset(self) -> None:
         """Forgets the stream so far; a new one may begin. Needed after ``last``."""
@@ -105,20 +104,21 @@ def _encoder(table: Samples) -> npt.NDArray[np.uint8]:
 
 
 _TO_ULAW = _encoder(_ULAW)
+_TO_ULAW[0] = 0xFF  # of the two zeros, the one that lines idle on
 _TO_ALAW = _encoder(_ALAW)
 
 
 def ulaw_decode(data: bytes) -> bytes:
-    return _ULAW[np.frombuffer(data, np.uint8)].tobytes()
+    return bytes(_ULAW[np.frombuffer(data, np.uint8)])
 
 
 def ulaw_encode(pcm: bytes) -> bytes:
-    return _TO_ULAW[np.frombuffer(pcm, "<u2")].tobytes()
+    return bytes(_TO_ULAW[np.frombuffer(pcm, "<u2")])
 
 
 def alaw_decode(data: bytes) -> bytes:
-    return _ALAW[np.frombuffer(data, np.uint8)].tobytes()
+    return bytes(_ALAW[np.frombuffer(data, np.uint8)])
 
 
 def alaw_encode(pcm: bytes) -> bytes:
-    return _TO_ALAW[np.frombuffer(pcm, "<u2")].tobytes()
+    return bytes(_TO_ALAW[np.frombuffer(pcm, "<u2")])

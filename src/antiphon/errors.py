@@ -34,5 +34,5 @@ class ProtocolError(AntiphonError):
         self.param = param
 
 
-class IllegalEvent(AntiphonError):
+class IllegalEventError(AntiphonError):
     """An event reached the turn table in a state that has no row for it: a defect of the caller."""

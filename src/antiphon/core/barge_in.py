@@ -18,41 +18,12 @@ class Verdict(Enum):
     """It was nothing, or a listener's "uh-huh": go on from the exact sample."""
 
 
-BACKCHANNELS = frozenset(
-    [
-        "ah",
-        "aha",
-        "alright",
-        "cool",
-        "good",
-        "great",
-        "hm",
-        "hmm",
-        "huh",
-        "interesting",
-        "mhm",
-        "mm",
-        "mmhm",
-        "mmm",
-        "nice",
-        "oh",
-        "ok",
-        "okay",
-        "really",
-        "right",
-        "sure",
-        "true",
-        "uh",
-        "uhhuh",
-        "uhuh",
-        "um",
-        "wow",
-        "yeah",
-        "yep",
-        "yes",
-        "yup",
-    ]
-)
+_TOKENS = """
+    ah aha alright cool good great hm hmm huh interesting mhm mm mmhm mmm nice oh ok okay really right sure true
+    uh uhhuh uhuh um wow yeah yep yes yup
+"""
+
+BACKCHANNELS = frozenset(_TOKENS.split())
 """Words that listeners say without wanting the floor. After the usual lists of English response tokens
 (Yngve 1970; Gardner 2001), less "no", "wait" and "stop", which are interruptions."""
 

@@ -1,0 +1,91 @@
+"""What a client asks of its session. A transport builds them, the session's loop carries them out in order.
+
+They edit the conversation; what bears on turn-taking is passed on to ``core.turns`` as an event.
+``client_event_id`` is named in the error when a command is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from antiphon.core.conversation import Item
+from antiphon.core.settings import ReplySettings, SessionSettings
+from antiphon.core.speech import Message
+from antiphon.ids import ItemId, ReplyId
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    settings: SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CommitBuffer:
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClearBuffer:
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateItem:
+    """``previous`` is None for the end of the conversation, ``"root"`` for its front."""
+
+    item: Item
+    previous: ItemId | None = None
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem:
+    item: ItemId
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveItem:
+    item: ItemId
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateItem:
+    """The client says how much of the item it played."""
+
+    item: ItemId
+    content_index: int
+    audio_end_ms: int
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReply:
+    """``settings`` are the session's with the response's overrides. ``messages`` replaces the conversation as context
+    where it is not None; ``side`` keeps the reply out of the conversation."""
+
+    reply: ReplyId
+    settings: ReplySettings
+    side: bool = False
+    messages: tuple[Message, ...] | None = None
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResponse:
+    reply: ReplyId | None = None
+    client_event_id: str | None = None
+
+
+Command = (
+    Configure
+    | CommitBuffer
+    | ClearBuffer
+    | CreateItem
+    | DeleteItem
+    | RetrieveItem
+    | TruncateItem
+    | CreateReply
+    | CancelResponse
+)

@@ -1,0 +1,35 @@
+"""What a session measures. The server feeds these to its metrics; a library user may pass its own."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Meter(Protocol):
+    def turn(self, figures: dict[str, float]) -> None:
+        """A turn was answered. Times in ms, each present where it applies; the first five add up to the last.
+
+        ``end_of_turn_ms`` (end of speech to the decision that the turn is over), ``recognizer_ms`` (from there to
+        the recognizer's final, 0 when it was ready), ``brain_ms`` (to the first token), ``voice_ms`` (to the first
+        audio), ``server_ms`` (all else), ``response_ms`` (end of speech to the first reply sample that left).
+        """
+        ...
+
+    def barge_in(self, figures: dict[str, float]) -> None:
+        """A barge-in was decided. ``onset_to_edge_ms``, ``edge_to_pause_ms``, ``decision_ms``, and ``resumed`` 0 or 1."""
+        ...
+
+    def failed(self, stage: str) -> None:
+        """``asr``, ``llm`` or ``tts`` failed."""
+        ...
+
+
+class NoMeter:
+    def turn(self, figures: dict[str, float]) -> None:
+        pass
+
+    def barge_in(self, figures: dict[str, float]) -> None:
+        pass
+
+    def failed(self, stage: str) -> None:
+        pass
