@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from antiphon.core.speech import Message, Spoken
+from antiphon.core.spoken import heard_text
+from antiphon.errors import ProtocolError
 from antiphon.ids import ItemId
 
-
-@dataclass(slots=True)
-class Spoken:
-    """A piece of a reply's transcript and the time of its audio, in ms from the start of the item's audio."""
-
-    text: str
-    start_ms: float
-    end_ms: float
+ROOT = ItemId("root")
+"""As ``previous``: the front of the conversation."""
 
 
 @dataclass(slots=True)
@@ -43,3 +41,121 @@ class Item:
     """When each word of ``text`` sounded, in order; empty for text."""
     heard_ms: float | None = None
     """Where the listener's hearing of it ended; None while nothing was cut."""
+
+    @property
+    def audio_ms(self) -> float:
+        """How long the agent's audio of it is."""
+        return self.spoken[-1].end_ms if self.spoken else 0.0
+
+    def heard(self) -> str:
+        """The words that the listener has heard; for all that was not cut, the text."""
+        return self.text if self.heard_ms is None else heard_text(self.spoken, self.heard_ms)
+
+    def message(self) -> Message | None:
+        """The item as the brain reads it; None when it says nothing."""
+        if self.kind == "function_call":
+            return Message("assistant", call_id=self.call_id, name=self.name, arguments=self.arguments)
+        if self.kind == "function_call_output":
+            return Message("tool", self.output, call_id=self.call_id)
+        images = tuple(part["image_url"] for part in self.content if part.get("image_url"))
+        text = self.heard().strip()
+        return Message(self.role or "user", text, images=images) if text or images else None
+
+
+class Conversation:
+    """Items in order. Raises ProtocolError, with the wire's code, for a request that cannot be met.
+
+    It keeps ``max_items`` items and forgets the oldest beyond.
+    """
+
+    def __init__(self, max_items: int = 1000) -> None:
+        self._items: list[Item] = []
+        self._max_items = max_items
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _index(self, item: ItemId) -> int | None:
+        # From the end, since it is the newest items that are asked for.
+        for index in range(len(self._items) - 1, -1, -1):
+            if self._items[index].id == item:
+                return index
+        return None
+
+    def find(self, item: ItemId) -> Item | None:
+        index = self._index(item)
+        return None if index is None else self._items[index]
+
+    def get(self, item: ItemId) -> Item:
+        found = self.find(item)
+        if found is None:
+            raise ProtocolError(
+                f"Item with item_id not found: {item}", code="item_retrieve_invalid_item_id", param="item_id"
+            )
+        return found
+
+    def add(self, item: Item, previous: ItemId | None = None) -> ItemId | None:
+        """Puts the item after ``previous``, by default at the end; returns the id of the one before it."""
+        if self._index(item.id) is not None:
+            raise ProtocolError(
+                f"Item with id {item.id} already exists", code="item_create_duplicate_item_id", param="item.id"
+            )
+        place = len(self._items)
+        if previous == ROOT:
+            place = 0
+        elif previous is not None:
+            index = self._index(previous)
+            if index is None:
+                raise ProtocolError(
+                    f"Previous item with id {previous} not found",
+                    code="item_create_invalid_previous_item_id",
+                    param="previous_item_id",
+                )
+            place = index + 1
+        self._items.insert(place, item)
+        before = self._items[place - 1].id if place else None
+        if len(self._items) > self._max_items:
+            del self._items[0]
+        return before
+
+    def delete(self, item: ItemId) -> None:
+        index = self._index(item)
+        if index is None:
+            raise ProtocolError(
+                f"Item with item_id not found: {item}", code="item_delete_invalid_item_id", param="item_id"
+            )
+        del self._items[index]
+
+    def last_id(self) -> ItemId | None:
+        return self._items[-1].id if self._items else None
+
+    def before(self, item: ItemId) -> ItemId | None:
+        index = self._index(item)
+        return self._items[index - 1].id if index else None
+
+    def truncate(self, item: ItemId, audio_end_ms: int) -> int:
+        """Cuts the agent's item to what the client played. Returns where it was cut, within the audio there is."""
+        found = self.get(item)
+        if found.role != "assistant" or found.kind != "message":
+            raise ProtocolError("Only assistant messages can be truncated", code="invalid_value", param="item_id")
+        end_ms = max(0, audio_end_ms)
+        if found.spoken:
+            end_ms = min(end_ms, round(found.audio_ms))
+        found.heard_ms = float(end_ms)
+        return end_ms
+
+    def context(self) -> tuple[Message, ...]:
+        """All that the brain may know, in order."""
+        return tuple(message for item in self._items if (message := item.message()) is not None)
+
+    def keep_audio(self, items: int) -> None:
+        """Forgets the user's audio but for the newest ``items`` items that have some."""
+        kept = 0
+        for item in reversed(self._items):
+            if item.pcm is not None:
+                kept += 1
+                if kept > items:
+                    item.pcm = None

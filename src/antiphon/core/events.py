@@ -62,8 +62,9 @@ class FinalHeard:
 
 @dataclass(frozen=True, slots=True)
 class BufferCommitted:
-    """The client says that the user's turn is over."""
+    """The client says that the user's turn is over. The audio that is not committed yet spans the two times."""
 
+    start_ms: int
     position_ms: int
 
 
@@ -123,6 +124,9 @@ class Configured:
 @dataclass(frozen=True, slots=True)
 class Timeout:
     """The deadline has come."""
+
+    position_ms: int = 0
+    """How much audio had been heard by then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,3 +99,12 @@ class AudioChunk:
     segment: int
     words: tuple[Word, ...] = field(default=())
     last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A piece of a reply's transcript and the time of its audio, in ms from the start of the item's audio."""
+
+    text: str
+    start_ms: float
+    end_ms: float

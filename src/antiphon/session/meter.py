@@ -16,7 +16,7 @@ class Meter(Protocol):
         ...
 
     def barge_in(self, figures: dict[str, float]) -> None:
-        """A barge-in was decided. ``onset_to_edge_ms``, ``edge_to_pause_ms``, ``decision_ms``, and ``resumed`` 0 or 1."""
+        """A barge-in was decided: ``onset_to_edge_ms``, ``edge_to_pause_ms``, ``decision_ms``, ``resumed`` (0 or 1)."""
         ...
 
     def failed(self, stage: str) -> None:
