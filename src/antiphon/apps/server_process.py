@@ -1,0 +1,99 @@
+"""A server of our own for the length of a program: started on a free port, stopped at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from antiphon.errors import AntiphonError
+
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 2.0
+TAIL_LINES = 8
+"""Of the server's log, shown when it does not start."""
+
+
+class ServerStartError(AntiphonError):
+    """The server did not start; the message ends with what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A server that runs. ``url`` is its base address; ``start_s`` is how long it took to be ready."""
+
+    url: str
+    pid: int
+    start_s: float
+
+
+@asynccontextmanager
+async def local_server(arguments: Sequence[str] = ()) -> AsyncIterator[LocalServer]:
+    """Runs ``antiphon serve`` in a process of its own with further ``arguments`` until the block is left.
+
+    Raises ServerStartError.
+    """
+    readable, writable = os.pipe()
+    with tempfile.TemporaryFile() as log, os.fdopen(readable, "rb", buffering=0) as ready:
+        began_at = asyncio.get_running_loop().time()
+        try:
+            process = await _spawn(arguments, writable, log)
+        finally:
+            os.close(writable)
+        try:
+            url = await _ready(ready, log)
+            yield LocalServer(url, process.pid, asyncio.get_running_loop().time() - began_at)
+        finally:
+            await _stop(process)
+
+
+async def _spawn(arguments: Sequence[str], ready_fd: int, log: IO[bytes]) -> asyncio.subprocess.Process:
+    command = ["-m", "antiphon.apps.child", "serve", "--port", "0", "--ready-fd", str(ready_fd), *arguments]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=(ready_fd,),
+        start_new_session=True,  # so that Ctrl-C reaches only us, and we stop it in order
+    )
+
+
+async def _ready(ready: IO[bytes], log: IO[bytes]) -> str:
+    """Reads the address that the server writes once it listens; its end without one is the server's death."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), ready)
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            line = await reader.readline()
+    except TimeoutError as error:
+        raise ServerStartError(f"the server was not ready within {START_LIMIT_S:.0f} s:\n{_tail(log)}") from error
+    finally:
+        transport.close()
+    if not line.endswith(b"\n"):
+        raise ServerStartError(f"the server did not start:\n{_tail(log)}")
+    return line.decode().strip()
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(0)
+    return "\n".join(log.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_LIMIT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
