@@ -1,0 +1,196 @@
+"""Maps audio back to words: when each word of a reply sounds, and so which of them were heard."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from antiphon.audio import MOUTH_RATE_HZ
+from antiphon.core.clauses import Clause
+from antiphon.core.conversation import Spoken
+from antiphon.core.speech import Word
+
+HEARD_TOLERANCE_MS = 50.0
+"""A word whose last so many ms are missing was heard: it is about one final consonant."""
+
+# How long things take to say at an ordinary pace, in ms. Only their proportions count once a pace is known. Fitted to
+# the word times of a synthesizer that tells them (eSpeak NG): see tests/core/test_spoken.py for what they must hold.
+_WORD_MS = 45.0
+_LETTER_MS = 58.0
+_DIGIT_MS = 260.0
+_SPELLED_MS = 230.0
+_UNSPACED_MS = 190.0
+_PAUSE_MS = {",": 180.0, ";": 260.0, ":": 260.0, "—": 180.0, ".": 400.0, "!": 400.0, "?": 400.0, "…": 400.0}
+_PAUSE_MS |= {"、": 180.0, "，": 180.0, "；": 260.0, "：": 260.0, "。": 400.0, "！": 400.0, "？": 400.0}
+
+_SPELLED = re.compile(r"(?:[A-Z]\.?){2,5}")
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+
+
+def speaking_ms(text: str) -> float:
+    """About how long a text takes to say, without the pause after it."""
+    total = 0.0
+    for word in text.split():
+        bare = "".join(filter(str.isalnum, word))
+        if not bare:
+            continue
+        unspaced = len(_UNSPACED.findall(bare))
+        digits = sum(map(str.isdigit, bare))
+        letter_ms = _SPELLED_MS if _SPELLED.fullmatch(word.strip(".,;:!?\"'()")) else _LETTER_MS
+        total += _UNSPACED_MS * unspaced + _DIGIT_MS * digits + letter_ms * (len(bare) - unspaced - digits)
+        total += 0.0 if unspaced == len(bare) else _WORD_MS
+    return total
+
+
+def pause_ms(text: str) -> float:
+    """About how long the silence after a text is, when more follows."""
+    return _PAUSE_MS.get(text.rstrip("\"'”’»)]」』）*_ ")[-1:], 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A word, with the text that sounds with it, and where it is in what was handed to the synthesizer."""
+
+    text: str
+    start_char: int
+    end_char: int
+    nominal_start_ms: float
+    nominal_end_ms: float
+
+
+def _pieces(clause: Clause) -> list[_Piece]:
+    """The clause's words. What has no sound goes with the word before it, at the front with the one after it."""
+    cuts: list[tuple[int, int]] = []
+    for spoken_end, source_end in clause.marks:
+        if cuts and (spoken_end == cuts[-1][0] or cuts[-1][0] == 0):
+            cuts[-1] = (spoken_end, source_end)
+        else:
+            cuts.append((spoken_end, source_end))
+    pieces = []
+    char, source_at, nominal_ms = 0, 0, 0.0
+    for spoken_end, source_end in cuts:
+        words = clause.spoken[char:spoken_end]
+        end_ms = nominal_ms + speaking_ms(words)
+        pieces.append(_Piece(clause.source[source_at:source_end], char, spoken_end, nominal_ms, end_ms))
+        char, source_at, nominal_ms = spoken_end, source_end, end_ms + pause_ms(words)
+    return pieces
+
+
+class SpokenSegment:
+    """When the words of one clause sound, as well as is known by now.
+
+    The engine's word times are used where it gives them. Between them, and without them, words take shares of the
+    time in proportion to their length. Times count from the start of the segment's audio.
+
+    ``pace`` is how slowly the voice speaks against the ordinary; pass the ``pace`` of a segment that is closed.
+    ``lead_ms`` and ``trail_ms`` are the silence that the voice puts before and after a segment.
+    """
+
+    def __init__(self, clause: Clause, *, pace: float = 1.0, lead_ms: float = 0.0, trail_ms: float = 0.0) -> None:
+        self._source = clause.source
+        self._pieces = _pieces(clause)
+        self._given_pace = pace
+        self._lead_ms = lead_ms
+        self._trail_ms = trail_ms
+        self._total_ms: float | None = None
+        self._words: list[Word] = []
+
+    @property
+    def pace(self) -> float:
+        """Measured once closed (1.0 is ordinary, 2.0 takes twice the time), else the one given."""
+        nominal_ms = self._nominal_ms
+        if self._total_ms is None or not nominal_ms:
+            return self._given_pace
+        sounding_ms = self._total_ms - self._lead_ms - self._trail_ms
+        return sounding_ms / nominal_ms if sounding_ms > 0 else self._given_pace
+
+    @property
+    def duration_ms(self) -> float:
+        """Of the segment's audio: known once closed, else estimated."""
+        if self._total_ms is not None:
+            return self._total_ms
+        return self._lead_ms + self._nominal_ms * self._given_pace + self._trail_ms
+
+    @property
+    def _nominal_ms(self) -> float:
+        return self._pieces[-1].nominal_end_ms if self._pieces else 0.0
+
+    def add_words(self, words: Iterable[Word]) -> None:
+        """Takes word times of the engine, in the order of the text."""
+        self._words.extend(word for word in words if word.start_char < word.end_char)
+
+    def close(self, total_samples: int) -> None:
+        """The segment's audio is complete: so many samples at 48 kHz."""
+        self._total_ms = total_samples * 1000 / MOUTH_RATE_HZ
+
+    def timeline(self, start_ms: float = 0.0) -> list[Spoken]:
+        """The words in order, never running backwards. Their texts, joined, are the clause's source.
+
+        ``start_ms`` is where the segment's audio begins in that of the item.
+        """
+        if not self._pieces:
+            return [Spoken(self._source, start_ms, start_ms)] if self._source else []
+        result = []
+        earliest = 0.0
+        latest = math.inf if self._total_ms is None else self._total_ms
+        for piece, (begin, end) in zip(self._pieces, self._times(), strict=True):
+            begin = min(max(begin, earliest), latest)
+            earliest = min(max(begin, end), latest)
+            result.append(Spoken(piece.text, start_ms + begin, start_ms + earliest))
+        return result
+
+    def _times(self) -> list[tuple[float, float]]:
+        """Each word's begin and end; runs of words that the engine did not time share the time between the others."""
+        times: list[tuple[float, float]] = []
+        run: list[_Piece] = []
+        for piece in self._pieces:
+            timed = [w for w in self._words if w.start_char < piece.end_char and w.end_char > piece.start_char]
+            if not timed:
+                run.append(piece)
+                continue
+            begin_ms = _ms(min(word.start_sample for word in timed))
+            times += self._shares(run, times, piece.nominal_start_ms, begin_ms)
+            times.append((begin_ms, _ms(max(word.end_sample for word in timed))))
+            run = []
+        nominal_end_ms = self._pieces[-1].nominal_end_ms
+        end_ms = None if self._total_ms is None else self._total_ms - self._trail_ms
+        return times + self._shares(run, times, nominal_end_ms, end_ms)
+
+    def _shares(
+        self, run: list[_Piece], times: list[tuple[float, float]], nominal_end_ms: float, end_ms: float | None
+    ) -> list[tuple[float, float]]:
+        """Times of a run of words between those of ``times`` and ``end_ms``; None lets the pace decide."""
+        if not run:
+            return []
+        start_ms = times[-1][1] if times else self._lead_ms
+        nominal_start_ms = self._pieces[len(times) - 1].nominal_end_ms if times else 0.0
+        nominal_ms = nominal_end_ms - nominal_start_ms
+        if end_ms is not None and end_ms <= start_ms and not times:
+            start_ms = 0.0  # shorter than its usual silence
+        scale = self._given_pace
+        if end_ms is not None:
+            scale = max(end_ms - start_ms, 0.0) / nominal_ms if nominal_ms else 0.0
+        return [
+            (
+                start_ms + (piece.nominal_start_ms - nominal_start_ms) * scale,
+                start_ms + (piece.nominal_end_ms - nominal_start_ms) * scale,
+            )
+            for piece in run
+        ]
+
+
+def _ms(samples: int) -> float:
+    return samples * 1000 / MOUTH_RATE_HZ
+
+
+def heard_text(timeline: Iterable[Spoken], heard_ms: float) -> str:
+    """What a listener has heard after ``heard_ms`` of the audio: the words that had sounded to their ends."""
+    limit_ms = heard_ms + min(HEARD_TOLERANCE_MS, max(heard_ms, 0.0))
+    heard = []
+    for spoken in timeline:
+        if spoken.end_ms > limit_ms:
+            break
+        heard.append(spoken.text)
+    return "".join(heard)
