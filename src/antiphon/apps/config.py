@@ -1,0 +1,338 @@
+"""What the server is set to: one name for each setting on the command line, in the environment and in the file.
+
+``max_sessions`` of ``antiphon.yaml`` is ``ANTIPHON_MAX_SESSIONS`` and ``--max-sessions``; a key within a section has a
+double underscore in the environment, ``ANTIPHON_SESSION__VOICE``. The command line goes before the environment, which
+goes before the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from antiphon.core.barge_in import BargeInPolicy
+from antiphon.core.settings import Detection, ReplySettings, SessionSettings, TurnSettings
+from antiphon.errors import ConfigError
+
+FILE_NAME = "antiphon.yaml"
+ENVIRONMENT_PREFIX = "ANTIPHON_"
+DEFAULT_ORIGIN = "default"
+
+_ELSEWHERE = frozenset({"ANTIPHON_CONFIG"})
+"""Variables with our prefix that are no settings."""
+
+_SERVICE_LINK = re.compile(r"ANTIPHON_(SERVICE_|PORT_\d)")
+"""Kubernetes sets variables of this form, and ANTIPHON_PORT=tcp://..., for a service that is called antiphon."""
+
+_TURN = TurnSettings()
+_REPLY = ReplySettings()
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TurnDetection(Section):
+    """Who decides that the user's turn is over, unless the client says otherwise."""
+
+    type: Literal["server_vad", "semantic_vad", "manual"] = "server_vad"
+    """A fixed silence, a silence whose length depends on the words, or the client's own commit."""
+    threshold: float = Field(default=_TURN.threshold, ge=0, le=1)
+    """The probability of speech from which a sound counts as speech."""
+    prefix_padding_ms: int = Field(default=_TURN.prefix_padding_ms, ge=0, le=5_000)
+    """How much audio before the speech belongs to the turn."""
+    silence_duration_ms: int = Field(default=_TURN.silence_duration_ms, ge=0, le=10_000)
+    """The silence that ends a turn, for `server_vad`."""
+    idle_timeout_ms: int | None = Field(default=_TURN.idle_timeout_ms, ge=1_000, le=600_000)
+    """After so much silence the agent speaks up by itself, for `server_vad`."""
+    eagerness: Literal["low", "medium", "high", "auto"] = _TURN.eagerness
+    """How soon to answer, for `semantic_vad`."""
+    create_response: bool = _TURN.create_response
+    """Answer at the end of each turn."""
+    interrupt_response: bool = _TURN.interrupt_response
+    """Let speech interrupt a reply."""
+    prepare_after_ms: int = Field(default=_TURN.prepare_after_ms, ge=0, le=10_000)
+    """How much of the end-of-turn silence must have passed before a reply is prepared."""
+
+
+class SessionDefaults(Section):
+    """What a session begins with. A client's own settings go before these."""
+
+    voice: str = _REPLY.voice
+    """The voice that speaks, by its name or as `engine:voice`."""
+    speed: float = Field(default=_REPLY.speed, ge=0.25, le=1.5)
+    """How fast it speaks; 1.0 is its own pace."""
+    instructions: str = _REPLY.instructions
+    """What the language model is told to be."""
+    language: str | None = None
+    """The language that users speak, as a BCP 47 tag; the recognizer's own when it is not set."""
+    turn_detection: TurnDetection = TurnDetection()
+    barge_in: BargeInPolicy = BargeInPolicy()
+    """What to do with a reply while the user makes a sound over it."""
+
+    def settings(self) -> SessionSettings:
+        """The same as the core reads it."""
+        turn = self.turn_detection
+        return SessionSettings(
+            turn=TurnSettings(
+                detection=Detection(turn.type),
+                threshold=turn.threshold,
+                prefix_padding_ms=turn.prefix_padding_ms,
+                silence_duration_ms=turn.silence_duration_ms,
+                idle_timeout_ms=turn.idle_timeout_ms,
+                eagerness=turn.eagerness,
+                create_response=turn.create_response,
+                interrupt_response=turn.interrupt_response,
+                prepare_after_ms=turn.prepare_after_ms,
+                barge_in=self.barge_in,
+            ),
+            reply=ReplySettings(voice=self.voice, speed=self.speed, instructions=self.instructions),
+            language=self.language,
+        )
+
+
+class Config(Section):
+    """Everything the server can be told. Raises pydantic's ValidationError; ``resolve`` makes plain words of it."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Any but a loopback address needs an API key, or `insecure`."""
+    port: int = Field(default=8080, ge=0, le=65_535)
+    """The port to listen on; 0 takes a free one."""
+    api_key: tuple[str, ...] = ()
+    """A key that clients must show; several may be given."""
+    insecure: bool = False
+    """Listen on any address without a key."""
+    allow_origin: tuple[str, ...] = ()
+    """An origin, besides the server's own, whose web pages may connect; several may be given."""
+    tls_cert: Path | None = None
+    """The certificate chain (PEM) to serve TLS with."""
+    tls_key: Path | None = None
+    """The private key (PEM) of the certificate."""
+
+    vad: str = "silero"
+    """The engine that tells speech from silence."""
+    asr: str = "moonshine"
+    """The recognizer."""
+    llm: str = "auto"
+    """The language model's engine, or the URL of an OpenAI-compatible server; `auto` looks for a local server."""
+    model: str | None = None
+    """The model to ask for at the server that `llm` names."""
+    tts: str = "auto"
+    """The synthesizer; `auto` offers every embedded voice."""
+
+    max_sessions: PositiveInt = 200
+    """Sessions at the same time; more are refused."""
+    max_session_s: PositiveFloat = 3600.0
+    """How long a session may last."""
+    idle_timeout_s: PositiveFloat = 300.0
+    """How long a session may stay without audio and events from its client."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """How log lines look; `auto` is `console` on a terminal and `json` elsewhere."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important log lines to show."""
+    log_transcripts: bool = False
+    """Log what was said. Off, no words of a conversation reach the log."""
+    record: Path | None = None
+    """A folder to record sessions into, for `antiphon replay`. Off, nothing of a session is kept."""
+
+    session: SessionDefaults = SessionDefaults()
+
+    @field_validator("api_key", "allow_origin", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _closed_by_default(self) -> Config:
+        if not self.api_key and not self.insecure and not is_loopback(self.host):
+            raise ValueError(
+                f"{self.host} can be reached from other machines: give --api-key KEY, or --insecure to let everybody in"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both --tls-cert and --tls-key")
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+KeyPath = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value and where it came from, in words that its writer knows."""
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The configuration in effect. ``origins`` tells of each key that is not at its default where it was set."""
+
+    config: Config
+    origins: Mapping[KeyPath, str]
+
+
+def resolve(
+    options: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None, *, folder: Path | None = None
+) -> Resolved:
+    """Merges the command line's ``options`` (None is "not given"), the environment and a file into a configuration.
+
+    ``file`` must exist where it is given, here or as ANTIPHON_CONFIG; otherwise ``antiphon.yaml`` of the current
+    folder, else that of ``folder``, is read where there is one. Raises ConfigError.
+    """
+    if file is None and environment.get("ANTIPHON_CONFIG"):
+        file = Path(environment["ANTIPHON_CONFIG"])
+    given: dict[KeyPath, Given] = {}
+    found = file or next((path for path in _usual_files(folder) if path.is_file()), None)
+    if found is not None:
+        given |= _from_file(found)
+    given |= _from_environment(environment)
+    given |= {(name,): Given(value, _option(name)) for name, value in options.items() if value not in (None, [], ())}
+    try:
+        config = Config.model_validate(_nested(given))
+    except ValidationError as error:
+        _explain(error, given)
+    return Resolved(config, {path: entry.origin for path, entry in given.items()})
+
+
+def _usual_files(folder: Path | None) -> Iterator[Path]:
+    yield Path(FILE_NAME)
+    if folder is not None:
+        yield folder / FILE_NAME
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _from_file(path: Path) -> dict[KeyPath, Given]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys and values, such as 'port: 8080'")
+    return {key: Given(value, str(path)) for key, value in _leaves(content)}
+
+
+def _leaves(tree: Mapping[Any, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Each leaf and its path. A key without a value says nothing."""
+    for key, value in tree.items():
+        path = (*above, str(key))
+        if isinstance(value, dict):
+            yield from _leaves(value, path)
+        elif value is not None:
+            yield path, value
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[KeyPath, Given]:
+    given: dict[KeyPath, Given] = {}
+    for name, value in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in _ELSEWHERE or not value:
+            continue
+        if _SERVICE_LINK.match(name) or (name == "ANTIPHON_PORT" and value.startswith("tcp://")):
+            continue
+        path = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+        given[path] = Given(value, name)
+    return given
+
+
+def _nested(given: Mapping[KeyPath, Given]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, entry in given.items():
+        branch = tree
+        for key in path[:-1]:
+            branch = branch.setdefault(key, {})
+            if not isinstance(branch, dict):
+                raise ConfigError(f"{entry.origin}: {key} is both a value and a section")
+        branch[path[-1]] = entry.value
+    return tree
+
+
+def _explain(error: ValidationError, given: Mapping[KeyPath, Given]) -> NoReturn:
+    """Raises ConfigError with a line for each thing that is wrong."""
+    lines: list[str] = []
+    for problem in error.errors():
+        path = tuple(str(part) for part in problem["loc"])
+        origin = next((entry.origin for key, entry in given.items() if key == path[: len(key)]), "")
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            reason = f"unknown key {'.'.join(path)!r}{_nearest(path)}"
+        else:
+            reason = problem["msg"].removeprefix("Value error, ")
+            reason = f"{'.'.join(path)}: {reason}" if path else reason
+        lines.append(f"{origin}: {reason}" if origin else reason)
+    raise ConfigError("\n".join(lines)) from error
+
+
+def _nearest(path: KeyPath) -> str:
+    known = {".".join(key): key for key in known_keys()}
+    close = difflib.get_close_matches(".".join(path), known, n=1, cutoff=0.6)
+    if not close:
+        close = [name for name, key in known.items() if difflib.get_close_matches(path[-1], key[-1:], cutoff=0.8)]
+    return f": did you mean {close[0]!r}?" if close else ""
+
+
+def known_keys() -> list[KeyPath]:
+    """Every key that a file may hold, in the order of the documentation."""
+    return [path for path, _ in settings_of(Config())]
+
+
+def settings_of(config: Config) -> list[tuple[KeyPath, Any]]:
+    """Each key and its value, in plain types."""
+    return list(_every(config.model_dump(mode="json")))
+
+
+def _every(tree: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _every(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def render(resolved: Resolved) -> str:
+    """The configuration in effect as a file would hold it, with where each value came from. Keys are not shown."""
+    lines: list[str] = []
+    section: KeyPath = ()
+    for path, value in settings_of(resolved.config):
+        for depth, key in enumerate(path[:-1]):
+            if section[: depth + 1] != path[: depth + 1]:
+                lines.append(f"{'  ' * depth}{key}:")
+        section = path[:-1]
+        shown = ["***" for _ in value] if path == ("api_key",) else value
+        setting = f"{'  ' * len(section)}{path[-1]}: {json.dumps(shown, ensure_ascii=False)}"
+        lines.append(f"{setting:<44} # {resolved.origins.get(path, DEFAULT_ORIGIN)}")
+    return "\n".join(lines)

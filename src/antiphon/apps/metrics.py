@@ -1,0 +1,120 @@
+"""The server's figures for Prometheus, in a registry of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+LATENCY_BUCKETS_S = (
+    0.005,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.8,
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+)
+"""Finest where a conversation is felt to be quick or slow: from one frame of 20 ms to three seconds."""
+
+LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+LAG_INTERVAL_S = 0.25
+
+TURN_PARTS = {
+    "end_of_turn_ms": "From the end of the user's speech to the decision that the turn is over",
+    "recognizer_ms": "From that decision to the recognizer's final",
+    "brain_ms": "From the final to the brain's first token",
+    "voice_ms": "From there to the voice's first audio",
+    "server_ms": "The rest of the response time: what the server itself adds",
+    "response_ms": "From the end of the user's speech to the first sample of the reply",
+}
+"""The figures of a turn (``session.meter``) and what they mean."""
+
+BARGE_IN_PARTS = {
+    "onset_to_edge_ms": "From the true start of the user's speech over a reply to the VAD's edge",
+    "edge_to_pause_ms": "From the VAD's edge to the last frame of the reply",
+    "decision_ms": "From the pause to the decision to cut the reply or to go on",
+}
+
+
+class Metrics:
+    """Counts what the server does. A ``session.meter.Meter`` for its sessions; ``render`` is what /metrics answers."""
+
+    def __init__(self, *, sessions: Callable[[], int] = lambda: 0, queued_bytes: Callable[[], int] = lambda: 0) -> None:
+        self.registry = CollectorRegistry()
+        active = self._gauge("sessions_active", "Sessions that are open")
+        active.set_function(lambda: float(sessions()))
+        queued = self._gauge("outgoing_queued_bytes", "Bytes that wait to be sent to clients")
+        queued.set_function(lambda: float(queued_bytes()))
+        self.sessions = self._counter("sessions", "Sessions that were opened")
+        self.refused = self._counter("sessions_refused", "Sessions that were refused", "reason")
+        self.sent_bytes = self._counter("sent_bytes", "Bytes sent to clients")
+        self.received_bytes = self._counter("received_bytes", "Bytes received from clients")
+        self._turns = self._counter("turns", "Turns of users that were answered")
+        self._barge_ins = self._counter("barge_ins", "Sounds over a reply that cut it")
+        self._resumes = self._counter("resumes", "Sounds over a reply after which it went on")
+        self._failures = self._counter("engine_failures", "Failures of an engine", "stage")
+        for stage in ("asr", "llm", "tts"):
+            self._failures.labels(stage)
+        self._turn_parts = {name: self._latency("turn", name, text) for name, text in TURN_PARTS.items()}
+        self._barge_in_parts = {name: self._latency("barge_in", name, text) for name, text in BARGE_IN_PARTS.items()}
+        self._lag = Histogram(
+            "antiphon_event_loop_lag_seconds",
+            "How late the event loop runs what is due",
+            buckets=LAG_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"antiphon_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"antiphon_{name}", text, registry=self.registry)
+
+    def _latency(self, of: str, name: str, text: str) -> Histogram:
+        full = f"antiphon_{of}_{name.removesuffix('_ms')}_seconds"
+        return Histogram(full, text, buckets=LATENCY_BUCKETS_S, registry=self.registry)
+
+    def turn(self, figures: dict[str, float]) -> None:
+        self._turns.inc()
+        _observe(self._turn_parts, figures)
+
+    def barge_in(self, figures: dict[str, float]) -> None:
+        (self._resumes if figures.get("resumed") else self._barge_ins).inc()
+        _observe(self._barge_in_parts, figures)
+
+    def failed(self, stage: str) -> None:
+        self._failures.labels(stage).inc()
+
+    async def watch_event_loop(self) -> None:
+        """Samples the event loop's lag until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due_at = loop.time() + LAG_INTERVAL_S
+            await asyncio.sleep(LAG_INTERVAL_S)
+            self._lag.observe(max(0.0, loop.time() - due_at))
+
+    def render(self) -> tuple[bytes, str]:
+        """The text exposition and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4
+
+
+def _observe(histograms: dict[str, Histogram], figures: dict[str, float]) -> None:
+    for name, histogram in histograms.items():
+        if name in figures:
+            histogram.observe(max(0.0, figures[name]) / 1000)
