@@ -1,0 +1,205 @@
+"""What a session tells its client, as events of the Realtime protocol."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from antiphon.core.actions import State
+from antiphon.core.conversation import ROOT, Item
+from antiphon.ids import ItemId, ReplyId, TurnId
+from antiphon.transport.realtime.config import ReplyPlan, SessionConfig
+from antiphon.transport.realtime.items import item_wire
+from antiphon.transport.realtime.replies import OpenReply
+
+Send = Callable[[bytes], None]
+"""Queues one event's JSON. It never blocks and raises nothing."""
+
+_MAX_PLANS = 64
+"""Replies asked for and not yet begun. One that is refused never begins; its plan is forgotten when it is this old."""
+
+
+class _ItemOrder:
+    """Where the items stand, so that an item of the agent can name the one before it."""
+
+    def __init__(self) -> None:
+        self._ids: list[ItemId] = []
+
+    def insert(self, item: ItemId, previous: ItemId | None) -> None:
+        if item in self._ids:
+            return
+        if previous is None or previous == ROOT:
+            self._ids.insert(0, item)
+        elif self._ids and self._ids[-1] != previous and previous in self._ids:
+            self._ids.insert(self._ids.index(previous) + 1, item)
+        else:
+            self._ids.append(item)
+
+    def append(self, item: ItemId) -> ItemId | None:
+        before = self._ids[-1] if self._ids else None
+        self._ids.append(item)
+        return before
+
+    def remove(self, item: ItemId) -> None:
+        if item in self._ids:
+            self._ids.remove(item)
+
+
+class RealtimeOutlet:
+    """Implements ``transport.base.Outlet``.
+
+    ``vendor``: the client asked for ``antiphon.*`` events too. The configuration is shared with the inlet, which
+    updates it; a reply keeps the plan with which it began.
+    """
+
+    def __init__(self, config: SessionConfig, send: Send, *, conversation_id: str, vendor: bool = False) -> None:
+        self._config = config
+        self._send = send
+        self._conversation_id = conversation_id
+        self._vendor = vendor
+        self._event_prefix = f"event_{secrets.token_hex(8)}"
+        self._events = 0
+        self._order = _ItemOrder()
+        self._plans: dict[ReplyId, ReplyPlan] = {}
+        self._replies: dict[ReplyId, OpenReply] = {}
+
+    def _emit(self, event: str, **values: Any) -> None:
+        self._events += 1
+        self._send(orjson.dumps({"type": event, "event_id": f"{self._event_prefix}{self._events:06x}", **values}))
+
+    # What the inlet tells.
+
+    def session_created(self) -> None:
+        self._emit("session.created", session=self._config.wire())
+
+    def session_updated(self) -> None:
+        self._emit("session.updated", session=self._config.wire())
+
+    def expect(self, reply: ReplyId, plan: ReplyPlan) -> None:
+        """The reply of this id, if it comes to be, is the one that the client asked for so."""
+        self._plans[reply] = plan
+        if len(self._plans) > _MAX_PLANS:
+            del self._plans[next(iter(self._plans))]
+
+    def error(
+        self,
+        message: str,
+        code: str | None = None,
+        *,
+        param: str | None = None,
+        client_event_id: str | None = None,
+        kind: str = "invalid_request_error",
+    ) -> None:
+        error = {"type": kind, "code": code, "message": message, "param": param, "event_id": client_event_id}
+        self._emit("error", error=error)
+
+    # The user's side.
+
+    def speech_started(self, turn: TurnId, at_ms: int) -> None:
+        self._emit("input_audio_buffer.speech_started", item_id=turn, audio_start_ms=at_ms)
+
+    def speech_stopped(self, turn: TurnId, at_ms: int) -> None:
+        self._emit("input_audio_buffer.speech_stopped", item_id=turn, audio_end_ms=at_ms)
+
+    def idle_timeout(self, turn: TurnId, start_ms: int, end_ms: int) -> None:
+        self._emit("input_audio_buffer.timeout_triggered", item_id=turn, audio_start_ms=start_ms, audio_end_ms=end_ms)
+
+    def committed(self, turn: TurnId, previous: ItemId | None) -> None:
+        self._emit("input_audio_buffer.committed", item_id=turn, previous_item_id=previous)
+
+    def cleared(self) -> None:
+        self._emit("input_audio_buffer.cleared")
+
+    def transcript_delta(self, turn: TurnId, delta: str) -> None:
+        self._emit("conversation.item.input_audio_transcription.delta", item_id=turn, content_index=0, delta=delta)
+
+    def transcript_completed(self, turn: TurnId, text: str, audio_s: float) -> None:
+        self._emit(
+            "conversation.item.input_audio_transcription.completed",
+            item_id=turn,
+            content_index=0,
+            transcript=text,
+            usage={"type": "duration", "seconds": round(float(audio_s), 3)},
+        )
+
+    def transcript_failed(self, turn: TurnId, message: str) -> None:
+        self._emit(
+            "conversation.item.input_audio_transcription.failed",
+            item_id=turn,
+            content_index=0,
+            error={"type": "server_error", "message": message},
+        )
+
+    # Items of the conversation.
+
+    def item_added(self, item: Item, previous: ItemId | None) -> None:
+        self._order.insert(item.id, previous)
+        self._emit("conversation.item.added", previous_item_id=previous, item=item_wire(item))
+
+    def item_done(self, item: Item, previous: ItemId | None) -> None:
+        self._emit("conversation.item.done", previous_item_id=previous, item=item_wire(item))
+
+    def item_deleted(self, item: ItemId) -> None:
+        self._order.remove(item)
+        self._emit("conversation.item.deleted", item_id=item)
+
+    def item_retrieved(self, item: Item) -> None:
+        self._emit("conversation.item.retrieved", item=item_wire(item, audio=self._config.input_format))
+
+    def item_truncated(self, item: ItemId, content_index: int, audio_end_ms: int) -> None:
+        self._emit(
+            "conversation.item.truncated", item_id=item, content_index=content_index, audio_end_ms=int(audio_end_ms)
+        )
+
+    # Replies.
+
+    def reply_created(self, reply: ReplyId) -> None:
+        plan = self._plans.pop(reply, None) or self._config.plan({})
+        opened = OpenReply(reply, plan, self._conversation_id, self._emit, self._order.append)
+        self._replies[reply] = opened
+        opened.created()
+
+    def reply_text(self, reply: ReplyId, item: ItemId, delta: str) -> None:
+        if opened := self._replies.get(reply):
+            opened.text(item, delta)
+
+    def reply_transcript(self, reply: ReplyId, item: ItemId, delta: str) -> None:
+        if opened := self._replies.get(reply):
+            opened.transcript(item, delta)
+
+    def reply_audio(self, reply: ReplyId, item: ItemId, pcm: bytes) -> None:
+        if opened := self._replies.get(reply):
+            opened.audio(item, pcm)
+
+    def reply_call(self, reply: ReplyId, item: ItemId, call_id: str, name: str, delta: str) -> None:
+        if opened := self._replies.get(reply):
+            opened.call(item, call_id, name, delta)
+
+    def reply_done(
+        self,
+        reply: ReplyId,
+        status: str,
+        reason: str | None,
+        *,
+        error: str | None = None,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+    ) -> None:
+        if opened := self._replies.pop(reply, None):
+            opened.done(status, reason, error, input_tokens, output_tokens)
+
+    # The rest.
+
+    def refused(self, message: str, code: str | None, client_event_id: str | None) -> None:
+        self.error(message, code, client_event_id=client_event_id)
+
+    def state(self, state: State) -> None:
+        if self._vendor:
+            self._emit("antiphon.state", state=state.value)
+
+    def timing(self, turn: TurnId | None, figures: dict[str, float]) -> None:
+        if self._vendor:
+            self._emit("antiphon.timing", item_id=turn, figures=figures)
