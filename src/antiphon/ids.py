@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from typing import NewType
 
-TurnId = NewType("TurnId", str)
-"""A stretch of user speech. It is also the wire's id of the user's conversation item."""
-
 ReplyId = NewType("ReplyId", str)
 """One answer of the agent, prepared or committed. It is also the wire's response id."""
 
 ItemId = NewType("ItemId", str)
 """An item of the conversation."""
+
+TurnId = NewType("TurnId", ItemId)
+"""A stretch of user speech, which becomes the item of the same id."""
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _LENGTH = 21
@@ -30,7 +30,7 @@ class IdSource:
         return prefix + "".join(self._random.choices(_ALPHABET, k=_LENGTH))
 
     def turn(self) -> TurnId:
-        return TurnId(self._mint("item_"))
+        return TurnId(self.item())
 
     def reply(self) -> ReplyId:
         return ReplyId(self._mint("resp_"))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from antiphon.core.actions import Action
+from antiphon.core.commands import Command
+from antiphon.core.events import Event
 
 
 class Meter(Protocol):
@@ -32,4 +37,30 @@ class NoMeter:
         pass
 
     def failed(self, stage: str) -> None:
+        pass
+
+
+class Recorder(Protocol):
+    """Keeps a session's inputs with their times, in the loop's seconds. Never blocks, raises nothing."""
+
+    def event(self, now: float, event: Event, actions: Sequence[Action]) -> None: ...
+
+    def audio(self, now: float, pcm: bytes) -> None: ...
+
+    def command(self, now: float, command: Command) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NoRecorder:
+    def event(self, now: float, event: Event, actions: Sequence[Action]) -> None:
+        pass
+
+    def audio(self, now: float, pcm: bytes) -> None:
+        pass
+
+    def command(self, now: float, command: Command) -> None:
+        pass
+
+    def close(self) -> None:
         pass

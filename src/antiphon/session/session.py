@@ -1,20 +1,46 @@
-"""One conversation: an inbox, one loop, and the work that it sets going."""
+"""One conversation: an inbox, one loop, and the work that it sets going.
+
+The loop takes one event or command, lets ``core.turns`` decide, applies all actions, and waits again: for the inbox or
+for the one deadline. Nothing else changes the conversation.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+
+from antiphon.core import actions as do
+from antiphon.core import commands as ask
+from antiphon.core import events as on
+from antiphon.core.actions import Action
 from antiphon.core.commands import Command
+from antiphon.core.conversation import Conversation, Item
+from antiphon.core.events import Event
 from antiphon.core.settings import SessionSettings
+from antiphon.core.turns import Turns
 from antiphon.engines.suite import Suite
-from antiphon.ids import IdSource
-from antiphon.session.meter import Meter, NoMeter
+from antiphon.errors import ProtocolError
+from antiphon.ids import IdSource, ReplyId
+from antiphon.session.hearing import Hearing
+from antiphon.session.meter import Meter, NoMeter, NoRecorder, Recorder
+from antiphon.session.pacer import Pacer
+from antiphon.session.replies import Replies
+from antiphon.session.stopwatch import Stopwatch
+from antiphon.session.transcripts import Transcripts
 from antiphon.transport.base import Outlet
+
+_LEAST_COMMIT_MS = 100
+"""Less audio than this is nothing to commit, as in the Realtime protocol."""
+
+_KEPT_AUDIO_ITEMS = 1
+"""Of so many items the user's audio is kept for ``conversation.item.retrieve``."""
 
 
 class Session:
     """One conversation with one client.
 
     ``run()`` is awaited by the transport; it returns when ``close()`` was called, and everything of the session is
-    gone by then. ``hear`` and ``post`` are called from the event loop and never block.
+    gone by then. ``hear``, ``post`` and ``close`` are called from the event loop and never block.
     """
 
     def __init__(
@@ -25,25 +51,219 @@ class Session:
         *,
         ids: IdSource | None = None,
         meter: Meter | None = None,
+        recorder: Recorder | None = None,
+        pacer: Pacer | None = None,
     ) -> None:
         self.ids = ids or IdSource()
-        self._suite = suite
+        self.conversation = Conversation()
         self._outlet = outlet
         self._settings = settings
-        self._meter = meter or NoMeter()
+        self._recorder = recorder or NoRecorder()
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[Event | Command] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._group: asyncio.TaskGroup | None = None
+        self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet)
+        self._turns = Turns(settings.turn, self.ids)
+        self._hearing = Hearing(suite.vad, suite.recognizer, settings, self._post_event, self._post_event)
+        self._transcripts = Transcripts(suite.recognizer, self.conversation, outlet, settings)
+        self._replies = Replies(
+            suite,
+            outlet,
+            self.ids,
+            self.conversation,
+            self._transcripts,
+            self._stopwatch,
+            self._post_event,
+            pacer or Pacer(),
+            settings,
+        )
+
+    # From the transport.
 
     def hear(self, pcm: bytes) -> None:
         """The user's audio: mono s16 at 16 kHz, any even length."""
-        raise NotImplementedError
+        if not self._closing:
+            self._recorder.audio(self._loop.time(), pcm)
+            self._hearing.hear(pcm)
 
     def post(self, command: Command) -> None:
         """A client's command; carried out in order."""
-        raise NotImplementedError
+        self._inbox.append(command)
+        self._wake.set()
 
     def close(self) -> None:
         """Ends the session: run() returns soon after."""
-        raise NotImplementedError
+        self._closing = True
+        self._wake.set()
 
     async def run(self) -> None:
         """Lives until ``close()``. Cancelling it is the same as closing."""
-        raise NotImplementedError
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                try:
+                    await self._loop_until_closed(self._group)
+                finally:
+                    self._shut()
+        finally:
+            self._recorder.close()
+
+    def _post_event(self, event: Event) -> None:
+        self._inbox.append(event)
+        self._wake.set()
+
+    # The loop.
+
+    async def _loop_until_closed(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            while self._inbox:
+                self._take(self._inbox.popleft(), group)
+            if self._closing:
+                return
+            self._wake.clear()
+            timer = self._arm()
+            try:
+                await self._wake.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
+            if not self._inbox and not self._closing:
+                self._on_time(group)
+
+    def _arm(self) -> asyncio.TimerHandle | None:
+        times = [at for at in (self._turns.deadline(), self._replies.deadline()) if at is not None]
+        return self._loop.call_at(min(times), self._wake.set) if times else None
+
+    def _on_time(self, group: asyncio.TaskGroup) -> None:
+        now = self._loop.time()
+        self._replies.expire(now)
+        deadline = self._turns.deadline()
+        if deadline is not None and now >= deadline - 1e-6:
+            self._handle(on.Timeout(self._hearing.position_ms), group)
+
+    def _shut(self) -> None:
+        """Ends all that belongs to the session; what was begun gets its end told."""
+        self._closing = True
+        group = self._group
+        assert group is not None
+        self._handle(on.Closed(), group)
+        self._inbox.clear()
+        self._hearing.close()
+        self._transcripts.close()
+        self._replies.close()
+
+    def _take(self, entry: Event | Command, group: asyncio.TaskGroup) -> None:
+        if isinstance(entry, Event):
+            self._handle(entry, group)
+            return
+        self._recorder.command(self._loop.time(), entry)
+        try:
+            self._obey(entry, group)
+        except ProtocolError as error:
+            event_id = None if isinstance(entry, ask.Configure) else entry.client_event_id
+            self._outlet.refused(str(error), error.code, event_id)
+
+    def _handle(self, event: Event, group: asyncio.TaskGroup) -> None:
+        now = self._loop.time()
+        self._stopwatch.note(event, now)
+        self._transcripts.note(event)
+        self._replies.note(event)
+        actions = self._turns.handle(event, now)
+        self._recorder.event(now, event, actions)
+        for action in actions:
+            self._apply(action, group)
+
+    # What the core wants done.
+
+    def _apply(self, action: Action, group: asyncio.TaskGroup) -> None:
+        self._stopwatch.note_action(action)
+        match action:
+            case do.ShowState(state):
+                self._outlet.state(state)
+            case do.OpenTurn(turn, at_ms):
+                self._transcripts.open(turn, self._hearing.open(turn, at_ms))
+            case do.TellSpeechStarted(turn, at_ms):
+                self._outlet.speech_started(turn, at_ms)
+                self._transcripts.announce(turn)
+            case do.TellSpeechStopped(turn, at_ms):
+                self._outlet.speech_stopped(turn, at_ms)
+            case do.Transcribe(turn, revision):
+                self._transcripts.transcribe(turn, revision, group)
+            case do.DropTurn(turn):
+                self._hearing.drop()
+                self._transcripts.drop(turn)
+            case do.CommitTurn(turn):
+                self._commit(action)
+            case do.TellTimeout(turn, start_ms, end_ms):
+                self._outlet.idle_timeout(turn, start_ms, end_ms)
+            case do.Refuse(code, message, client_event_id):
+                self._outlet.refused(message, code, client_event_id)
+            case _:
+                self._replies.apply(action, group)
+
+    def _commit(self, action: do.CommitTurn) -> None:
+        """The turn becomes the user's item."""
+        turn = action.turn
+        self._hearing.commit()
+        item = Item(turn, "message", "user", audio=True)
+        previous = self.conversation.add(item)
+        self._outlet.committed(turn, previous)
+        self._outlet.item_added(item, previous)
+        self._outlet.item_done(item, previous)
+        self._transcripts.commit(turn, item)
+        self.conversation.keep_audio(_KEPT_AUDIO_ITEMS)
+
+    # What the client asks.
+
+    def _obey(self, command: Command, group: asyncio.TaskGroup) -> None:
+        match command:
+            case ask.Configure(settings):
+                self._settings = settings
+                self._hearing.configure(settings)
+                self._transcripts.configure(settings)
+                self._replies.configure(settings)
+                self._handle(on.Configured(settings.turn), group)
+            case ask.CommitBuffer():
+                self._commit_buffer(group)
+            case ask.ClearBuffer():
+                self._handle(on.BufferCleared(), group)
+                self._hearing.clear()
+                self._outlet.cleared()
+            case ask.CreateItem(item, previous):
+                before = self.conversation.add(item, previous)
+                self._outlet.item_added(item, before)
+                self._outlet.item_done(item, before)
+                if item.pcm is not None:
+                    self._transcripts.transcribe_item(item, group)
+            case ask.DeleteItem(item_id):
+                self.conversation.delete(item_id)
+                self._outlet.item_deleted(item_id)
+            case ask.RetrieveItem(item_id):
+                self._replies.refresh_items()
+                self._outlet.item_retrieved(self.conversation.get(item_id))
+            case ask.TruncateItem(item_id, content_index, audio_end_ms):
+                self._replies.refresh_items()
+                end_ms = self.conversation.truncate(item_id, audio_end_ms)
+                self._outlet.item_truncated(item_id, content_index, end_ms)
+            case ask.CreateReply(reply, _, side, _, client_event_id):
+                self._replies.expect(command)
+                self._handle(on.ReplyRequested(reply, side, client_event_id), group)
+                self._replies.forget_unstarted(reply)
+            case ask.CancelResponse(cancelled, client_event_id):
+                self._handle(on.CancelRequested(cancelled, client_event_id), group)
+
+    def _commit_buffer(self, group: asyncio.TaskGroup) -> None:
+        self._hearing.flush()
+        start_ms, position_ms = self._hearing.uncommitted_from_ms, self._hearing.position_ms
+        if position_ms - start_ms < _LEAST_COMMIT_MS:
+            raise ProtocolError(
+                f"Error committing input audio buffer: buffer too small. Expected at least {_LEAST_COMMIT_MS}ms of "
+                f"audio, but buffer only has {position_ms - start_ms}ms of audio.",
+                code="input_audio_buffer_commit_empty",
+            )
+        self._handle(on.BufferCommitted(start_ms, position_ms), group)
+
+    def live_replies(self) -> tuple[ReplyId, ...]:
+        """The replies that are being made or played."""
+        return self._replies.live()

@@ -1,0 +1,190 @@
+"""The ear: the user's audio on its way to the VAD and to the recognizer.
+
+Audio is judged window by window, in order, and reaches the turn that is open only then: so the ear and the decisions
+see the same media time, also when a client sends a minute of audio in one piece.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from antiphon.audio import EAR_RATE_HZ, ms_to_bytes, samples_of
+from antiphon.core.energy_gate import EnergyGate, level_of
+from antiphon.core.events import SpeechPaused, SpeechStarted
+from antiphon.core.settings import Detection, SessionSettings
+from antiphon.core.speech_gate import SpeechGate
+from antiphon.engines.base import VAD_WINDOW_SAMPLES, Recognizer, Vad
+from antiphon.ids import TurnId
+from antiphon.session.utterance import Post, Utterance
+
+_WINDOW_BYTES = VAD_WINDOW_SAMPLES * 2
+_IN_FLIGHT = 32
+"""So many windows may be with the VAD at a time (1 s of audio); the others wait here."""
+
+_WAITING_BYTES = 120 * EAR_RATE_HZ * 2
+"""Audio that waits beyond two minutes pushes out the oldest."""
+
+_RECENT_BYTES = 4 * EAR_RATE_HZ * 2
+"""Audio before a turn that is kept: the prefix, and what the VAD needed to make up its mind."""
+
+
+class Hearing:
+    """The ear of one session."""
+
+    def __init__(
+        self,
+        vad: Vad,
+        recognizer: Recognizer,
+        settings: SessionSettings,
+        post_edge: Callable[[SpeechStarted | SpeechPaused], None],
+        post_words: Post,
+    ) -> None:
+        self._recognizer = recognizer
+        self._settings = settings
+        self._post_edge = post_edge
+        self._post_words = post_words
+        self._stream = vad.open(self._on_probability)
+        self._gate = SpeechGate(settings.turn.threshold)
+        self._energy = EnergyGate()
+        self._tail = b""
+        """Less than a window."""
+        self._waiting: deque[bytes] = deque()
+        self._flying: deque[tuple[bytes, bool]] = deque()
+        """Windows in order; true for those whose probability is still to come."""
+        self._at_vad = 0
+        self._recent = bytearray()
+        self._position_bytes = 0
+        self._uncommitted_from_bytes = 0
+        self._utterance: Utterance | None = None
+
+    @property
+    def position_ms(self) -> int:
+        """How much audio has been judged."""
+        return self._position_bytes * 1000 // (2 * EAR_RATE_HZ)
+
+    @property
+    def uncommitted_from_ms(self) -> int:
+        """Where the audio begins that is in no turn yet."""
+        return self._uncommitted_from_bytes * 1000 // (2 * EAR_RATE_HZ)
+
+    def configure(self, settings: SessionSettings) -> None:
+        was_manual = self._manual
+        self._settings = settings
+        self._gate.threshold = settings.turn.threshold
+        if self._manual and not was_manual:
+            self._forget_edges()
+        elif was_manual and not self._manual:
+            self._abandon()
+
+    @property
+    def _manual(self) -> bool:
+        return self._settings.turn.detection is Detection.MANUAL
+
+    def hear(self, pcm: bytes) -> None:
+        """Mono s16 at 16 kHz, any even length."""
+        pcm = self._tail + pcm
+        whole = len(pcm) - len(pcm) % _WINDOW_BYTES
+        self._tail = pcm[whole:]
+        for start in range(0, whole, _WINDOW_BYTES):
+            self._waiting.append(pcm[start : start + _WINDOW_BYTES])
+        while len(self._waiting) * _WINDOW_BYTES > _WAITING_BYTES:
+            self._waiting.popleft()
+        self._judge_waiting()
+
+    def _judge_waiting(self) -> None:
+        while self._waiting and self._at_vad < _IN_FLIGHT:
+            window = self._waiting.popleft()
+            samples = samples_of(window)
+            to_vad = not self._manual and self._energy.may_be_speech(level_of(samples))
+            self._flying.append((window, to_vad))
+            if to_vad:
+                self._at_vad += 1
+                self._stream.push(samples)
+        self._land_unasked()
+
+    def _on_probability(self, probability: float) -> None:
+        self._at_vad -= 1
+        window, _ = self._flying.popleft()
+        self._judged(window, probability)
+        self._land_unasked()
+        if self._waiting:
+            self._judge_waiting()
+
+    def _land_unasked(self) -> None:
+        """The windows that the VAD was not asked about, up to the next that it was."""
+        while self._flying and not self._flying[0][1]:
+            self._judged(self._flying.popleft()[0], 0.0)
+
+    def _judged(self, window: bytes, probability: float) -> None:
+        self._position_bytes += len(window)
+        if self._manual:
+            self._hear_manual(window)
+            return
+        self._recent += window
+        if len(self._recent) > 2 * _RECENT_BYTES:
+            del self._recent[:-_RECENT_BYTES]
+        if self._utterance is not None:
+            self._utterance.feed(window)
+        edge = self._gate.push(probability, self.position_ms)
+        if edge is not None:
+            self._post_edge(edge)
+
+    def _hear_manual(self, window: bytes) -> None:
+        """All audio up to the client's commit is one turn; it is recognized as it comes."""
+        if self._utterance is None:
+            self._utterance = Utterance(self._recognizer, self._settings.language, self._post_words)
+        self._utterance.feed(window)
+
+    def flush(self) -> None:
+        """Takes in the rest that fills no window, before a client's commit."""
+        if self._manual and self._tail:
+            tail, self._tail = self._tail, b""
+            self._judged(tail, 0.0)
+
+    def open(self, turn: TurnId, at_ms: int) -> Utterance:
+        """Begins the turn at ``at_ms`` less the prefix, as far as that audio is still here and in no other turn."""
+        utterance = self._utterance
+        if utterance is None:
+            utterance = Utterance(self._recognizer, self._settings.language, self._post_words)
+            start = ms_to_bytes(max(0, at_ms - self._settings.turn.prefix_padding_ms), EAR_RATE_HZ)
+            start = max(start, self._uncommitted_from_bytes)
+            back = min(len(self._recent), max(0, self._position_bytes - start))
+            if back:
+                utterance.feed(bytes(self._recent[-back:]))
+            self._utterance = utterance
+        utterance.name(turn)
+        return utterance
+
+    def commit(self) -> None:
+        """The open turn has all its audio."""
+        self._utterance = None
+        self._forget_edges()
+        self._uncommitted_from_bytes = self._position_bytes
+
+    def clear(self) -> None:
+        """Forgets the audio that is in no committed turn."""
+        self._waiting.clear()
+        self._tail = b""
+        self._abandon()
+        self._forget_edges()
+        self._uncommitted_from_bytes = self._position_bytes
+
+    def _forget_edges(self) -> None:
+        """Speech that goes on after a commit or a clear in its midst begins anew."""
+        if self._gate.speaking:
+            self._gate = SpeechGate(self._settings.turn.threshold)
+
+    def drop(self) -> None:
+        """The open turn was none; its audio stays available as the prefix of the next."""
+        self._utterance = None
+
+    def _abandon(self) -> None:
+        utterance, self._utterance = self._utterance, None
+        if utterance is not None and utterance.turn is None:
+            utterance.close()
+
+    def close(self) -> None:
+        self._stream.close()
+        if self._utterance is not None:
+            self._utterance.close()

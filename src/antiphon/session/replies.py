@@ -1,0 +1,229 @@
+"""The replies of a session: prepared, live, and beside the conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from antiphon.core import actions as do
+from antiphon.core.actions import Action
+from antiphon.core.commands import CreateReply
+from antiphon.core.conversation import Conversation, Item
+from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
+from antiphon.core.settings import ReplySettings, SessionSettings
+from antiphon.core.speech import Message
+from antiphon.engines.suite import Suite
+from antiphon.ids import IdSource, ReplyId, TurnId
+from antiphon.session.pacer import Pacer
+from antiphon.session.reply import Reply, ReplyHost
+from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
+from antiphon.session.stopwatch import Stopwatch
+from antiphon.session.transcripts import Transcripts
+from antiphon.transport.base import Outlet
+
+_Messages = Callable[[], Awaitable[tuple[Message, ...]]]
+
+
+@dataclass(slots=True)
+class _Live:
+    reply: Reply
+    task: asyncio.Task[None]
+    side: bool = False
+
+
+class Replies:
+    """Carries out what ``core.turns`` decides about replies."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        outlet: Outlet,
+        ids: IdSource,
+        conversation: Conversation,
+        transcripts: Transcripts,
+        stopwatch: Stopwatch,
+        post: Callable[[Event], None],
+        pacer: Pacer,
+        settings: SessionSettings,
+    ) -> None:
+        self._suite = suite
+        self._outlet = outlet
+        self._ids = ids
+        self._conversation = conversation
+        self._transcripts = transcripts
+        self._stopwatch = stopwatch
+        self._post = post
+        self._pacer = pacer
+        self._settings = settings
+        self._prepared: dict[ReplyId, _Live] = {}
+        self._live: dict[ReplyId, _Live] = {}
+        self._expected: dict[ReplyId, CreateReply] = {}
+        self._host = ReplyHost(
+            add_item=self._add_item,
+            audible=self._audible,
+            made=lambda reply, outcome, audible: post(ReplyMade(reply, outcome, audible)),
+            drained=lambda reply: post(PlayoutDrained(reply)),
+            failed=stopwatch.meter.failed,
+        )
+        self._side_host = ReplyHost(
+            add_item=lambda item: None,
+            audible=lambda reply: None,
+            made=lambda reply, outcome, audible: post(ReplyMade(reply, outcome, audible)),
+            drained=lambda reply: None,
+            failed=stopwatch.meter.failed,
+        )
+
+    def configure(self, settings: SessionSettings) -> None:
+        self._settings = settings
+
+    def live(self) -> tuple[ReplyId, ...]:
+        return tuple(self._live)
+
+    # What the client asked for, between its command and the decision.
+
+    def expect(self, command: CreateReply) -> None:
+        self._expected[command.reply] = command
+
+    def forget_unstarted(self, reply: ReplyId) -> None:
+        self._expected.pop(reply, None)
+
+    # Time.
+
+    def deadline(self) -> float | None:
+        """When the playout of a reply that was sent at once will be over."""
+        times = [at for live in self._live.values() if not live.side and (at := live.reply.speaker.deadline())]
+        return min(times, default=None)
+
+    def expire(self, now: float) -> None:
+        for live in tuple(self._live.values()):
+            at = live.reply.speaker.deadline()
+            if not live.side and at is not None and at <= now:
+                live.reply.speaker.expire()
+
+    # What becomes of them.
+
+    def apply(self, action: Action, group: asyncio.TaskGroup) -> None:
+        match action:
+            case do.PrepareReply(reply, turn):
+                self._prepared[reply] = self._begin(reply, group, self._settings.reply, self._ahead_of(turn))
+            case do.DiscardReply(reply):
+                self._prepared.pop(reply).task.cancel()
+            case do.StartReply(reply, prepared, side):
+                self._start(reply, group, prepared=prepared, side=side)
+            case do.PausePlayout(reply):
+                self._live[reply].reply.speaker.pause()
+            case do.ResumePlayout(reply):
+                self._live[reply].reply.speaker.resume()
+            case do.CancelReply(reply, reason):
+                live = self._live.pop(reply)
+                live.task.cancel()
+                live.reply.cancel(reason)
+            case _:
+                raise AssertionError(f"nobody carries out {action}")
+
+    def note(self, event: Event) -> None:
+        """Tells the client what became of a reply, before turn-taking goes on."""
+        match event:
+            case ReplyMade(reply, _, audible) if (live := self._live.get(reply)) is not None:
+                if live.side or not audible or not self._settings.turn.paced:
+                    live.reply.conclude()
+                if live.side or not audible:
+                    del self._live[reply]
+            case PlayoutDrained(reply) if (live := self._live.get(reply)) is not None:
+                live.reply.conclude()
+                del self._live[reply]
+            case _:
+                pass
+
+    def _start(self, reply: ReplyId, group: asyncio.TaskGroup, *, prepared: bool, side: bool) -> None:
+        command = self._expected.pop(reply, None)
+        if not side:
+            self._let_play_on()
+        if prepared:
+            live = self._prepared.pop(reply)
+        else:
+            settings = self._settings.reply if command is None else command.settings
+            live = self._begin(reply, group, settings, self._context(command), side=side)
+        self._live[reply] = live
+        if command is None and (turn := self._stopwatch.take_turn()) is not None:
+            live.reply.answers = turn
+        live.reply.commit()
+
+    def _let_play_on(self) -> None:
+        """A reply whose audio was all sent is not watched any more once the next one begins."""
+        for reply, live in tuple(self._live.items()):
+            if not live.side and live.reply.done:
+                del self._live[reply]
+
+    def _begin(
+        self,
+        reply: ReplyId,
+        group: asyncio.TaskGroup,
+        settings: ReplySettings,
+        messages: _Messages,
+        *,
+        side: bool = False,
+    ) -> _Live:
+        paced = self._settings.turn.paced and not side
+
+        def speaker_of(made: Reply) -> Speaker:
+            return PacedSpeaker(made, self._pacer) if paced else BurstSpeaker(made)
+
+        made = Reply(
+            reply,
+            settings,
+            messages,
+            self._suite.brain,
+            self._suite.synthesizer,
+            self._outlet,
+            self._side_host if side else self._host,
+            self._ids,
+            speaker_of,
+            paced,
+        )
+        return _Live(made, group.create_task(made.run()), side)
+
+    # What a reply answers to.
+
+    def _ahead_of(self, turn: TurnId) -> _Messages:
+        """The conversation as it would be, were the turn over now."""
+        words = self._transcripts.words(turn)
+
+        async def messages() -> tuple[Message, ...]:
+            await self._transcripts.settled()
+            return (*self._conversation.context(), Message("user", words))
+
+        return messages
+
+    def _context(self, command: CreateReply | None) -> _Messages:
+        async def messages() -> tuple[Message, ...]:
+            if command is not None and command.messages is not None:
+                return command.messages
+            await self._transcripts.settled()
+            self.refresh_items()
+            return self._conversation.context()
+
+        return messages
+
+    def refresh_items(self) -> None:
+        for live in self._live.values():
+            live.reply.refresh_item()
+
+    # What replies report.
+
+    def _add_item(self, item: Item) -> None:
+        self._conversation.add(item)
+
+    def _audible(self, reply: ReplyId) -> None:
+        live = self._live.get(reply)
+        if live is not None and live.reply.answers is not None:
+            self._stopwatch.answered(live.reply.answers, live.reply.marks)
+        self._post(ReplyAudible(reply))
+
+    def close(self) -> None:
+        """Stops all work; the turn table has cancelled what was live."""
+        for live in (*self._prepared.values(), *self._live.values()):
+            live.task.cancel()
+        self._prepared.clear()
+        self._live.clear()

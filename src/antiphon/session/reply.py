@@ -1,0 +1,293 @@
+"""The making of one reply: brain to clauses, clauses to voice, voice to speaker.
+
+A reply may be prepared before it is wanted. Until ``commit`` nothing of it leaves: the first clause waits as audio, and
+the brain's text and calls wait behind it. Discarding it is cancelling its task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from antiphon.core.actions import CancelReason
+from antiphon.core.clauses import Clause, Clauses
+from antiphon.core.conversation import Item
+from antiphon.core.events import Outcome
+from antiphon.core.settings import ReplySettings
+from antiphon.core.speech import AudioChunk, BrainRequest, Finish, Message, TextDelta, ToolCallDelta, Voice
+from antiphon.engines.base import Brain, Synthesizer
+from antiphon.errors import EngineError
+from antiphon.ids import IdSource, ReplyId
+from antiphon.session.marks import Answered, Marks
+from antiphon.session.narration import Narration
+from antiphon.session.speaker import Speaker
+from antiphon.transport.base import Outlet
+
+log = structlog.get_logger(__name__)
+
+_CLAUSES_AHEAD = 64
+"""So many clauses may wait for the voice before the brain has to."""
+
+
+class ReplyHost:
+    """What a reply needs of its session, as plain callables."""
+
+    __slots__ = ("add_item", "audible", "drained", "failed", "made")
+
+    def __init__(
+        self,
+        add_item: Callable[[Item], None],
+        audible: Callable[[ReplyId], None],
+        made: Callable[[ReplyId, Outcome, bool], None],
+        drained: Callable[[ReplyId], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self.add_item = add_item
+        self.audible = audible
+        self.made = made
+        self.drained = drained
+        self.failed = failed
+
+
+class Reply:
+    """One reply. ``run`` is a task of the session; all else is called from its loop."""
+
+    def __init__(
+        self,
+        reply: ReplyId,
+        settings: ReplySettings,
+        messages: Callable[[], Awaitable[tuple[Message, ...]]],
+        brain: Brain,
+        synthesizer: Synthesizer,
+        outlet: Outlet,
+        host: ReplyHost,
+        ids: IdSource,
+        make_speaker: Callable[[Reply], Speaker],
+        paced: bool,
+    ) -> None:
+        self.id = reply
+        self.marks = Marks()
+        self.answers: Answered | None = None
+        """The turn that it answers."""
+        self.item: Item | None = None
+        self._settings = settings
+        self._messages = messages
+        self._brain = brain
+        self._synthesizer = synthesizer
+        self._outlet = outlet
+        self._host = host
+        self._ids = ids
+        self._paced = paced
+        self._loop = asyncio.get_running_loop()
+        self._committed = asyncio.Event()
+        self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_CLAUSES_AHEAD)
+        self._held: list[AudioChunk] = []
+        self._narration = Narration()
+        self._calls: dict[str, Item] = {}
+        self._untold_calls: list[ToolCallDelta] = []
+        self._finish = Finish()
+        self._error: str | None = None
+        self._outcome = Outcome.COMPLETED
+        self.done = False
+        self.speaker = make_speaker(self)
+
+    # The session's side.
+
+    def commit(self) -> None:
+        """It is wanted: what was prepared is let out, in this very moment."""
+        self._committed.set()
+        self._outlet.reply_created(self.id)
+        held, self._held = self._held, []
+        for chunk in held:
+            self._deliver(chunk)
+
+    def conclude(self) -> None:
+        """Tells its end to the client, after all else of it was told."""
+        if self.done:
+            return
+        self.done = True
+        if self._outcome is not Outcome.FAILED:
+            self._tell_transcript(self._narration.tell_all())
+        for delta in self._untold_calls:
+            self._tell_call(delta)
+        self.refresh_item()
+        if self.item is not None:
+            if self._outcome is Outcome.FAILED and self._settings.audio:
+                self.item.heard_ms = self._narration.audio_ms  # the rest was never spoken
+            self.item.status = "completed" if self._outcome is Outcome.COMPLETED else "incomplete"
+        for call in self._calls.values():
+            call.status = "completed"
+        reason = "max_output_tokens" if self._outcome is Outcome.INCOMPLETE else None
+        self._outlet.reply_done(
+            self.id,
+            self._outcome.value,
+            reason,
+            error=self._error,
+            input_tokens=self._finish.input_tokens,
+            output_tokens=self._finish.output_tokens,
+        )
+
+    def cancel(self, reason: CancelReason) -> None:
+        """Ends it now and cuts its item to what was heard. Its task is the session's to cancel."""
+        heard_ms = self.speaker.stop()
+        self.refresh_item()
+        if self.item is not None:
+            if self._settings.audio and not (self.done and heard_ms >= self.item.audio_ms):
+                self.item.heard_ms = heard_ms
+            if not self.done:
+                self.item.status = "incomplete"
+        if not self.done:
+            self.done = True
+            told = "turn_detected" if reason is CancelReason.TURN_DETECTED else "client_cancelled"
+            self._outlet.reply_done(self.id, "cancelled", told)
+
+    def refresh_item(self) -> None:
+        """Brings the item up to date with what was spoken; it is costly, so only done when somebody will read it."""
+        if self.item is not None and self._settings.audio:
+            self.item.text = self._narration.text
+            self.item.spoken = self._narration.timeline()
+
+    # The work.
+
+    async def run(self) -> None:
+        try:
+            await self._make()
+        except* EngineError as group:
+            self._fail(str(group.exceptions[0]))
+        except* Exception as group:
+            log.exception("a reply failed", exc_info=group)
+            self._fail("The server failed to make the reply.")
+        await self._committed.wait()
+        self.speaker.finish()
+        self._host.made(self.id, self._outcome, self._settings.audio and self._narration.samples > 0)
+
+    def _fail(self, message: str) -> None:
+        self._outcome = Outcome.FAILED
+        self._error = message
+
+    async def _make(self) -> None:
+        messages = await self._messages()
+        if self._settings.instructions:
+            messages = (Message("system", self._settings.instructions), *messages)
+        request = BrainRequest(
+            messages, self._settings.tools, self._settings.tool_choice, self._settings.max_output_tokens
+        )
+        async with asyncio.TaskGroup() as group:
+            if self._settings.audio:
+                group.create_task(self._speak())
+            group.create_task(self._think(request))
+
+    async def _think(self, request: BrainRequest) -> None:
+        clauses = Clauses()
+        spoke = False
+        try:
+            async with aclosing(self._brain.respond(request)) as deltas:
+                async for delta in deltas:
+                    self.marks.brain_at = self.marks.brain_at or self._loop.time()
+                    match delta:
+                        case TextDelta(text) if self._settings.audio:
+                            spoke = True
+                            await self._say(clauses.push(text))
+                        case TextDelta(text):
+                            await self._write(text)
+                        case ToolCallDelta():
+                            await self._say(clauses.finish())
+                            clauses = Clauses()
+                            await self._call(delta, after_speech=spoke)
+                        case Finish():
+                            self._finish = delta
+        except EngineError:
+            self._host.failed("llm")
+            raise
+        if self._finish.reason == "length":
+            self._outcome = Outcome.INCOMPLETE
+        await self._say([*clauses.finish(), None])
+
+    async def _say(self, clauses: Sequence[Clause | None]) -> None:
+        for clause in clauses:
+            await self._clauses.put(clause)
+
+    async def _write(self, text: str) -> None:
+        """Text of a reply that is not spoken."""
+        await self._committed.wait()
+        item = self._message_item()
+        item.text += text
+        self._outlet.reply_text(self.id, item.id, text)
+
+    async def _call(self, delta: ToolCallDelta, *, after_speech: bool) -> None:
+        """A call is told at once, or after the speech that came before it."""
+        await self._committed.wait()
+        if after_speech:
+            self._untold_calls.append(delta)
+        else:
+            self._tell_call(delta)
+
+    def _tell_call(self, delta: ToolCallDelta) -> None:
+        item = self._calls.get(delta.call_id)
+        if item is None:
+            item = Item(self._ids.item(), "function_call", status="in_progress", call_id=delta.call_id, name=delta.name)
+            self._calls[delta.call_id] = item
+            self._host.add_item(item)
+        item.arguments += delta.arguments
+        self._outlet.reply_call(self.id, item.id, delta.call_id, item.name or "", delta.arguments)
+
+    async def _speak(self) -> None:
+        voice = Voice(self._settings.voice, self._settings.speed)
+        try:
+            async with aclosing(self._synthesizer.speak(self._spoken_clauses(), voice)) as chunks:
+                async for chunk in chunks:
+                    self.marks.voice_at = self.marks.voice_at or self._loop.time()
+                    if not self._committed.is_set():
+                        self._held.append(chunk)
+                        continue
+                    await self.speaker.room()
+                    self._deliver(chunk)
+        except EngineError:
+            self._host.failed("tts")
+            raise
+
+    async def _spoken_clauses(self) -> AsyncGenerator[str]:
+        """The clauses as the voice takes them: of a reply that is only prepared, the first and no more."""
+        first = True
+        while (clause := await self._clauses.get()) is not None:
+            if not first:
+                await self._committed.wait()
+            first = first and not clause.spoken
+            self._narration.add(clause)
+            if clause.spoken:
+                yield clause.spoken
+
+    def _message_item(self) -> Item:
+        if self.item is None:
+            self.item = Item(self._ids.item(), "message", "assistant", status="in_progress", audio=self._settings.audio)
+            self._host.add_item(self.item)
+        return self.item
+
+    # What leaves.
+
+    def _deliver(self, chunk: AudioChunk) -> None:
+        """A chunk of audio to the speaker, and its words to the item."""
+        self._narration.take(chunk)
+        if not self._paced:
+            self._tell_transcript(self._narration.tell_begun())
+        self.speaker.push(chunk.pcm)
+
+    def _tell_transcript(self, text: str) -> None:
+        if text:
+            self._outlet.reply_transcript(self.id, self._message_item().id, text)
+
+    def send(self, pcm: bytes) -> None:
+        self._outlet.reply_audio(self.id, self._message_item().id, pcm)
+
+    def audible(self) -> None:
+        self.marks.audible_at = self._loop.time()
+        self._host.audible(self.id)
+
+    def reached(self, heard_ms: float) -> None:
+        self._tell_transcript(self._narration.tell_until(heard_ms))
+
+    def drained(self) -> None:
+        self._host.drained(self.id)
