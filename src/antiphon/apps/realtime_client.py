@@ -136,12 +136,21 @@ def append_json(pcm: bytes) -> str:
 
 
 @asynccontextmanager
-async def connect(base: str, api_key: str | None = None) -> AsyncIterator[RealtimeClient]:
-    """Opens a conversation at the server ``base`` and closes it in the end. Raises ClientError."""
-    url = realtime_url(base)
+async def open_socket(base: str, api_key: str | None = None) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """The bare WebSocket of a conversation at the server ``base``. Raises ClientError."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     async with aiohttp.ClientSession() as http:
-        socket = await _open(http, url, headers)
+        socket = await _open(http, realtime_url(base), headers)
+        try:
+            yield socket
+        finally:
+            await socket.close()
+
+
+@asynccontextmanager
+async def connect(base: str, api_key: str | None = None) -> AsyncIterator[RealtimeClient]:
+    """Opens a conversation at the server ``base`` and closes it in the end. Raises ClientError."""
+    async with open_socket(base, api_key) as socket:
         client = RealtimeClient(socket)
         reading = asyncio.create_task(client.read())
         try:
