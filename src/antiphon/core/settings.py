@@ -34,7 +34,7 @@ class TurnSettings:
     interrupt_response: bool = True
     paced: bool = False
     """The server sends frames on its own clock, so a reply can be held and resumed from the exact sample."""
-    prepare_after_ms: int = 120
+    prepare_after_ms: int = 100
     """How much of the end-of-turn silence must have passed before a reply is prepared."""
     barge_in: BargeInPolicy = field(default_factory=BargeInPolicy)
 

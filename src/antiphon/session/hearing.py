@@ -53,6 +53,7 @@ class Hearing:
         self._flying: deque[tuple[bytes, bool]] = deque()
         """Windows in order; true for those whose probability is still to come."""
         self._at_vad = 0
+        self._judging = False
         self._recent = bytearray()
         self._position_bytes = 0
         self._uncommitted_from_bytes = 0
@@ -93,6 +94,9 @@ class Hearing:
         self._judge_waiting()
 
     def _judge_waiting(self) -> None:
+        if self._judging:
+            return  # a VAD may answer inside push
+        self._judging = True
         while self._waiting and self._at_vad < _IN_FLIGHT:
             window = self._waiting.popleft()
             samples = samples_of(window)
@@ -101,15 +105,16 @@ class Hearing:
             if to_vad:
                 self._at_vad += 1
                 self._stream.push(samples)
-        self._land_unasked()
+            else:
+                self._land_unasked()
+        self._judging = False
 
     def _on_probability(self, probability: float) -> None:
         self._at_vad -= 1
         window, _ = self._flying.popleft()
         self._judged(window, probability)
         self._land_unasked()
-        if self._waiting:
-            self._judge_waiting()
+        self._judge_waiting()
 
     def _land_unasked(self) -> None:
         """The windows that the VAD was not asked about, up to the next that it was."""
