@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from antiphon.core.barge_in import BargeInPolicy
-from antiphon.core.settings import Detection, ReplySettings, SessionSettings, TurnSettings
+from antiphon.core.settings import Detection, TurnSettings
 from antiphon.errors import ConfigError
 
 FILE_NAME = "antiphon.yaml"
@@ -43,7 +43,6 @@ _SERVICE_LINK = re.compile(r"ANTIPHON_(SERVICE_|PORT_\d)")
 """Kubernetes sets variables of this form, and ANTIPHON_PORT=tcp://..., for a service that is called antiphon."""
 
 _TURN = TurnSettings()
-_REPLY = ReplySettings()
 
 
 class Section(BaseModel):
@@ -76,37 +75,18 @@ class TurnDetection(Section):
 class SessionDefaults(Section):
     """What a session begins with. A client's own settings go before these."""
 
-    voice: str = _REPLY.voice
-    """The voice that speaks, by its name or as `engine:voice`."""
-    speed: float = Field(default=_REPLY.speed, ge=0.25, le=1.5)
-    """How fast it speaks; 1.0 is its own pace."""
-    instructions: str = _REPLY.instructions
+    voice: str | None = None
+    """The voice that speaks, by its name or as `engine:voice`; the first that is offered when it is not set."""
+    instructions: str = ""
     """What the language model is told to be."""
-    language: str | None = None
-    """The language that users speak, as a BCP 47 tag; the recognizer's own when it is not set."""
     turn_detection: TurnDetection = TurnDetection()
     barge_in: BargeInPolicy = BargeInPolicy()
     """What to do with a reply while the user makes a sound over it."""
 
-    def settings(self) -> SessionSettings:
-        """The same as the core reads it."""
-        turn = self.turn_detection
-        return SessionSettings(
-            turn=TurnSettings(
-                detection=Detection(turn.type),
-                threshold=turn.threshold,
-                prefix_padding_ms=turn.prefix_padding_ms,
-                silence_duration_ms=turn.silence_duration_ms,
-                idle_timeout_ms=turn.idle_timeout_ms,
-                eagerness=turn.eagerness,
-                create_response=turn.create_response,
-                interrupt_response=turn.interrupt_response,
-                prepare_after_ms=turn.prepare_after_ms,
-                barge_in=self.barge_in,
-            ),
-            reply=ReplySettings(voice=self.voice, speed=self.speed, instructions=self.instructions),
-            language=self.language,
-        )
+    def turn_settings(self) -> TurnSettings:
+        """The turn-taking of these defaults as the core reads it."""
+        fields = self.turn_detection.model_dump(exclude={"type"})
+        return TurnSettings(detection=Detection(self.turn_detection.type), barge_in=self.barge_in, **fields)
 
 
 class Config(Section):
