@@ -35,12 +35,13 @@ class _Writer(logging.handlers.QueueHandler):
 
     def __init__(self, lines: queue.Queue[Any]) -> None:
         super().__init__(lines)
+        self._lines = lines  # unbounded, so that the listener's end mark always fits
         self.dropped = 0
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        try:
-            self.queue.put_nowait(record)
-        except queue.Full:
+        if self._lines.qsize() < QUEUE_LINES:
+            self._lines.put_nowait(record)
+        else:
             self.dropped += 1
 
 
@@ -87,7 +88,7 @@ def logging_to(
     terminal = stream.isatty()
     if log_format == "auto":
         log_format = "console" if terminal else "json"
-    lines: queue.Queue[Any] = queue.Queue(QUEUE_LINES)
+    lines: queue.Queue[Any] = queue.Queue()
     writer = _Writer(lines)
     writer.setFormatter(_formatter(log_format, log_transcripts=log_transcripts, colors=terminal))
     listener = logging.handlers.QueueListener(lines, logging.StreamHandler(stream))
