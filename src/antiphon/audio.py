@@ -106,6 +106,7 @@ def _encoder(table: Samples) -> npt.NDArray[np.uint8]:
 _TO_ULAW = _encoder(_ULAW)
 _TO_ULAW[0] = 0xFF  # of the two zeros, the one that lines idle on
 _TO_ALAW = _encoder(_ALAW)
+_TO_ALAW[0] = 0xD5  # A-law has no zero; of the two nearest, the positive one
 
 
 def ulaw_decode(data: bytes) -> bytes:

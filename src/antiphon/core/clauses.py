@@ -28,7 +28,8 @@ class ClauseSettings:
     """Later clauses end at a pause after so many characters: about 2.5 s of speech. Shorter ones lose the melody of
     the sentence, longer ones keep the voice waiting for the brain."""
     max_chars: int = 140
-    """Later clauses end here at the latest, about 9 s of speech; the work on it is lost when the user interrupts."""
+    """Every clause ends after so many characters at the latest, about 9 s of speech: work that an interruption
+    throws away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,7 @@ class Clauses:
         limits = self._settings
         if strength is _Break.PAUSE and (words >= limits.first_min_words if self._first else chars >= limits.min_chars):
             return self._cut(len(self._chunks))
-        if words >= limits.first_max_words if self._first else chars >= limits.max_chars:
+        if chars >= limits.max_chars or (self._first and words >= limits.first_max_words):
             return self._cut(self._breath())
         return 0
 

@@ -9,21 +9,20 @@ from dataclasses import dataclass
 
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.clauses import Clause
-from antiphon.core.conversation import Spoken
-from antiphon.core.speech import Word
+from antiphon.core.speech import Spoken, Word
 
 HEARD_TOLERANCE_MS = 50.0
 """A word whose last so many ms are missing was heard: it is about one final consonant."""
 
-# How long things take to say at an ordinary pace, in ms. Only their proportions count once a pace is known. Fitted to
-# the word times of a synthesizer that tells them (eSpeak NG): see tests/core/test_spoken.py for what they must hold.
-_WORD_MS = 45.0
-_LETTER_MS = 58.0
-_DIGIT_MS = 260.0
-_SPELLED_MS = 230.0
+# How long things take to say at an ordinary pace, in ms; only their proportions count once a pace is known. Fitted to
+# the word times that eSpeak NG gave for seven paragraphs of English: 60 ms a letter and nothing for the word itself.
+# Counting syllables as well takes only 4 % off the error. A pause is 70 ms shorter than the gap measured after its
+# mark, by which the word before it is drawn out.
+_LETTER_MS = 60.0
+_DIGIT_MS = 210.0
+_SPELLED_MS = 200.0
 _UNSPACED_MS = 190.0
-_PAUSE_MS = {",": 180.0, ";": 260.0, ":": 260.0, "—": 180.0, ".": 400.0, "!": 400.0, "?": 400.0, "…": 400.0}
-_PAUSE_MS |= {"、": 180.0, "，": 180.0, "；": 260.0, "：": 260.0, "。": 400.0, "！": 400.0, "？": 400.0}
+_PAUSE_MS = dict.fromkeys(",，、—|", 230.0) | dict.fromkeys(";:；：", 260.0) | dict.fromkeys(".!?…。！？", 380.0)
 
 _SPELLED = re.compile(r"(?:[A-Z]\.?){2,5}")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -40,7 +39,6 @@ def speaking_ms(text: str) -> float:
         digits = sum(map(str.isdigit, bare))
         letter_ms = _SPELLED_MS if _SPELLED.fullmatch(word.strip(".,;:!?\"'()")) else _LETTER_MS
         total += _UNSPACED_MS * unspaced + _DIGIT_MS * digits + letter_ms * (len(bare) - unspaced - digits)
-        total += 0.0 if unspaced == len(bare) else _WORD_MS
     return total
 
 
