@@ -152,28 +152,27 @@ def phrases() -> list[Samples]:
     ]
 
 
-@pytest.mark.parametrize(("gain", "within_ms"), [(1.0, 100), (0.1, 150)])
+@pytest.mark.parametrize(("gain", "within_ms"), [(1.0, 100), (0.1, 130), (10**-1.5, 250)])
 async def test_edges_of_human_speech_come_in_time(vad: Silero, gain: float, within_ms: int) -> None:
-    """Through both gates, as a session hears: true onset to edge, true end to pause, no edge too many."""
-    rng = np.random.default_rng(4)
+    """Through both gates, as a session hears: each phrase has its edges, also when spoken 20 and 30 dB lower."""
     parts: list[Samples] = []
     truth: list[tuple[float, float]] = []
     at = 0
-    for phrase in phrases():
-        pause = noise(2.5 + rng.random() * 0.1, 0)
+    for i, phrase in enumerate(phrases()):
+        pause = noise(2.5 + i * 0.01, 0)
         parts += [pause, (phrase * gain).astype(np.int16)]
         truth.append(((at + len(pause)) / 16, (at + len(pause) + len(phrase)) / 16))
         at += len(pause) + len(phrase)
-    parts.append(noise(2, 0))
-    signal = np.concatenate(parts)
-    signal = signal + noise(len(signal) / RATE_HZ, 3)[: len(signal)]
-    edges, looked_at = await hear(vad, signal)
+    signal = np.concatenate([*parts, noise(2, 0)])
+    edges, looked_at = await hear(vad, signal + noise(len(signal) / RATE_HZ + 1, 3)[: len(signal)])
     starts = [edge.position_ms for edge in edges if isinstance(edge, SpeechStarted)]
     pauses = [edge.position_ms for edge in edges if isinstance(edge, SpeechPaused)]
-    assert len(starts) == len(pauses) == len(truth)
-    assert max(heard - true for heard, (true, _) in zip(starts, truth, strict=True)) <= within_ms
-    assert np.median([heard - true for heard, (_, true) in zip(pauses, truth, strict=True)]) <= 120 / gain**0.5
     assert looked_at < 0.6
+    assert all(any(start <= heard <= end for start, end in truth) for heard in starts)
+    for start, end in truth:
+        assert min(heard for heard in starts if heard >= start) - start <= within_ms
+        last_pause = max(heard for heard in pauses if heard <= end + 500)
+        assert last_pause - end <= (120 if gain == 1 else 300)
 
 
 async def hear(vad: Silero, signal: Samples) -> tuple[list[SpeechStarted | SpeechPaused], float]:

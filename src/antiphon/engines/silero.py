@@ -25,7 +25,10 @@ from antiphon.engines.base import VAD_WINDOW_SAMPLES
 from antiphon.errors import EngineError
 
 _CONTEXT_SAMPLES = 64
-_FULL_SCALE = np.float32(1 / 32768)
+_INPUT_GAIN = 3
+"""The network hears quiet talkers late or, 30 dB down, not at all. With this gain it finds them as soon as others, and
+noises and loud speech (which goes beyond full scale, harmlessly) are judged as without it; from 10 on they are not."""
+_SCALE = np.float32(_INPUT_GAIN / 32768)
 
 MAX_QUEUED_WINDOWS = 64
 """Of one stream: two seconds. What does not fit pushes out the oldest."""
@@ -185,7 +188,7 @@ class Silero:
                 stream.state = np.zeros((2, 128), np.float32)
                 stream.context = np.zeros(_CONTEXT_SAMPLES, np.float32)
             audio[row, :_CONTEXT_SAMPLES] = stream.context
-            np.multiply(window, _FULL_SCALE, out=audio[row, _CONTEXT_SAMPLES:])
+            np.multiply(window, _SCALE, out=audio[row, _CONTEXT_SAMPLES:])
             states[:, row] = stream.state
         probabilities, states = self._infer(audio, states)
         answers: _Answers = []
