@@ -73,7 +73,7 @@ class Metrics:
             self._failures.labels(stage)
         self._turn_parts = {name: self._latency("turn", name, text) for name, text in TURN_PARTS.items()}
         self._barge_in_parts = {name: self._latency("barge_in", name, text) for name, text in BARGE_IN_PARTS.items()}
-        self.lag = Histogram(
+        self._lag = Histogram(
             "antiphon_event_loop_lag_seconds",
             "How late the event loop runs what is due",
             buckets=LAG_BUCKETS_S,
@@ -103,11 +103,15 @@ class Metrics:
 
     async def watch_event_loop(self) -> None:
         """Samples the event loop's lag until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
-            due_at = loop.time() + LAG_INTERVAL_S
-            await asyncio.sleep(LAG_INTERVAL_S)
-            self.lag.observe(max(0.0, loop.time() - due_at))
+            await self.sample_lag()
+
+    async def sample_lag(self) -> None:
+        """Takes one sample, which takes ``LAG_INTERVAL_S``."""
+        loop = asyncio.get_running_loop()
+        due_at = loop.time() + LAG_INTERVAL_S
+        await asyncio.sleep(LAG_INTERVAL_S)
+        self._lag.observe(max(0.0, loop.time() - due_at))
 
     def render(self) -> tuple[bytes, str]:
         """The text exposition and its content type."""
