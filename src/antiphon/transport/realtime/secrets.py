@@ -15,7 +15,7 @@ from antiphon.transport.realtime.fields import Json
 PREFIX = "ek_"
 _DEFAULT_LIFE_S = 600
 _SHORTEST_S, _LONGEST_S = 10, 7200
-_CAPACITY = 10_000
+_CAPACITY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class ClientSecret:
 
 
 class SecretStore:
-    """The keys that are valid now, at most 10,000. The keys themselves are not kept, only their hashes."""
+    """The keys that are valid now, at most 1000. The keys themselves are not kept, only their hashes."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
