@@ -1,0 +1,262 @@
+"""eSpeak NG over ctypes: over forty languages, first audio in well under a millisecond, and the time of every word.
+
+The library and its data come in the wheel of ``espeakng_loader``. The library keeps its state in globals, so one thread
+speaks at a time; each stream waits its turn for every part of its text. The constants and layouts are those of the
+library's public header, ``speak_lib.h``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+from antiphon.audio import MOUTH_RATE_HZ, Resampler
+from antiphon.core.speech import AudioChunk, Voice, Word
+from antiphon.engines.base import VoiceInfo
+from antiphon.engines.segments import Emit, speak_segments
+from antiphon.engines.silence import SilenceTrimmer, pause_after_ms
+from antiphon.errors import ConfigError, EngineError
+
+_VOICE_OF_LANGUAGE = {
+    "en-GB": "en",
+    "en-US": "en-us",
+    "en-scotland": "en-gb-scotland",
+    "de-DE": "de",
+    "es-ES": "es",
+    "es-419": "es-419",
+    "fr-FR": "fr",
+    "it-IT": "it",
+    "pt-PT": "pt",
+    "pt-BR": "pt-br",
+    "nl-NL": "nl",
+    "pl-PL": "pl",
+    "sv-SE": "sv",
+    "da-DK": "da",
+    "nb-NO": "nb",
+    "fi-FI": "fi",
+    "cs-CZ": "cs",
+    "sk-SK": "sk",
+    "hu-HU": "hu",
+    "ro-RO": "ro",
+    "bg-BG": "bg",
+    "el-GR": "el",
+    "ru-RU": "ru",
+    "uk-UA": "uk",
+    "tr-TR": "tr",
+    "ar": "ar",
+    "he-IL": "he",
+    "fa-IR": "fa",
+    "hi-IN": "hi",
+    "id-ID": "id",
+    "vi-VN": "vi",
+    "cmn-CN": "cmn",
+    "ko-KR": "ko",
+}
+"""The languages on offer and eSpeak's names of their voices."""
+
+_SYNCHRONOUS = 2
+_BUFFER_MS = 60
+_CHARS_UTF8 = 1
+_POSITION_CHARACTER = 1
+_END_OF_LIST, _WORD = 0, 1
+_RATE_PARAMETER = 1
+_WORDS_PER_MINUTE = 175
+_WORDS_PER_MINUTE_RANGE = (80, 450)
+
+
+class _EventId(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position_ms", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    )
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+class EspeakSynthesizer:
+    """The Synthesizer over eSpeak NG. Voices go by their BCP 47 language, "en-gb" and "en-GB" alike."""
+
+    def __init__(self, voice: str = "en-GB") -> None:
+        """``voice`` is the default. Raises ConfigError when there is none of that name."""
+        known = {language.lower(): language for language in _VOICE_OF_LANGUAGE}
+        if voice.lower() not in known:
+            raise ConfigError(f"eSpeak NG has no voice {voice!r}: choose one of {', '.join(_VOICE_OF_LANGUAGE)}")
+        self._default = known[voice.lower()]
+        self._known = known
+        self._executor = ThreadPoolExecutor(1, "espeak")
+
+    @property
+    def name(self) -> str:
+        return f"espeak:{self._default}"
+
+    @property
+    def description(self) -> str:
+        return f"eSpeak NG, {self._default}: robotic but very quick, bundled; for a more natural voice use a neural one"
+
+    @property
+    def voices(self) -> tuple[VoiceInfo, ...]:
+        others = [language for language in _VOICE_OF_LANGUAGE if language != self._default]
+        return tuple(VoiceInfo(language, language) for language in (self._default, *others))
+
+    async def load(self) -> None:
+        """Raises EngineError when the library is not installed or its data is broken."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._warm)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+
+    async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
+        language = self._known.get(voice.name.lower(), self._default)
+
+        def render(part: str, emit: Emit) -> None:
+            _library().speak(part, _VOICE_OF_LANGUAGE[language], voice.speed, emit)
+
+        chunks = speak_segments(text, self._executor, render)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await chunks.aclose()
+
+    def _warm(self) -> None:
+        _library().speak("Ready.", _VOICE_OF_LANGUAGE[self._default], 1.0, lambda _pcm, _words: True)
+
+
+class _Library:
+    """The one loaded library of this process. All its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        """Raises EngineError."""
+        self._lock = threading.Lock()
+        try:
+            import espeakng_loader
+        except ImportError as error:
+            raise EngineError("eSpeak NG is not installed: run `pip install espeakng-loader`") from error
+        try:
+            self._dll = ctypes.CDLL(espeakng_loader.get_library_path())
+        except OSError as error:
+            raise EngineError(f"eSpeak NG's library does not load on this machine ({error})") from error
+        data = str(espeakng_loader.get_data_path()).encode()
+        self._rate_hz: int = self._dll.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data, 0)
+        if self._rate_hz <= 0:
+            raise EngineError("eSpeak NG's data is missing or broken: reinstall the package espeakng-loader")
+        self._settings: tuple[str, int] | None = None
+
+    def speak(self, text: str, voice: str, speed: float, emit: Emit) -> None:
+        """Speaks one part of a text. Raises EngineError."""
+        low, high = _WORDS_PER_MINUTE_RANGE
+        words_per_minute = min(max(round(_WORDS_PER_MINUTE * speed), low), high)
+        encoded = text.replace("\0", " ").encode("utf-8", "replace")
+        part = _Part(text, self._rate_hz, emit)
+        callback = _Callback(part.on_audio)
+        with self._lock:
+            self._set(voice, words_per_minute)
+            self._dll.espeak_SetSynthCallback(callback)
+            status = self._dll.espeak_Synth(
+                encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
+            )
+        if part.error is not None:
+            raise part.error
+        if status != 0:
+            raise EngineError(f"eSpeak NG could not speak this text (status {status})")
+        part.finish()
+
+    def _set(self, voice: str, words_per_minute: int) -> None:
+        if self._settings == (voice, words_per_minute):
+            return
+        self._settings = None
+        if self._dll.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise EngineError(f"eSpeak NG's data has no voice {voice}: reinstall the package espeakng-loader")
+        self._dll.espeak_SetParameter(_RATE_PARAMETER, words_per_minute, 0)
+        self._settings = (voice, words_per_minute)
+
+
+@lru_cache(maxsize=1)
+def _library() -> _Library:
+    return _Library()
+
+
+class _Part:
+    """What the library says of one part: its audio on the way out, its words as they begin and end."""
+
+    def __init__(self, text: str, rate_hz: int, emit: Emit) -> None:
+        self.error: Exception | None = None
+        self._text = text
+        self._rate_hz = rate_hz
+        self._emit = emit
+        self._trimmer = SilenceTrimmer(rate_hz)
+        self._resampler = Resampler(rate_hz, MOUTH_RATE_HZ)
+        self._word: tuple[int, int, int] | None = None
+        self._ended: list[tuple[int, int, int, int]] = []
+        self._sound_samples = 0
+        self._going = True
+
+    def on_audio(self, samples: Any, count: int, events: Any) -> int:
+        """The library's callback; 1 ends the synthesis."""
+        try:
+            self._read(events)
+            if samples and count > 0:
+                sound = self._trimmer.push(ctypes.string_at(samples, 2 * count))
+                self._sound_samples += len(sound) // 2
+                if sound:
+                    self._going = self._emit(self._resampler.push(sound), self._words())
+        except Exception as error:  # it cannot pass through C: speak() raises it
+            self.error = error
+            return 1
+        return 0 if self._going else 1
+
+    def finish(self) -> None:
+        if not self._going:
+            return
+        self._end_word(self._trimmer.cut_samples + self._sound_samples)
+        pause = self._trimmer.finish(pause_after_ms(self._text))
+        if pause:
+            self._emit(self._resampler.push(pause, last=True), self._words())
+
+    def _read(self, events: Any) -> None:
+        index = 0
+        while events[index].type != _END_OF_LIST:
+            event = events[index]
+            if event.type == _WORD:
+                self._begin_word(event.text_position - 1, event.length, event.sample)
+            index += 1
+
+    def _begin_word(self, start: int, length: int, sample: int) -> None:
+        end = start + len(self._text[start : start + length].rstrip())
+        if end <= start:
+            return  # a symbol that is read as several words tells the later ones as blanks
+        if self._word is not None and start < self._word[1]:
+            # The parts of a number are told as words inside it: "3.5", then ".5".
+            self._word = (self._word[0], max(self._word[1], end), self._word[2])
+            return
+        self._end_word(sample)
+        self._word = (start, end, sample)
+
+    def _end_word(self, sample: int) -> None:
+        if self._word is not None:
+            self._ended.append((*self._word, sample))
+            self._word = None
+
+    def _words(self) -> tuple[Word, ...]:
+        """The words that ended since the last call, their samples counted at 48 kHz from the first sample that left."""
+        ended, self._ended = self._ended, []
+        return tuple(Word(start, end, self._moved(begin), self._moved(stop)) for start, end, begin, stop in ended)
+
+    def _moved(self, sample: int) -> int:
+        return max(0, sample - self._trimmer.cut_samples) * MOUTH_RATE_HZ // self._rate_hz
