@@ -12,9 +12,8 @@ _COMPLETE_MS = {"low": 700, "medium": 400, "high": 250, "auto": 400}
 _UNSURE_MS = {"low": 1800, "medium": 1000, "high": 600, "auto": 1000}
 
 _WORDS = """
-    a about after an and are as at because before but by can could did do does for from had has have her his how i if
-    in into is its like maybe my of on or our so than that the their then there these this those to um uh er erm was
-    were what when where which while who why will with would your
+    a an and as at because but by er erm for from i i'm if into is my of or our than the their to uh um was were we
+    with your
 """
 
 _UNFINISHED = frozenset(_WORDS.split())

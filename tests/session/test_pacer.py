@@ -1,0 +1,64 @@
+"""One timer paces all sessions, without drift."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from antiphon.session.pacer import Pacer
+from antiphon.sim.virtual_time import run_virtual
+
+
+def test_a_member_is_called_every_20_ms_and_does_not_drift() -> None:
+    async def run() -> list[float]:
+        times: list[float] = []
+        pacer = Pacer()
+        start = asyncio.get_running_loop().time()
+        pacer.join(lambda now: times.append(now - start))
+        await asyncio.sleep(60.001)
+        return times
+
+    times = run_virtual(run())
+    assert len(times) in (2999, 3000, 3001)
+    assert all(abs(b - a - 0.020) < 1e-6 for a, b in itertools.pairwise(times))
+    assert 0.014 < times[0] < 0.0201
+
+
+def test_members_join_and_leave_at_any_time_also_in_a_tick() -> None:
+    async def run() -> tuple[int, int, asyncio.TimerHandle | None]:
+        pacer = Pacer()
+        counts = [0, 0]
+
+        def once(now: float) -> None:
+            counts[0] += 1
+            pacer.leave(once)
+
+        def thrice(now: float) -> None:
+            counts[1] += 1
+            if counts[1] == 3:
+                pacer.leave(thrice)
+
+        pacer.join(once)
+        await asyncio.sleep(0.007)
+        pacer.join(thrice)
+        await asyncio.sleep(1)
+        return counts[0], counts[1], pacer._timer
+
+    assert run_virtual(run()) == (1, 3, None), "and it rests while it has no members"
+
+
+def test_a_loop_that_stood_still_is_made_up_for_within_limits() -> None:
+    async def run(late_s: float) -> int:
+        loop = asyncio.get_running_loop()
+        pacer = Pacer()
+        calls: list[float] = []
+        pacer.join(calls.append)
+        pacer._next_at -= late_s  # as if the timer came so late
+        pacer._turn()
+        before = len(calls)
+        pacer.leave(calls.append)
+        assert loop.time() == 0
+        return before
+
+    assert run_virtual(run(0.1)) in (4, 5)
+    assert run_virtual(run(10.0)) <= 1
