@@ -50,7 +50,8 @@ def assert_in_order(timeline: list[Spoken]) -> None:
 @given(texts, engine_words, st.none() | st.integers(0, 10_000), st.floats(0, 5000))
 def test_a_timeline_is_the_source_in_order(text: str, words: list[Word], total_ms: int | None, start_ms: float) -> None:
     for clause in clauses_of(text):
-        segment = SpokenSegment(clause, lead_ms=80, trail_ms=120)
+        segment = SpokenSegment(clause)
+        segment.add_audio(bytes(80 * MS * 2) + b"\0\x40" * 500 * MS + bytes(120 * MS * 2))
         segment.add_words(words)
         if total_ms is not None:
             segment.close(total_ms * MS)
@@ -85,8 +86,14 @@ def test_without_word_times_words_share_the_audio_by_their_length() -> None:
 
 
 def test_silence_around_the_words_is_left_out() -> None:
-    segment = SpokenSegment(clause_of("aa bb"), lead_ms=100, trail_ms=300)
+    segment = SpokenSegment(clause_of("aa bb"))
+    sound, silence = b"\0\x40" * MS, b"\x10\0" * MS
+    segment.add_audio(silence * 60)
+    segment.add_audio(silence * 40 + sound * 500 + silence * 100)
+    segment.add_audio(sound * 400 + silence * 100)
+    segment.add_audio(silence * 200)
     segment.close(1400 * MS)
+    assert segment.pace == pytest.approx(1000 / speaking_ms("aa bb"))
     assert [(w.start_ms, w.end_ms) for w in segment.timeline()] == [(100, 600), (600, 1100)]
 
 

@@ -7,9 +7,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from antiphon.audio import MOUTH_RATE_HZ
+import numpy as np
+
+from antiphon.audio import MOUTH_RATE_HZ, samples_of
 from antiphon.core.clauses import Clause
 from antiphon.core.speech import Spoken, Word
+
+SILENCE_PEAK = 300
+"""Samples up to this magnitude (-41 dBFS) are silence."""
 
 HEARD_TOLERANCE_MS = 50.0
 """A word whose last so many ms are missing was heard: it is about one final consonant."""
@@ -83,15 +88,15 @@ class SpokenSegment:
     time in proportion to their length. Times count from the start of the segment's audio.
 
     ``pace`` is how slowly the voice speaks against the ordinary; pass the ``pace`` of a segment that is closed.
-    ``lead_ms`` and ``trail_ms`` are the silence that the voice puts before and after a segment.
+    Give it the audio as well, and the silence before and after the words is left out of their times.
     """
 
-    def __init__(self, clause: Clause, *, pace: float = 1.0, lead_ms: float = 0.0, trail_ms: float = 0.0) -> None:
+    def __init__(self, clause: Clause, *, pace: float = 1.0) -> None:
         self._source = clause.source
         self._pieces = _pieces(clause)
         self._given_pace = pace
-        self._lead_ms = lead_ms
-        self._trail_ms = trail_ms
+        self._samples = 0
+        self._loud: tuple[int, int] | None = None  # the first and the last sample that is no silence
         self._total_ms: float | None = None
         self._words: list[Word] = []
 
@@ -109,7 +114,16 @@ class SpokenSegment:
         """Of the segment's audio: known once closed, else estimated."""
         if self._total_ms is not None:
             return self._total_ms
-        return self._lead_ms + self._nominal_ms * self._given_pace + self._trail_ms
+        return self._lead_ms + self._nominal_ms * self._given_pace
+
+    @property
+    def _lead_ms(self) -> float:
+        return _ms(self._loud[0]) if self._loud else 0.0
+
+    @property
+    def _trail_ms(self) -> float:
+        """Known once closed."""
+        return max(self._total_ms - _ms(self._loud[1]), 0.0) if self._loud and self._total_ms is not None else 0.0
 
     @property
     def _nominal_ms(self) -> float:
@@ -119,9 +133,18 @@ class SpokenSegment:
         """Takes word times of the engine, in the order of the text."""
         self._words.extend(word for word in words if word.start_char < word.end_char)
 
+    def add_audio(self, pcm: bytes) -> None:
+        """Takes the next mono s16 at 48 kHz of the segment, to find the silence in it."""
+        samples = samples_of(pcm)
+        loud = np.flatnonzero((samples > SILENCE_PEAK) | (samples < -SILENCE_PEAK))
+        if len(loud):
+            first, last = self._samples + int(loud[0]), self._samples + int(loud[-1]) + 1
+            self._loud = (self._loud[0] if self._loud else first, last)
+        self._samples += len(samples)
+
     def close(self, total_samples: int) -> None:
         """The segment's audio is complete: so many samples at 48 kHz."""
-        self._total_ms = total_samples * 1000 / MOUTH_RATE_HZ
+        self._total_ms = _ms(total_samples)
 
     def timeline(self, start_ms: float = 0.0) -> list[Spoken]:
         """The words in order, never running backwards. Their texts, joined, are the clause's source.
