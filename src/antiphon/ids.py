@@ -29,6 +29,10 @@ class IdSource:
     def _mint(self, prefix: str) -> str:
         return prefix + "".join(self._random.choices(_ALPHABET, k=_LENGTH))
 
+    def seed(self) -> int:
+        """A seed for another source, repeatable under this one's own."""
+        return self._random.getrandbits(63)
+
     def turn(self) -> TurnId:
         return TurnId(self.item())
 

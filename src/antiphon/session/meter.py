@@ -8,6 +8,7 @@ from typing import Protocol
 from antiphon.core.actions import Action
 from antiphon.core.commands import Command
 from antiphon.core.events import Event
+from antiphon.core.settings import SessionSettings
 
 
 class Meter(Protocol):
@@ -43,16 +44,23 @@ class NoMeter:
 class Recorder(Protocol):
     """Keeps a session's inputs with their times, in the loop's seconds. Never blocks, raises nothing."""
 
+    def begin(self, now: float, settings: SessionSettings, seed: int) -> None:
+        """Once, before all else. ``seed`` is that of the turn table's identifiers."""
+        ...
+
     def event(self, now: float, event: Event, actions: Sequence[Action]) -> None: ...
 
     def audio(self, now: float, pcm: bytes) -> None: ...
 
     def command(self, now: float, command: Command) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self, now: float) -> None: ...
 
 
 class NoRecorder:
+    def begin(self, now: float, settings: SessionSettings, seed: int) -> None:
+        pass
+
     def event(self, now: float, event: Event, actions: Sequence[Action]) -> None:
         pass
 
@@ -62,5 +70,5 @@ class NoRecorder:
     def command(self, now: float, command: Command) -> None:
         pass
 
-    def close(self) -> None:
+    def close(self, now: float) -> None:
         pass

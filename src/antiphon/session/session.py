@@ -65,7 +65,9 @@ class Session:
         self._closing = False
         self._group: asyncio.TaskGroup | None = None
         self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet)
-        self._turns = Turns(settings.turn, self.ids)
+        seed = self.ids.seed()
+        self._turns = Turns(settings.turn, IdSource(seed))  # ids of its own, so that a recording repeats them
+        self._recorder.begin(self._loop.time(), settings, seed)
         self._hearing = Hearing(suite.vad, suite.recognizer, settings, self._post_event, self._post_event)
         self._transcripts = Transcripts(suite.recognizer, self.conversation, outlet, settings)
         self._replies = Replies(
@@ -107,7 +109,7 @@ class Session:
                 finally:
                     self._shut()
         finally:
-            self._recorder.close()
+            self._recorder.close(self._loop.time())
 
     def _post_event(self, event: Event) -> None:
         self._inbox.append(event)
