@@ -35,6 +35,9 @@ LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 LAG_INTERVAL_S = 0.25
 
+REFUSALS = ("full", "key", "origin")
+"""Why a request may be refused."""
+
 TURN_PARTS = {
     "end_of_turn_ms": "From the end of the user's speech to the decision that the turn is over",
     "recognizer_ms": "From that decision to the recognizer's final",
@@ -53,18 +56,18 @@ BARGE_IN_PARTS = {
 
 
 class Metrics:
-    """Counts what the server does. A ``session.meter.Meter`` for its sessions; ``render`` is what /metrics answers."""
+    """Counts what the server does: the ``Meter`` of its sessions and the ``Watcher`` of its connections."""
 
-    def __init__(self, *, sessions: Callable[[], int] = lambda: 0, queued_bytes: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        active = self._gauge("sessions_active", "Sessions that are open")
-        active.set_function(lambda: float(sessions()))
-        queued = self._gauge("outgoing_queued_bytes", "Bytes that wait to be sent to clients")
-        queued.set_function(lambda: float(queued_bytes()))
-        self.sessions = self._counter("sessions", "Sessions that were opened")
-        self.refused = self._counter("sessions_refused", "Sessions that were refused", "reason")
-        self.sent_bytes = self._counter("sent_bytes", "Bytes sent to clients")
-        self.received_bytes = self._counter("received_bytes", "Bytes received from clients")
+        self._active = self._gauge("sessions_active", "Sessions that are open")
+        self._queued = self._gauge("outgoing_queued_bytes", "Bytes that wait to be sent to clients")
+        self._sessions = self._counter("sessions", "Sessions that were opened")
+        self._refused = self._counter("sessions_refused", "Requests that were refused", "reason")
+        for reason in REFUSALS:
+            self._refused.labels(reason)
+        self._sent = self._counter("sent_bytes", "Bytes sent to clients")
+        self._received = self._counter("received_bytes", "Bytes received from clients")
         self._turns = self._counter("turns", "Turns of users that were answered")
         self._barge_ins = self._counter("barge_ins", "Sounds over a reply that cut it")
         self._resumes = self._counter("resumes", "Sounds over a reply after which it went on")
@@ -90,6 +93,25 @@ class Metrics:
         full = f"antiphon_{of}_{name.removesuffix('_ms')}_seconds"
         return Histogram(full, text, buckets=LATENCY_BUCKETS_S, registry=self.registry)
 
+    def watch(self, *, sessions: Callable[[], int], queued_bytes: Callable[[], int]) -> None:
+        """Says where the figures that are looked up when they are read come from."""
+        self._active.set_function(sessions)
+        self._queued.set_function(queued_bytes)
+
+    # The Watcher of the connections.
+
+    def opened(self) -> None:
+        self._sessions.inc()
+
+    def refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
+
+    def traffic(self, sent_bytes: int, received_bytes: int) -> None:
+        self._sent.inc(sent_bytes)
+        self._received.inc(received_bytes)
+
+    # The Meter of the sessions.
+
     def turn(self, figures: dict[str, float]) -> None:
         self._turns.inc()
         _observe(self._turn_parts, figures)
@@ -102,7 +124,7 @@ class Metrics:
         self._failures.labels(stage).inc()
 
     async def watch_event_loop(self) -> None:
-        """Samples the event loop's lag until cancelled."""
+        """Samples the event loop's lag until cancelled. The one task that metrics need."""
         while True:
             await self.sample_lag()
 

@@ -1,0 +1,97 @@
+"""``antiphon serve``: runs a server until a signal comes, and says on the way what a person needs to know."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+import structlog
+
+from antiphon.apps.config import Config
+from antiphon.apps.logs import logging_to
+from antiphon.apps.server import Server
+from antiphon.apps.welcome import print_loaded, print_welcome
+from antiphon.errors import ConfigError
+
+STOP_LIMIT_S = 1.8
+"""So long after the first signal the process ends, whatever still hangs: users are promised 2 s."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _Stop:
+    """What a signal does: the first cancels the server's task, a second ends the process at once."""
+
+    def __init__(self, serving: asyncio.Task[Any]) -> None:
+        self._serving = serving
+        self.asked = False
+
+    def __call__(self) -> None:
+        if self.asked:
+            os._exit(130)
+        self.asked = True
+        self._serving.cancel()
+        deadline = threading.Timer(STOP_LIMIT_S, _leave)
+        deadline.daemon = True
+        deadline.start()
+
+
+def _leave() -> None:
+    sys.stderr.write("antiphon: some work did not stop in time and was left behind\n")
+    sys.stderr.flush()
+    os._exit(0)
+
+
+async def _serve(config: Config, ready_fd: int | None) -> None:
+    serving = asyncio.current_task()
+    assert serving is not None
+    stop = _Stop(serving)
+    if sys.platform != "win32":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        async with Server(config, on_loaded=print_loaded) as server:
+            # What is loaded stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            _log.info("ready", url=server.url)
+            print_welcome(server.url, server.suite, needs_key=bool(config.api_key))
+            _tell_ready(ready_fd, server.url)
+            await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        if not stop.asked:
+            raise
+        _log.info("stopped")
+
+
+def _tell_ready(ready_fd: int | None, url: str) -> None:
+    if ready_fd is None:
+        return
+    try:
+        with os.fdopen(ready_fd, "w") as ready:
+            ready.write(f"{url}\n")
+    except OSError as error:
+        raise ConfigError(f"--ready-fd {ready_fd}: {error.strerror}") from error
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def run(config: Config, ready_fd: int | None = None) -> int:
+    """Serves until a signal comes. Returns the exit code."""
+    with (
+        logging_to(sys.stderr, config.log_format, config.log_level, log_transcripts=config.log_transcripts),
+        asyncio.Runner(loop_factory=_event_loop) as runner,
+    ):
+        runner.run(_serve(config, ready_fd))
+    return 0

@@ -1,0 +1,205 @@
+"""The server put together from engines, sessions and HTTP: for the command line, for tests, for a program of yours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import structlog
+from aiohttp import web
+
+from antiphon.apps.config import Config
+from antiphon.apps.engine_choice import choose_engines
+from antiphon.apps.metrics import Metrics
+from antiphon.core.settings import SessionSettings
+from antiphon.engines.base import Engine
+from antiphon.engines.suite import Suite
+from antiphon.errors import ConfigError, EngineError
+from antiphon.session.pacer import Pacer
+from antiphon.session.session import Session
+from antiphon.transport.base import Outlet
+from antiphon.transport.http import GATEWAY, make_app
+from antiphon.transport.realtime.config import Offer
+from antiphon.transport.websocket import Limits
+
+CLOSE_TIMEOUT_S = 0.8
+"""What a client and a session get to end in order when the server stops."""
+
+_BACKLOG = 1024
+_ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+_log = structlog.get_logger(__name__)
+
+
+class Server:
+    """A running server, for the length of an ``async with`` block::
+
+        async with Server(Config(port=0)) as server:
+            print(server.url)
+
+    Entering loads the engines and listens; leaving closes all sessions and frees the engines. Raises ConfigError when a
+    setting cannot be used and EngineError when an engine cannot be loaded.
+    """
+
+    def __init__(self, config: Config, *, on_loaded: Callable[[Engine, float], None] | None = None) -> None:
+        """``on_loaded`` is called with each engine as it is ready, and the seconds that it took."""
+        self.config = config
+        self.metrics = Metrics()
+        self._on_loaded = on_loaded
+        self._stack = contextlib.AsyncExitStack()
+        self._status = "starting"
+        self._suite: Suite | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def suite(self) -> Suite:
+        """The engines; only while the server runs."""
+        if self._suite is None:
+            raise RuntimeError("the server does not run")
+        return self._suite
+
+    @property
+    def url(self) -> str:
+        """The base address, as a client on this machine would write it; only while the server runs."""
+        if self._socket is None:
+            raise RuntimeError("the server does not run")
+        host, port = self._socket.getsockname()[:2]
+        host = _ALL_ADDRESSES.get(host, host)
+        scheme = "https" if self.config.tls_cert else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            tls = _tls(self.config)
+            self._socket = stack.enter_context(_bind(self.config))
+            self._suite = await choose_engines(self.config, own_port=self._socket.getsockname()[1])
+            stack.push_async_callback(self._suite.close)
+            await self._load(self._suite)
+            await self._listen(stack, self._socket, tls)
+            watching = await stack.enter_async_context(asyncio.TaskGroup())
+            lag = watching.create_task(self.metrics.watch_event_loop())
+            stack.callback(lag.cancel)
+            self._stack = stack.pop_all()
+        self._status = "ok"
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._status = "stopping"
+        await self._stack.aclose()
+
+    async def _load(self, suite: Suite) -> None:
+        async def load(engine: Engine) -> None:
+            began_at = time.monotonic()
+            await engine.load()
+            took_s = time.monotonic() - began_at
+            _log.debug("engine loaded", engine=engine.name, took_s=round(took_s, 2))
+            if self._on_loaded is not None:
+                self._on_loaded(engine, took_s)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for engine in suite:
+                    group.create_task(load(engine))
+        except* EngineError as failures:
+            raise EngineError("\n".join(str(failure) for failure in failures.exceptions)) from failures
+
+    async def _listen(
+        self, stack: contextlib.AsyncExitStack, listening: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
+        config = self.config
+        pacer = Pacer()
+
+        def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
+            return Session(self.suite, outlet, settings, meter=self.metrics, pacer=pacer)
+
+        offer = _offer(config, self.suite)
+        app = make_app(
+            session,
+            offer=lambda: offer,
+            limits=Limits(
+                max_sessions=config.max_sessions,
+                max_session_s=config.max_session_s,
+                idle_timeout_s=config.idle_timeout_s,
+                close_timeout_s=CLOSE_TIMEOUT_S,
+            ),
+            api_keys=config.api_key,
+            allowed_origins=config.allow_origin,
+            health=self._health,
+            metrics=self.metrics.render,
+            watcher=self.metrics,
+        )
+        gateway = app[GATEWAY]
+        self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        try:
+            await web.SockSite(runner, listening, ssl_context=tls, backlog=_BACKLOG).start()
+        except OSError as error:
+            raise _cannot_listen(config, error) from error
+
+    def _health(self) -> dict[str, Any]:
+        suite = self.suite
+        engines = {"vad": suite.vad, "asr": suite.recognizer, "llm": suite.brain, "tts": suite.synthesizer}
+        return {"status": self._status, "engines": {stage: engine.name for stage, engine in engines.items()}}
+
+
+def _offer(config: Config, suite: Suite) -> Offer:
+    """What clients may choose from. Raises ConfigError when the voice that the configuration wants is not there."""
+    voices = [voice.name for voice in suite.synthesizer.voices]
+    wanted = config.session.voice
+    if wanted is not None:
+        if wanted not in voices:
+            raise ConfigError(f"session.voice: there is no voice {wanted!r}; there are {', '.join(voices)}")
+        voices = [wanted, *(voice for voice in voices if voice != wanted)]
+    return Offer(
+        models=(suite.brain.name,),
+        voices=tuple(voices),
+        transcription_models=(suite.recognizer.name,),
+        instructions=config.session.instructions,
+        turn=config.session.turn_settings(),
+    )
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    if config.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(config.tls_cert, config.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"--tls-cert {config.tls_cert} and --tls-key {config.tls_key}: {error}") from error
+    return context
+
+
+def _bind(config: Config) -> socket.socket:
+    """Takes the address at once, so that a port in use is told before the engines are loaded; listens to nobody yet."""
+    try:
+        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise ConfigError(f"--host {config.host}: {error.strerror}") from error
+    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    listening = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform != "win32":  # there it would let two servers share a port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        listening.close()
+        raise _cannot_listen(config, error) from error
+    return listening
+
+
+def _cannot_listen(config: Config, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(f"port {config.port} is in use: choose another with --port, or --port 0 for a free one")
+    if error.errno == errno.EACCES:
+        return ConfigError(f"port {config.port} needs more rights: choose one from 1024 on with --port")
+    return ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror}")

@@ -1,0 +1,73 @@
+"""What ``antiphon serve`` tells the person who started it: where it listens, what answers, how to try it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from antiphon import __version__
+from antiphon.engines.base import Engine
+from antiphon.engines.suite import Suite
+
+CLIENT = """\
+from openai import OpenAI
+
+hello = {{"type": "message", "role": "user", "content": [{{"type": "input_text", "text": "Hello!"}}]}}
+with OpenAI(base_url="{url}/v1", api_key="{key}").realtime.connect(model="antiphon") as agent:
+    agent.conversation.item.create(item=hello)
+    agent.response.create(response={{"output_modalities": ["text"]}})
+    print(next(event.text for event in agent if event.type == "response.output_text.done"))
+"""
+"""A client in five lines; it needs the package openai[realtime]."""
+
+
+def print_loaded(engine: Engine, took_s: float) -> None:
+    """Tells that an engine is ready."""
+    _console().print(f"[dim]loaded[/] {escape(engine.name)} [dim]in {took_s:.1f} s[/]")
+
+
+def print_welcome(url: str, suite: Suite, *, needs_key: bool) -> None:
+    """Tells that the server is ready."""
+    console = _console()
+    command = _command()
+    key = " --api-key KEY" if needs_key else ""
+    console.print(f"\n[bold]Antiphon {__version__}[/] listens on [bold cyan]{url}[/]\n")
+    table = Table.grid(padding=(0, 2))
+    for stage, engine in (
+        ("hears", suite.vad),
+        ("writes down", suite.recognizer),
+        ("answers", suite.brain),
+        ("speaks", suite.synthesizer),
+    ):
+        table.add_row(f"  {stage}", f"[bold]{escape(engine.name)}[/]", escape(engine.description))
+    console.print(table)
+    console.print("\nTry it in another terminal:\n")
+    console.print(f"  {command} talk --url {url}{key:<16} [dim]speak with it[/]", highlight=False)
+    console.print(f"  {command} selftest --url {url}{key:<12} [dim]see that it works, and how fast[/]", highlight=False)
+    console.print("\nor from any client of the OpenAI Realtime API:\n")
+    for line in CLIENT.format(url=url, key="KEY" if needs_key else "none").splitlines():
+        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+    console.print("\nCtrl-C stops it.\n")
+
+
+def _console() -> Console:
+    """Colours only on a terminal; elsewhere plain lines of whatever length."""
+    console = Console(file=sys.stdout)
+    return console if console.is_terminal else Console(file=sys.stdout, width=1000, no_color=True)
+
+
+def _command() -> str:
+    """How to call this program from a shell in the same folder."""
+    if shutil.which("antiphon"):
+        return "antiphon"
+    script = Path(sys.executable).with_name("antiphon")
+    if not script.exists():
+        return f"{sys.executable} -m antiphon"
+    below = os.path.relpath(script)
+    return below if not below.startswith("..") else str(script)
