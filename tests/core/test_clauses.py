@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -122,17 +124,25 @@ def test_nothing_is_lost(text: str, settings: ClauseSettings) -> None:
     assert all(clause.source for clause in clauses)
 
 
-@given(texts, some_settings, st.data())
-def test_how_the_text_was_split_does_not_matter(text: str, settings: ClauseSettings, data: st.DataObject) -> None:
-    whole = clauses_of(text, settings)
-    clauses = Clauses(settings)
-    pieces = []
+def split_by(text: str, sizes: list[int]) -> list[str]:
+    """The text in pieces of these sizes, over and over."""
+    pieces: list[str] = []
     at = 0
-    while at < len(text):
-        size = data.draw(st.integers(1, 12))
-        pieces += clauses.push(text[at : at + size])
+    for size in cycle(sizes):
+        if at >= len(text):
+            return pieces
+        pieces.append(text[at : at + size])
         at += size
-    assert [*pieces, *clauses.finish()] == whole
+    return pieces
+
+
+@given(texts, some_settings, st.lists(st.integers(1, 12), min_size=1, max_size=20))
+@example("[文](https://例.jp/日本語) ok", ClauseSettings(), [1])
+@example("a" * 150 + "://b. C", ClauseSettings(), [1])
+def test_how_the_text_was_split_does_not_matter(text: str, settings: ClauseSettings, sizes: list[int]) -> None:
+    clauses = Clauses(settings)
+    pieces = [clause for delta in split_by(text, sizes) for clause in clauses.push(delta)]
+    assert [*pieces, *clauses.finish()] == clauses_of(text, settings)
 
 
 @given(texts, some_settings)
@@ -155,9 +165,12 @@ def test_what_is_spoken_can_be_spoken(text: str, settings: ClauseSettings) -> No
 
 
 @given(texts, some_settings)
+@example("This is a thing you know and should like a lot", ClauseSettings())
 def test_marks_run_through_both_texts(text: str, settings: ClauseSettings) -> None:
     for clause in clauses_of(text, settings):
-        assert clause.marks == tuple(sorted(clause.marks))
+        spoken_ends, source_ends = zip(*clause.marks, strict=True)
+        assert list(spoken_ends) == sorted(spoken_ends)
+        assert list(source_ends) == sorted(set(source_ends))
         assert clause.marks[-1] == (len(clause.spoken), len(clause.source))
 
 
@@ -192,6 +205,7 @@ def test_no_clause_grows_without_bound(text: str) -> None:
             "你好！今天天气很好，我们去公园。「好的。」他说。",
             ["你好！", "今天天气很好，我们去公园。", "「好的。」", "他说。"],
         ),
+        ("看[文档](https://例.jp/日本)吧。", ["看文档吧。"]),
         ("OK！好", ["OK！", "好"]),
     ],
 )

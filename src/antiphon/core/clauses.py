@@ -75,7 +75,7 @@ _UNSPACED_CLOSERS = "、。〉》」』】〕〗，．：；！？）］｝｡�
 _DASH_END = re.compile(r"—*[\"”’»)*_]*")
 _UNSPACED_END = re.compile(rf"[{_UNSPACED_CLOSERS}…”’»!?.,;:)*_]*")
 _ADDRESS = re.compile(r"://|\]\(")
-_TARGET_EDGE = re.compile(r"[\s()]")
+_TARGET_EDGE = re.compile(r"[\s)]")
 _FENCE = re.compile("```|~~~")
 _WORDISH = re.compile(r"[^\W_]")
 
@@ -131,7 +131,6 @@ class Clauses:
         self._at = 0  # scanned so far
         self._mode = _Mode.SPACE
         self._chunk_at = 0
-        self._target_depth = 0
         self._line_start = True
         self._chunks: list[Chunk] = []
         self._words, self._chars = 0.0, 0  # in the chunks
@@ -214,7 +213,7 @@ class Clauses:
         if edge + 1 == len(self._text):
             return False
         if self._text[edge + 1] == "(":
-            self._at, self._mode, self._target_depth = edge + 2, _Mode.TARGET, 1
+            self._at, self._mode = edge + 2, _Mode.TARGET
         else:
             self._at = edge + 1
         return True
@@ -225,15 +224,9 @@ class Clauses:
         if found is None:
             self._at = min(len(self._text), limit)
             return self._at == limit and self._end_chunk(limit)
-        self._at = found.end()
-        if found[0] == "(":
-            self._target_depth += 1
-        elif found[0] == ")":
-            self._target_depth -= 1
-            if not self._target_depth:
-                self._mode = _Mode.CHUNK
-        else:
+        if found[0] != ")":
             return self._end_chunk(found.start())
+        self._at, self._mode = found.end(), _Mode.CHUNK
         return True
 
     def _scan_fence_opening(self) -> bool:
