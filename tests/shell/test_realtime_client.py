@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from antiphon.apps.microphone import FRAME_S, WIRE_FRAME_BYTES, PacedMicrophone
-from antiphon.apps.realtime_client import Arrival, ClientError, Journal, connect, realtime_url
+from antiphon.apps.realtime_client import Arrival, ClientError, Journal, connect, realtime_url, send
 
 Handler = Callable[[web.WebSocketResponse], Awaitable[None]]
 LIMIT_S = 10.0
@@ -69,7 +69,7 @@ async def test_events_come_in_order_with_rising_times() -> None:
     async with server(echo) as url, connect(url) as client:
         journal = Journal(client)
         for number in range(5):
-            await client.send({"type": "test", "number": number})
+            await send(client, {"type": "test", "number": number})
         await journal.expect(lambda arrival: arrival.event.get("number") == 4, timeout_s=LIMIT_S)
         times = [arrival.at for arrival in journal.arrivals]
         assert times == sorted(times)
@@ -79,8 +79,8 @@ async def test_events_come_in_order_with_rising_times() -> None:
 async def test_what_has_come_already_is_found() -> None:
     async with server(echo) as url, connect(url) as client:
         journal = Journal(client)
-        await client.send({"type": "first"})
-        await client.send({"type": "second"})
+        await send(client, {"type": "first"})
+        await send(client, {"type": "second"})
         await journal.expect("second", timeout_s=LIMIT_S)
         assert (await journal.expect("first", timeout_s=LIMIT_S)).kind == "first"
         with pytest.raises(ClientError, match=r"first did not come within 0\.05 s"):
@@ -92,7 +92,7 @@ async def test_an_error_of_the_server_ends_the_waiting() -> None:
         journal = Journal(client)
         waiting = asyncio.create_task(journal.expect("never", timeout_s=LIMIT_S))
         await asyncio.sleep(0)
-        await client.send({"type": "error", "error": {"message": "no such thing"}})
+        await send(client, {"type": "error", "error": {"message": "no such thing"}})
         with pytest.raises(ClientError, match="no such thing"):
             await waiting
 
@@ -106,13 +106,13 @@ async def test_the_end_of_the_connection_ends_the_waiting() -> None:
         journal = Journal(client)
         waiting = asyncio.create_task(journal.expect("never", timeout_s=LIMIT_S))
         await asyncio.sleep(0)
-        await client.send({"type": "test"})
+        await send(client, {"type": "test"})
         with pytest.raises(ClientError, match="1008"):
             await waiting
         with pytest.raises(ClientError, match="never did not come"):
             await journal.expect("never", timeout_s=LIMIT_S)
         with pytest.raises(ClientError, match="the connection is over"):
-            await client.send({"type": "test"})
+            await send(client, {"type": "test"})
 
 
 async def test_a_wrong_key_is_named() -> None:

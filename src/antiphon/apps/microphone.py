@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from antiphon.apps.realtime_client import RealtimeClient, append_json
+from antiphon.apps.realtime_client import Connection, append_json
 from antiphon.audio import FRAME_MS, WIRE_PCM_RATE_HZ
 
 WIRE_FRAME_SAMPLES = WIRE_PCM_RATE_HZ * FRAME_MS // 1000
@@ -33,7 +33,7 @@ class PacedMicrophone:
     is sent (mono s16 at 24 kHz).
     """
 
-    def __init__(self, client: RealtimeClient, on_frame: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, client: Connection, on_frame: Callable[[bytes], None] | None = None) -> None:
         self._client = client
         self._on_frame = on_frame
         self._pending: deque[tuple[bytes, asyncio.Future[None] | None]] = deque()

@@ -7,7 +7,7 @@ import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import aiohttp
@@ -19,7 +19,7 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 """Of an event that the client accepts; the service keeps its own under 512 KiB."""
 
 CONNECT_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S = 0.5
 
 
 class ClientError(AntiphonError):
@@ -75,8 +75,30 @@ def realtime_url(base: str) -> str:
     return urlunsplit((schemes[parts.scheme], parts.netloc, path, urlencode(query), ""))
 
 
+class Connection(Protocol):
+    """A conversation's line to its server."""
+
+    @property
+    def ended(self) -> asyncio.Future[str]:
+        """Done once the connection is over; its result says why, in words."""
+        ...
+
+    def listen(self, listener: Listener) -> None:
+        """Calls ``listener`` with every event from now on, in order. It must not block."""
+        ...
+
+    async def send_text(self, event_json: str) -> None:
+        """Sends an event that is JSON already. Raises ClientError when the connection is over."""
+        ...
+
+
+async def send(connection: Connection, event: dict[str, Any]) -> None:
+    """Raises ClientError when the connection is over."""
+    await connection.send_text(orjson.dumps(event).decode())
+
+
 class RealtimeClient:
-    """One connection. Every server event goes to the listeners, in order, as it arrives."""
+    """A connection by WebSocket. Every server event goes to the listeners, in order, as it arrives."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -84,30 +106,19 @@ class RealtimeClient:
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def listen(self, listener: Listener) -> None:
-        """Calls ``listener`` with every event from now on. It must not block."""
         self._listeners.append(listener)
 
     @property
     def ended(self) -> asyncio.Future[str]:
-        """Done once the connection is over; its result says why, in words."""
         return self._ended
 
-    async def send(self, event: dict[str, Any]) -> None:
-        """Raises ClientError when the connection is over."""
-        await self.send_text(orjson.dumps(event).decode())
-
     async def send_text(self, event_json: str) -> None:
-        """Sends an event that is JSON already. Raises ClientError when the connection is over."""
         if self._socket.closed:
             raise ClientError(f"the connection is over: {self._reason()}")
         try:
             await self._socket.send_str(event_json)
         except (ConnectionError, aiohttp.ClientError) as error:
             raise ClientError(f"the connection is over: {error or self._reason()}") from error
-
-    async def append(self, pcm: bytes) -> None:
-        """Sends audio in the session's input format."""
-        await self.send_text(append_json(pcm))
 
     def _reason(self) -> str:
         code = self._socket.close_code
@@ -191,7 +202,7 @@ class _Waiter:
 class Journal:
     """Keeps every arrival, and waits for those to come."""
 
-    def __init__(self, client: RealtimeClient) -> None:
+    def __init__(self, client: Connection) -> None:
         self.arrivals: list[Arrival] = []
         self._client = client
         self._waiters: list[_Waiter] = []

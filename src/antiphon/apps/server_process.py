@@ -14,7 +14,8 @@ from typing import IO
 from antiphon.errors import AntiphonError
 
 START_LIMIT_S = 60.0
-STOP_LIMIT_S = 2.0
+STOP_LIMIT_S = 1.2
+"""Then it is killed, so that Ctrl-C ends us within two seconds."""
 TAIL_LINES = 8
 """Of the server's log, shown when it does not start."""
 

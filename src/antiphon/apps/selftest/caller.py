@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.apps.microphone import PacedMicrophone
-from antiphon.apps.realtime_client import Arrival, ClientError, Journal, RealtimeClient, connect
+from antiphon.apps.realtime_client import Arrival, ClientError, Connection, Journal, connect, send
 from antiphon.apps.selftest.measures import ReplyAudio, reply_audio
 from antiphon.audio import WIRE_PCM_RATE_HZ
 
@@ -60,7 +60,7 @@ class Answer:
 class Caller:
     """Drives one conversation. All waiting ends by ClientError when what is waited for does not come."""
 
-    def __init__(self, client: RealtimeClient) -> None:
+    def __init__(self, client: Connection) -> None:
         self.client = client
         self.journal = Journal(client)
         self.microphone = PacedMicrophone(client)
@@ -76,7 +76,7 @@ class Caller:
     async def configure(self, session: dict[str, Any]) -> dict[str, Any]:
         """Updates the session, returns it as the server has it then."""
         mark = self.mark
-        await self.client.send({"type": "session.update", "session": {"type": "realtime", **session}})
+        await send(self.client, {"type": "session.update", "session": {"type": "realtime", **session}})
         updated = await self.journal.expect("session.updated", timeout_s=EVENT_LIMIT_S, since=mark)
         return updated.child("session")
 
@@ -117,14 +117,14 @@ class Caller:
         mark = self.mark
         content = [{"type": "input_text", "text": text}]
         await self.add({"type": "message", "role": "user", "content": content})
-        await self.client.send({"type": "response.create"})
+        await send(self.client, {"type": "response.create"})
         return mark
 
     async def add(self, item: dict[str, Any]) -> Arrival:
         """Adds an item to the conversation and waits until it is in."""
         mark = self.mark
         item = {"id": f"selftest_{next(self._numbers)}", **item}
-        await self.client.send({"type": "conversation.item.create", "item": item})
+        await send(self.client, {"type": "conversation.item.create", "item": item})
 
         def done(arrival: Arrival) -> bool:
             return arrival.kind == "conversation.item.done" and arrival.child("item").get("id") == item["id"]
@@ -133,13 +133,13 @@ class Caller:
 
     async def delete(self, item_id: str) -> None:
         mark = self.mark
-        await self.client.send({"type": "conversation.item.delete", "item_id": item_id})
+        await send(self.client, {"type": "conversation.item.delete", "item_id": item_id})
         await self.journal.expect("conversation.item.deleted", timeout_s=EVENT_LIMIT_S, since=mark)
 
     async def retrieve(self, item_id: str) -> dict[str, Any]:
         """The item as the server has it in its context."""
         mark = self.mark
-        await self.client.send({"type": "conversation.item.retrieve", "item_id": item_id})
+        await send(self.client, {"type": "conversation.item.retrieve", "item_id": item_id})
         arrival = await self.journal.expect("conversation.item.retrieved", timeout_s=EVENT_LIMIT_S, since=mark)
         return arrival.child("item")
 

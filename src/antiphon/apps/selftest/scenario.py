@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from antiphon.apps.realtime_client import Arrival
+from antiphon.apps.realtime_client import Arrival, send
 from antiphon.apps.selftest.caller import COMPLETED, Answer, Caller, Spoken, Utterance
 from antiphon.apps.selftest.cast import Lines
 from antiphon.apps.selftest.measures import word_error_rate
@@ -115,16 +115,17 @@ def _check_spoken(stage: Stage, name: str, answer: Answer) -> None:
 async def human_speech(stage: Stage) -> None:
     """A human voice is understood. No answer is asked for, so that its pauses do not matter."""
     call, line = stage.call, stage.lines.human
-    await call.configure({"audio": {"input": {"turn_detection": _detection(LONG_SILENCE_MS, create_response=False)}}})
+    listening = {"transcription": {"model": "default"}, "turn_detection": _detection(LONG_SILENCE_MS, False)}
+    await call.configure({"audio": {"input": listening}})
     row = stage.row("human speech", line.text)
     spoken = await call.say(line)
     transcripts = await _heard(stage, spoken, line, row, MAX_HUMAN_WER)
     for transcript in transcripts:
         await call.delete(transcript.text("item_id"))
-    await call.configure({"audio": {"input": {"turn_detection": _detection(SILENCE_MS, create_response=True)}}})
+    await call.configure({"audio": {"input": {"turn_detection": _detection(SILENCE_MS, True)}}})
 
 
-def _detection(silence_ms: int, *, create_response: bool) -> dict[str, object]:
+def _detection(silence_ms: int, create_response: bool) -> dict[str, object]:
     return {"type": "server_vad", "silence_duration_ms": silence_ms, "create_response": create_response}
 
 
@@ -234,7 +235,7 @@ async def function_call(stage: Stage) -> None:
     output = {"type": "function_call_output", "call_id": called[0]["call_id"], "output": orjson.dumps(WEATHER).decode()}
     await call.add(output)
     mark = call.mark
-    await call.client.send({"type": "response.create"})
+    await send(call.client, {"type": "response.create"})
     answer = await call.answer(mark)
     _check_spoken(stage, "function call", answer)
     words = set(words_of(answer.transcript))

@@ -1,0 +1,51 @@
+"""What the user of ``antiphon talk`` may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from antiphon.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class TalkOptions:
+    """``server_arguments`` go to the server that is started where no ``url`` is given."""
+
+    url: str | None = None
+    api_key: str | None = None
+    input_file: Path | None = None
+    output_file: Path | None = None
+    fast: bool = False
+    text: bool = False
+    list_devices: bool = False
+    input_device: str | None = None
+    output_device: str | None = None
+    cancel_echo: bool = True
+    voice: str | None = None
+    instructions: str | None = None
+    server_arguments: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raises ConfigError for what cannot go together."""
+        if self.text and self.input_file is not None:
+            raise ConfigError("--text and --in are two ways to speak: give one of them")
+        if self.fast and (self.input_file is None or self.url is not None):
+            raise ConfigError("--fast needs --in, and no --url: it holds the conversation itself, on virtual time")
+        if self.output_file is not None and self.input_file is None and not self.text:
+            raise ConfigError("--out needs --in or --text")
+
+    def session(self, *, audio: bool) -> dict[str, Any]:
+        """The session to ask the server for: captions of the user's words, and what was asked for; spoken or not."""
+        sound: dict[str, Any] = {"input": {"transcription": {"model": "default"}}}
+        if self.voice is not None:
+            sound["output"] = {"voice": self.voice}
+        session: dict[str, Any] = {
+            "type": "realtime",
+            "audio": sound,
+            "output_modalities": ["audio"] if audio else ["text"],
+        }
+        if self.instructions is not None:
+            session["instructions"] = self.instructions
+        return session

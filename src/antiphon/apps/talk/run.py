@@ -1,0 +1,85 @@
+"""``antiphon talk``: a conversation in the terminal, through devices, files or the keyboard."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from rich.console import Console
+
+from antiphon.apps.audio_devices import list_devices
+from antiphon.apps.realtime_client import connect
+from antiphon.apps.server_process import local_server
+from antiphon.apps.talk.options import TalkOptions
+from antiphon.apps.talk.ways import by_devices, by_file, by_keyboard
+from antiphon.apps.wav import read_wav
+from antiphon.audio import WIRE_PCM_RATE_HZ
+
+EXIT_INTERRUPTED = 130
+"""What shells give a program that Ctrl-C ended."""
+
+
+async def talk(options: TalkOptions, console: Console | None = None) -> int:
+    """Holds the conversation until it is over or Ctrl-C; returns the exit code, 0, or 130 after Ctrl-C.
+
+    Raises AntiphonError: no device, no server, a file that cannot be read or written.
+    """
+    console = console or Console()
+    if options.list_devices:
+        console.print("\n".join(list_devices()), highlight=False, markup=False)
+        return 0
+    options.check()
+    question = None if options.input_file is None else read_wav(options.input_file, WIRE_PCM_RATE_HZ)
+    with _interruptible() as interrupted:
+        try:
+            async with _server(options, console) as url, connect(url, options.api_key) as client:
+                if question is not None:
+                    await by_file(client, options, question, console)
+                elif options.text:
+                    await by_keyboard(client, options, console)
+                else:
+                    await by_devices(client, options, console)
+        except asyncio.CancelledError:
+            if not interrupted():
+                raise
+            return EXIT_INTERRUPTED
+    return 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C cancels the current task, so that all is ended in order; the function says whether it did."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    pressed = asyncio.Event()
+
+    def interrupt() -> None:
+        pressed.set()
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield pressed.is_set
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        if pressed.is_set():
+            task.uncancel()
+
+
+@asynccontextmanager
+async def _server(options: TalkOptions, console: Console) -> AsyncIterator[str]:
+    """The address of the server that is asked for, or of one of our own."""
+    if options.url is not None:
+        yield options.url
+        return
+    status = console.status("starting a server")
+    status.start()
+    try:
+        async with local_server(options.server_arguments) as server:
+            status.stop()
+            yield server.url
+    finally:
+        status.stop()

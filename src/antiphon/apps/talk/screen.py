@@ -1,0 +1,72 @@
+"""Live captions in the terminal; plain lines where there is none."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from antiphon.apps.talk.transcript import Line, Phase, Speaker, Transcript
+
+_STYLES = {Speaker.USER: "bold cyan", Speaker.AGENT: "bold green"}
+_STATES = {
+    "idle": "listening",
+    "listening": "hearing you",
+    "thinking": "thinking",
+    "speaking": "speaking",
+    "barged_in": "interrupted",
+}
+_REFRESH_PER_S = 8
+
+
+def caption(line: Line, *, plain: bool = False) -> Text:
+    """A line as it is shown: dim while it may change; what was cut is struck through, where ``plain`` in brackets."""
+    text = Text()
+    text.append(f"{line.speaker.value:>5}  ", _STYLES[line.speaker])
+    body = line.text if line.heard is None else line.heard
+    text.append(body.strip(), "dim" if line.phase is not Phase.SETTLED else "")
+    cut = line.unheard.strip()
+    if cut:
+        text.append(f" [cut: {cut}]" if plain else f" {cut}", "dim" if plain else "dim strike")
+    return text
+
+
+class Screen:
+    """Shows a transcript. Settled lines scroll away above, those that may change stay below."""
+
+    def __init__(self, transcript: Transcript, console: Console) -> None:
+        self._transcript = transcript
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=_REFRESH_PER_S, transient=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._console.is_terminal:
+            self._live.update("")
+            self._live.stop()
+        for line in self._transcript.settled(all_of_them=True):
+            self._print(line)
+
+    def say(self, message: str) -> None:
+        """A line of our own."""
+        self._console.print(message, style="dim", highlight=False, markup=False)
+
+    def _print(self, line: Line) -> None:
+        plain = not self._console.is_terminal
+        self._console.print(caption(line, plain=plain), highlight=False, soft_wrap=plain)
+
+    def refresh(self) -> None:
+        """Shows what has changed."""
+        for line in self._transcript.settled():
+            self._print(line)
+        if self._console.is_terminal:
+            state = _STATES.get(self._transcript.state or "", "connected")
+            captions = [caption(line) for line in self._transcript.lines if line.text]
+            self._live.update(Group(*captions, Text(f"       {state}", "dim italic")))

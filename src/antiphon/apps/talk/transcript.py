@@ -1,0 +1,120 @@
+"""What was said so far, by whom, and what of it was cut: the captions' contents, without a screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from antiphon.apps.realtime_client import Arrival
+
+MAX_OPEN_LINES = 12
+"""A line whose end was never told is settled once so many came after it."""
+
+
+class Speaker(Enum):
+    USER = "you"
+    AGENT = "agent"
+
+
+class Phase(Enum):
+    """What may still become of a line."""
+
+    GROWING = "growing"
+    CUT = "cut"
+    """It was interrupted; how much of it was heard is not known yet."""
+    SETTLED = "settled"
+
+
+@dataclass(slots=True)
+class Line:
+    """What one side said in one turn. ``heard`` is the part of ``text`` that was played; None is all of it."""
+
+    speaker: Speaker
+    text: str = ""
+    phase: Phase = Phase.GROWING
+    heard: str | None = None
+
+    @property
+    def unheard(self) -> str:
+        """What was cut."""
+        return "" if self.heard is None else self.text[len(self.heard) :]
+
+
+@dataclass(slots=True)
+class Transcript:
+    """Reads events; ``settled`` gives each line once, in order, when nothing of it can change any more."""
+
+    state: str | None = None
+    """The public state of the conversation, where the server tells it."""
+    lines: list[Line] = field(default_factory=list)
+    """Those that are not settled, and those after them."""
+    _by_item: dict[str, Line] = field(default_factory=dict)
+
+    def typed(self, text: str) -> None:
+        """The user wrote this."""
+        self.lines.append(Line(Speaker.USER, text, Phase.SETTLED))
+
+    def _line(self, item_id: str, speaker: Speaker) -> Line:
+        line = self._by_item.get(item_id)
+        if line is None:
+            line = self._by_item[item_id] = Line(speaker)
+            self.lines.append(line)
+        return line
+
+    def read(self, arrival: Arrival) -> list[str]:
+        """Takes an event; returns the items whose heard part should be asked for."""
+        item_id = arrival.text("item_id")
+        match arrival.kind:
+            case "antiphon.state":
+                self.state = arrival.text("state")
+            case "conversation.item.input_audio_transcription.delta":
+                self._line(item_id, Speaker.USER).text += arrival.text("delta")
+            case "conversation.item.input_audio_transcription.completed":
+                line = self._line(item_id, Speaker.USER)
+                line.text, line.phase = arrival.text("transcript"), Phase.SETTLED
+            case "conversation.item.input_audio_transcription.failed":
+                line = self._line(item_id, Speaker.USER)
+                line.text, line.phase = line.text or "(not understood)", Phase.SETTLED
+            case "response.output_audio_transcript.delta" | "response.output_text.delta":
+                self._line(item_id, Speaker.AGENT).text += arrival.text("delta")
+            case "response.done":
+                return self._reply_done(arrival)
+            case "conversation.item.retrieved":
+                self._retrieved(arrival)
+        return []
+
+    def _reply_done(self, arrival: Arrival) -> list[str]:
+        response = arrival.child("response")
+        cut: list[str] = []
+        for item in response.get("output") or []:
+            line = self._by_item.get(str(item.get("id")))
+            if line is None or line.phase is not Phase.GROWING:
+                continue
+            if response.get("status") == "cancelled":
+                line.phase = Phase.CUT
+                cut.append(str(item["id"]))
+            else:
+                line.phase = Phase.SETTLED
+        return cut
+
+    def _retrieved(self, arrival: Arrival) -> None:
+        item = arrival.child("item")
+        line = self._by_item.get(str(item.get("id")))
+        if line is None or line.phase is not Phase.CUT:
+            return
+        parts = item.get("content") or []
+        heard = "".join(str(part.get("transcript") or part.get("text") or "") for part in parts)
+        line.heard = heard if line.text.startswith(heard) else line.text
+        line.phase = Phase.SETTLED
+
+    def settled(self, *, all_of_them: bool = False) -> list[Line]:
+        """Takes out the lines at the front that are settled, or all at the end."""
+        count = 0
+        for line in self.lines:
+            if line.phase is not Phase.SETTLED and len(self.lines) - count <= MAX_OPEN_LINES and not all_of_them:
+                break
+            count += 1
+        done, self.lines = self.lines[:count], self.lines[count:]
+        gone = {id(line) for line in done}
+        self._by_item = {item: line for item, line in self._by_item.items() if id(line) not in gone}
+        return [line for line in done if line.text]
