@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 LATENCY_BUCKETS_S = (
@@ -59,6 +66,7 @@ class Metrics:
     """Counts what the server does: the ``Meter`` of its sessions and the ``Watcher`` of its connections."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each counter, with the time of its making
         self.registry = CollectorRegistry()
         self._active = self._gauge("sessions_active", "Sessions that are open")
         self._queued = self._gauge("outgoing_queued_bytes", "Bytes that wait to be sent to clients")
