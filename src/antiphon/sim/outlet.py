@@ -1,0 +1,248 @@
+"""An outlet that remembers: every call with its time, what each reply came to, and whether the calls keep the rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.audio import MOUTH_RATE_HZ
+from antiphon.core.actions import State
+from antiphon.core.conversation import Item
+from antiphon.engines import tone_code
+from antiphon.ids import ItemId, ReplyId, TurnId
+
+
+class OutletRuleError(AssertionError):
+    """A session told its client something that makes no sense there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the outlet. ``at`` is the loop's time."""
+
+    at: float
+    name: str
+    args: tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class HeardReply:
+    """All that a client got of one reply."""
+
+    id: ReplyId
+    created_at: float
+    text: str = ""
+    transcript: str = ""
+    audio: bytearray = field(default_factory=bytearray)
+    """At 48 kHz."""
+    first_audio_at: float | None = None
+    last_audio_at: float | None = None
+    calls: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By call id, the function's name and its arguments."""
+    items: list[ItemId] = field(default_factory=list)
+    status: str | None = None
+    """None while it is not over."""
+    reason: str | None = None
+    error: str | None = None
+    done_at: float | None = None
+
+    @property
+    def audio_s(self) -> float:
+        return len(self.audio) / 2 / MOUTH_RATE_HZ
+
+    def spoken_words(self) -> list[str]:
+        """The words that a listener of all that audio heard, read from the tones."""
+        return tone_code.decode(bytes(self.audio), MOUTH_RATE_HZ).split()
+
+
+def _need(holds: bool, rule: str) -> None:
+    if not holds:
+        raise OutletRuleError(rule)
+
+
+class RecordingOutlet:
+    """Implements ``transport.base.Outlet``. A call that breaks a rule raises OutletRuleError in the session's loop.
+
+    Wait with ``until``. ``replies`` and ``transcripts`` are in the order in which they began.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.replies: dict[ReplyId, HeardReply] = {}
+        self.transcripts: dict[TurnId, str | None] = {}
+        """The final of each turn; None where it failed."""
+        self.items: dict[ItemId, Item] = {}
+        self.current_state = State.IDLE
+        self.speaking: TurnId | None = None
+        self._waiters: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
+        self._committed: set[TurnId] = set()
+
+    # For those who watch.
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Returns as soon as ``holds()`` is true, which is asked after each call of the outlet."""
+        if holds():
+            return
+        met = asyncio.get_running_loop().create_future()
+        entry = (holds, met)
+        self._waiters.append(entry)
+        try:
+            await met
+        finally:
+            self._waiters.remove(entry)
+
+    def named(self, *names: str) -> list[Call]:
+        return [call for call in self.calls if call.name in names]
+
+    @property
+    def live(self) -> list[HeardReply]:
+        """The replies that were begun and are not over."""
+        return [reply for reply in self.replies.values() if reply.status is None]
+
+    @property
+    def latest(self) -> HeardReply:
+        return next(reversed(self.replies.values()))
+
+    def __iter__(self) -> Iterator[HeardReply]:
+        return iter(self.replies.values())
+
+    def _note(self, name: str, *args: Any) -> float:
+        now = asyncio.get_running_loop().time()
+        self.calls.append(Call(now, name, args))
+        for holds, met in self._waiters:
+            if not met.done() and holds():
+                met.set_result(None)
+        return now
+
+    # The user's side.
+
+    def speech_started(self, turn: TurnId, at_ms: int) -> None:
+        _need(self.speaking is None, "speech starts after it stopped")
+        self.speaking = turn
+        self._note("speech_started", turn, at_ms)
+
+    def speech_stopped(self, turn: TurnId, at_ms: int) -> None:
+        _need(self.speaking == turn, "the speech that stops is the one that started")
+        self.speaking = None
+        self._note("speech_stopped", turn, at_ms)
+
+    def idle_timeout(self, turn: TurnId, start_ms: int, end_ms: int) -> None:
+        _need(0 <= start_ms <= end_ms, "a timeout has a span")
+        self._note("idle_timeout", turn, start_ms, end_ms)
+
+    def committed(self, turn: TurnId, previous: ItemId | None) -> None:
+        _need(self.speaking != turn, "a turn is committed after its speech stopped")
+        _need(turn not in self._committed, "a turn is committed once")
+        self._committed.add(turn)
+        self._note("committed", turn, previous)
+
+    def cleared(self) -> None:
+        self._note("cleared")
+
+    def transcript_delta(self, turn: TurnId, delta: str) -> None:
+        _need(turn not in self.transcripts, "no caption follows the transcript")
+        self._note("transcript_delta", turn, delta)
+
+    def transcript_completed(self, turn: TurnId, text: str, audio_s: float) -> None:
+        self._transcript(turn, text)
+        self._note("transcript_completed", turn, text, audio_s)
+
+    def transcript_failed(self, turn: TurnId, message: str) -> None:
+        self._transcript(turn, None)
+        self._note("transcript_failed", turn, message)
+
+    def _transcript(self, turn: TurnId, text: str | None) -> None:
+        _need(turn not in self.transcripts, "a turn has one transcript")
+        _need(turn in self._committed, "a transcript is of a committed turn")
+        self.transcripts[turn] = text
+
+    # Items.
+
+    def item_added(self, item: Item, previous: ItemId | None) -> None:
+        _need(item.id not in self.items, "an item is added once")
+        _need(previous is None or previous != item.id, "an item does not follow itself")
+        self.items[item.id] = item
+        self._note("item_added", item.id, previous)
+
+    def item_done(self, item: Item, previous: ItemId | None) -> None:
+        _need(item.id in self.items, "an item is done after it was added")
+        self._note("item_done", item.id, previous)
+
+    def item_deleted(self, item: ItemId) -> None:
+        self._note("item_deleted", item)
+
+    def item_retrieved(self, item: Item) -> None:
+        self._note("item_retrieved", item)
+
+    def item_truncated(self, item: ItemId, content_index: int, audio_end_ms: int) -> None:
+        self._note("item_truncated", item, content_index, audio_end_ms)
+
+    # Replies.
+
+    def reply_created(self, reply: ReplyId) -> None:
+        _need(reply not in self.replies, "a reply is created once")
+        self.replies[reply] = HeardReply(reply, asyncio.get_running_loop().time())
+        self._note("reply_created", reply)
+
+    def _open(self, reply: ReplyId, item: ItemId) -> HeardReply:
+        heard = self.replies.get(reply)
+        _need(heard is not None, "nothing of a reply comes before it is created")
+        assert heard is not None
+        _need(heard.status is None, "nothing of a reply comes after it is done")
+        if item not in heard.items:
+            heard.items.append(item)
+        return heard
+
+    def reply_text(self, reply: ReplyId, item: ItemId, delta: str) -> None:
+        self._open(reply, item).text += delta
+        self._note("reply_text", reply, item, delta)
+
+    def reply_transcript(self, reply: ReplyId, item: ItemId, delta: str) -> None:
+        self._open(reply, item).transcript += delta
+        self._note("reply_transcript", reply, item, delta)
+
+    def reply_audio(self, reply: ReplyId, item: ItemId, pcm: bytes) -> None:
+        _need(len(pcm) % 2 == 0 and bool(pcm), "audio comes in whole samples")
+        heard = self._open(reply, item)
+        heard.audio += pcm
+        heard.last_audio_at = self._note("reply_audio", reply, item, len(pcm))
+        heard.first_audio_at = heard.last_audio_at if heard.first_audio_at is None else heard.first_audio_at
+
+    def reply_call(self, reply: ReplyId, item: ItemId, call_id: str, name: str, delta: str) -> None:
+        heard = self._open(reply, item)
+        _, arguments = heard.calls.get(call_id, (name, ""))
+        heard.calls[call_id] = (name, arguments + delta)
+        self._note("reply_call", reply, item, call_id, name, delta)
+
+    def reply_done(
+        self,
+        reply: ReplyId,
+        status: str,
+        reason: str | None,
+        *,
+        error: str | None = None,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+    ) -> None:
+        heard = self.replies.get(reply)
+        _need(heard is not None and heard.status is None, "a reply ends once, after it was created")
+        assert heard is not None
+        _need(status in ("completed", "cancelled", "incomplete", "failed"), "a reply has one of four ends")
+        heard.status, heard.reason, heard.error = status, reason, error
+        heard.done_at = asyncio.get_running_loop().time()
+        self._note("reply_done", reply, status, reason)
+
+    # The rest.
+
+    def refused(self, message: str, code: str | None, client_event_id: str | None) -> None:
+        self._note("refused", message, code, client_event_id)
+
+    def state(self, state: State) -> None:
+        _need(state is not self.current_state, "a state is told when it changes")
+        self.current_state = state
+        self._note("state", state)
+
+    def timing(self, turn: TurnId | None, figures: dict[str, float]) -> None:
+        self._note("timing", turn, figures)
