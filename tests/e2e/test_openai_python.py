@@ -103,7 +103,8 @@ async def calling(tap: Wiretap, patience_s: float = PATIENCE_S, **query: str) ->
 
 async def configure(call: Call, **session: Any) -> Any:
     since = call.events.mark()
-    await call.connection.session.update(session={"type": "realtime", **session})
+    update: Any = {"type": "realtime", **session}
+    await call.connection.session.update(session=update)
     return (await call.until("session.updated", since=since)).session
 
 
@@ -335,7 +336,8 @@ def _converse(base_url: str, question: bytes) -> tuple[str, str, str]:
     """A typed turn and a spoken one over the synchronous client: the text, what was heard, what was answered."""
     client = OpenAI(api_key="none", base_url=base_url)
     with client, client.realtime.connect(model="antiphon") as connection:
-        connection.session.update(session={"type": "realtime", "audio": {"input": HEARING}})
+        hearing: Any = {"type": "realtime", "audio": {"input": HEARING}}
+        connection.session.update(session=hearing)
         connection.conversation.item.create(
             item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Who are you?"}]}
         )

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
-from antiphon.sim.referee import Referee, RefereeError
+from antiphon.sim.referee import FoulError, Referee
 from tests.e2e.event_log import EventLog
 
 Event = dict[str, Any]
@@ -33,13 +33,23 @@ class Wiretap:
     """``async with Wiretap(server_url) as tap:`` and point the client at ``tap.ws_url`` or ``tap.base_url``.
 
     ``drop`` are types of server events that the client never gets to see. An ``error`` event is a fault unless its
-    code is in ``expected_errors``. Leaving the block raises ``WireFaultError`` when there was one.
+    code is in ``expected_errors``. Leaving the block raises ``WireFaultError`` when there was one, or when the server
+    still owed something and the client did not leave in the middle (``leaves_early``).
     """
 
-    def __init__(self, server: str, *, drop: Collection[str] = (), expected_errors: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        server: str,
+        *,
+        drop: Collection[str] = (),
+        expected_errors: Collection[str] = (),
+        leaves_early: bool = False,
+    ) -> None:
         self._server = server.rstrip("/")
         self._drop = frozenset(drop)
         self._expected_errors = frozenset(expected_errors)
+        self._leaves_early = leaves_early
+        self._referee = Referee()
         self._log: EventLog[Event] = EventLog()
         self._runner: web.AppRunner | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -72,6 +82,8 @@ class Wiretap:
             await self._http.close()
         if kind is None:
             self.judge()
+            if not self._leaves_early and not self._drop:
+                self._referee.finish()
 
     def judge(self) -> None:
         """Raises WireFaultError when anything was wrong so far."""
@@ -98,6 +110,7 @@ class Wiretap:
 
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
         assert self._http is not None
+        self._referee = Referee(vendor=request.query.get("events") == "antiphon")
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name]
         async with self._http.ws_connect(
@@ -130,13 +143,14 @@ class Wiretap:
     async def _from_client(self, client: web.WebSocketResponse, server: aiohttp.ClientWebSocketResponse) -> None:
         async for message in client:
             if message.type is aiohttp.WSMsgType.TEXT:
-                self.client_events.append(json.loads(message.data))
+                event: Event = json.loads(message.data)
+                self.client_events.append(event)
+                self._referee.client(event)
                 await server.send_str(message.data)
             else:
                 await server.send_bytes(message.data)
 
     async def _from_server(self, server: aiohttp.ClientWebSocketResponse, client: web.WebSocketResponse) -> None:
-        referee = Referee()
         async for message in server:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 self._log.fail(WireFaultError(f"the server sent a frame that is not text: {message.type}"))
@@ -144,15 +158,15 @@ class Wiretap:
             if len(message.data) > LARGEST_EVENT_BYTES:
                 self._log.fail(WireFaultError(f"an event of {len(message.data)} bytes"))
             event: Event = json.loads(message.data)
-            self._check(referee, event)
+            self._check(event)
             self._log.add(event)
             if event["type"] not in self._drop:
                 await client.send_str(message.data)
 
-    def _check(self, referee: Referee, event: Event) -> None:
+    def _check(self, event: Event) -> None:
         try:
-            referee.see(event)
-        except RefereeError as breach:
+            self._referee.feed(event)
+        except FoulError as breach:
             self._log.fail(WireFaultError(f"{event.get('type')}: {breach}"))
         if event["type"] == "error" and event["error"].get("code") not in self._expected_errors:
             self._log.fail(WireFaultError(f"the server reports an error: {event['error']}"))

@@ -327,7 +327,10 @@ class Gateway:
                 timeout=self._limits.close_timeout_s,
                 decode_text=False,
             )
-            await socket.prepare(request)
+            try:
+                await socket.prepare(request)
+            except ConnectionError:
+                return socket  # The client left during the handshake.
             with structlog.contextvars.bound_contextvars(session=config.id):
                 await self._converse(request, socket, config)
             return socket
