@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.core.settings import Detection, Tool, TurnSettings
+from antiphon.errors import ProtocolError
+from antiphon.sim.wire_schema import check_schema
+from antiphon.transport.realtime.codecs import AudioFormat
+from antiphon.transport.realtime.config import Offer, SessionConfig
+
+OFFER = Offer(models=("antiphon", "other"), voices=("amy", "joe"), transcription_models=("tiny",))
+
+
+def config(**options: Any) -> SessionConfig:
+    return SessionConfig(OFFER, session_id="sess_1", expires_at=1_800_000_000, **options)
+
+
+def input_of(session: SessionConfig) -> dict[str, Any]:
+    wire: dict[str, Any] = session.wire()["audio"]["input"]
+    return wire
+
+
+def check(session: SessionConfig) -> None:
+    check_schema({"type": "session.updated", "event_id": "e", "session": session.wire()})
+
+
+def test_the_defaults_are_those_of_the_service() -> None:
+    session = config()
+    check(session)
+    wire = session.wire()
+    assert wire["output_modalities"] == ["audio"]
+    assert wire["max_output_tokens"] == "inf"
+    assert wire["audio"]["input"] == {
+        "format": {"type": "audio/pcm", "rate": 24000},
+        "transcription": None,
+        "noise_reduction": None,
+        "turn_detection": {
+            "type": "server_vad",
+            "threshold": 0.5,
+            "prefix_padding_ms": 300,
+            "silence_duration_ms": 200,
+            "idle_timeout_ms": None,
+            "create_response": True,
+            "interrupt_response": True,
+        },
+    }
+    assert wire["audio"]["output"] == {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "amy", "speed": 1.0}
+
+
+def test_what_is_absent_stays_as_it_was() -> None:
+    session = config()
+    session.update({"instructions": "Be brief.", "audio": {"input": {"turn_detection": {"silence_duration_ms": 700}}}})
+    session.update({"type": "realtime", "audio": {"output": {"speed": 1.2}}})
+    assert session.wire()["instructions"] == "Be brief."
+    assert input_of(session)["turn_detection"]["silence_duration_ms"] == 700
+    assert session.settings().turn.silence_duration_ms == 700
+    assert session.settings().reply.speed == 1.2
+
+
+def test_null_disables_and_empty_clears() -> None:
+    session = config()
+    session.update({"instructions": "x", "tools": [{"type": "function", "name": "f"}]})
+    session.update({"audio": {"input": {"transcription": {}, "turn_detection": {"type": "semantic_vad"}}}})
+    session.update({"instructions": "", "tools": []})
+    session.update({"audio": {"input": {"transcription": None, "turn_detection": None, "noise_reduction": None}}})
+    assert session.wire()["instructions"] == ""
+    assert session.wire()["tools"] == []
+    assert input_of(session)["transcription"] is None
+    assert session.settings().turn.detection is Detection.MANUAL
+    assert not session.settings().transcription
+
+
+def test_turn_detection_is_filled_up() -> None:
+    session = config()
+    session.update({"audio": {"input": {"turn_detection": None}}})
+    session.update({"audio": {"input": {"turn_detection": {"type": "server_vad"}}}})
+    assert input_of(session)["turn_detection"]["interrupt_response"] is True
+    session.update({"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}})
+    assert input_of(session)["turn_detection"] == {
+        "type": "semantic_vad",
+        "eagerness": "high",
+        "create_response": True,
+        "interrupt_response": True,
+    }
+    assert session.settings().turn.detection is Detection.SEMANTIC
+    assert session.settings().turn.eagerness == "high"
+
+
+def test_the_names_of_the_beta_are_understood() -> None:
+    session = config()
+    session.update(
+        {
+            "modalities": ["text", "audio"],
+            "voice": "joe",
+            "input_audio_format": "g711_ulaw",
+            "output_audio_format": "pcm16",
+            "input_audio_transcription": {"model": "whisper-1"},
+            "turn_detection": None,
+            "max_response_output_tokens": 100,
+        }
+    )
+    check(session)
+    assert session.input_format is AudioFormat.PCMU
+    assert session.output_format is AudioFormat.PCM
+    assert input_of(session)["turn_detection"] is None
+    assert input_of(session)["transcription"] == {"model": "tiny", "language": None, "prompt": None}
+    assert session.wire()["max_output_tokens"] == 100
+    assert session.wire()["audio"]["output"]["voice"] == "joe"
+    assert session.wire()["output_modalities"] == ["audio"]
+
+
+def test_unknown_voices_and_models_become_the_default_and_the_echo_shows_it() -> None:
+    session = config()
+    session.update({"model": "gpt-realtime", "audio": {"output": {"voice": {"id": "marin"}}}})
+    assert session.wire()["model"] == "antiphon"
+    assert session.wire()["audio"]["output"]["voice"] == "amy"
+    session.update({"audio": {"output": {"voice": {"id": "joe"}}}})
+    assert session.settings().reply.voice == "joe"
+
+
+def test_tools_are_functions() -> None:
+    session = config()
+    parameters = {"type": "object", "properties": {}}
+    session.update(
+        {
+            "tools": [
+                {"type": "function", "name": "f", "description": "d", "parameters": parameters},
+                {"type": "mcp", "server_label": "x"},
+                {"type": "function", "function": {"name": "g"}},
+            ],
+            "tool_choice": {"type": "function", "name": "f"},
+        }
+    )
+    check(session)
+    assert [tool["name"] for tool in session.wire()["tools"]] == ["f", "g"]
+    assert session.settings().reply.tools == (Tool("f", "d", parameters), Tool("g"))
+    assert session.settings().reply.tool_choice == "function:f"
+
+
+@pytest.mark.parametrize(
+    ("patch", "param"),
+    [
+        ({"type": "translation"}, "session.type"),
+        ({"instructions": 5}, "instructions"),
+        ({"output_modalities": ["video"]}, "output_modalities"),
+        ({"audio": "loud"}, "audio"),
+        ({"audio": {"input": {"format": {"type": "audio/opus"}}}}, "audio.input.format"),
+        ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "audio.input.format.rate"),
+        ({"audio": {"input": {"turn_detection": {"type": "magic"}}}}, "audio.input.turn_detection.type"),
+        ({"audio": {"input": {"turn_detection": {"threshold": "high"}}}}, "threshold"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"tools": {}}, "tools"),
+        ({"tool_choice": 3}, "tool_choice"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"input_audio_format": ["pcm16"]}, "audio.input.format"),
+    ],
+)
+def test_what_makes_no_sense_is_named_and_changes_nothing(patch: dict[str, Any], param: str) -> None:
+    session = config()
+    before = session.wire()
+    with pytest.raises(ProtocolError) as caught:
+        session.update({"model": "other", **patch})
+    assert caught.value.param == param
+    assert session.wire() == before
+
+
+def test_a_session_that_would_not_fit_into_an_event_is_refused() -> None:
+    session = config()
+    with pytest.raises(ProtocolError, match="larger") as caught:
+        session.update({"instructions": "x" * 500_000})
+    assert caught.value.code == "session_too_large"
+
+
+def test_numbers_are_brought_into_range() -> None:
+    session = config()
+    session.update(
+        {"speed": 9, "turn_detection": {"threshold": 7, "silence_duration_ms": -5, "idle_timeout_ms": 6000.4}}
+    )
+    wire = session.wire()
+    assert wire["audio"]["output"]["speed"] == 1.5
+    detection = input_of(session)["turn_detection"]
+    assert (detection["threshold"], detection["silence_duration_ms"], detection["idle_timeout_ms"]) == (1.0, 0, 6000)
+    check(session)
+
+
+def test_a_transcription_session_answers_nothing() -> None:
+    session = config(kind="transcription")
+    check(session)
+    assert session.wire()["type"] == "transcription"
+    settings = session.settings()
+    assert settings.transcription
+    assert not settings.turn.create_response
+    session.update({"type": "transcription", "audio": {"input": {"transcription": {"language": "en"}}}})
+    assert session.settings().language == "en"
+
+
+def test_the_servers_own_defaults_hold() -> None:
+    turn = TurnSettings(detection=Detection.SEMANTIC, prepare_after_ms=80)
+    session = SessionConfig(Offer(turn=turn, instructions="Sing."), session_id="s", expires_at=1, paced=True)
+    assert input_of(session)["turn_detection"]["type"] == "semantic_vad"
+    settings = session.settings()
+    assert settings.turn.paced
+    assert settings.turn.prepare_after_ms == 80
+    assert settings.reply.instructions == "Sing."
+
+
+def test_a_response_overrides_the_session_for_itself() -> None:
+    session = config()
+    session.update({"instructions": "A", "tools": [{"type": "function", "name": "f"}]})
+    plan = session.plan(
+        {
+            "instructions": "B",
+            "tools": [],
+            "tool_choice": "none",
+            "output_modalities": ["text"],
+            "conversation": "none",
+            "metadata": {"a": "b"},
+            "max_output_tokens": 7,
+            "audio": {"output": {"voice": "joe", "format": {"type": "audio/pcma"}}},
+        }
+    )
+    assert plan.settings.instructions == "B"
+    assert plan.settings.tools == ()
+    assert plan.settings.tool_choice == "none"
+    assert not plan.settings.audio
+    assert plan.settings.max_output_tokens == 7
+    assert plan.side
+    assert plan.metadata == {"a": "b"}
+    assert plan.audio_format is AudioFormat.PCMA
+    assert plan.voice == "joe"
+    assert session.plan({}).settings.instructions == "A"
+
+
+@pytest.mark.parametrize("overrides", [{"conversation": "other"}, {"metadata": {"a": 1}}, {"audio": []}])
+def test_overrides_that_make_no_sense_are_refused(overrides: dict[str, Any]) -> None:
+    overrides = {"audio": ["x"]} if overrides == {"audio": []} else overrides
+    with pytest.raises(ProtocolError):
+        config().plan(overrides)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-10, 10_000) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+FIELD = st.sampled_from(
+    [
+        "type",
+        "model",
+        "instructions",
+        "tools",
+        "tool_choice",
+        "truncation",
+        "max_output_tokens",
+        "output_modalities",
+        "turn_detection",
+        "voice",
+        "speed",
+        "input_audio_format",
+        "input_audio_transcription",
+        "include",
+        "tracing",
+    ]
+)
+DETECTION = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["server_vad", "semantic_vad"]) | JSON,
+        "threshold": st.floats() | JSON,
+        "silence_duration_ms": st.integers() | JSON,
+        "idle_timeout_ms": st.integers() | JSON,
+        "eagerness": st.sampled_from(["low", "auto"]) | JSON,
+    },
+)
+
+
+@given(st.lists(st.dictionaries(FIELD, JSON | DETECTION, max_size=4), max_size=4))
+def test_whatever_a_client_sends_the_echo_is_well_formed(patches: list[dict[str, Any]]) -> None:
+    session = config()
+    for patch in patches:
+        with contextlib.suppress(ProtocolError):
+            session.update(patch)
+        check(session)
+        assert session.settings().turn.prefix_padding_ms == input_of(session).get("prefix_padding_ms", 300)
