@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from benchmarks.conversation import calling, spoken_questions
 from benchmarks.tables import arguments, save, show, spread
 
-from antiphon.apps.realtime_client import Arrival
+from antiphon.apps.realtime_client import Arrival, send
 from antiphon.apps.selftest.caller import Caller, Utterance
 from antiphon.apps.server_process import local_server
 from antiphon.audio import FRAME_MS
@@ -44,7 +44,7 @@ async def interrupt(caller: Caller, long: Utterance, interruption: Utterance) ->
     frames = [arrival for arrival in arrivals[edge:] if _is_frame(arrival, reply)]
     timing = next(arrival for arrival in arrivals[edge:] if "decision_ms" in arrival.child("figures"))
     answer = await caller.reply_began(over.mark)
-    await caller.client.send({"type": "response.cancel", "response_id": answer})
+    await send(caller.client, {"type": "response.cancel", "response_id": answer})
     await caller.finished(answer, over.mark)
     return BargeIn(
         onset_to_edge_ms=(arrivals[edge].at - over.onset_at) * 1000,

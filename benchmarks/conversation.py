@@ -13,7 +13,7 @@ from antiphon.apps.selftest.measures import speech_span
 from antiphon.audio import MOUTH_RATE_HZ, WIRE_PCM_RATE_HZ, resample
 from antiphon.core.speech import Voice
 from antiphon.engines.base import Synthesizer
-from antiphon.engines.pico import Pico
+from antiphon.engines.pico import PicoSynthesizer
 from antiphon.engines.tone_code import encode
 
 QUESTIONS = (
@@ -47,7 +47,7 @@ class Turn:
 
 async def spoken_questions(texts: Sequence[str] = QUESTIONS) -> list[Utterance]:
     """The questions in a voice that is not the agent's: Pico's British one."""
-    synthesizer = Pico()
+    synthesizer = PicoSynthesizer()
     await synthesizer.load()
     try:
         return [await _line(synthesizer, text) for text in texts]
