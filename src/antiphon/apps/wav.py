@@ -83,7 +83,7 @@ def write_stereo(path: Path, left: Samples, right: Samples, rate_hz: int) -> Non
     both[: len(left), 0] = left
     both[: len(right), 1] = right
     try:
-        with wave.open(str(path), "wb") as file:
+        with path.open("wb") as stream, wave.open(stream) as file:
             file.setnchannels(2)
             file.setsampwidth(2)
             file.setframerate(rate_hz)

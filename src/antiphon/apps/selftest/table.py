@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from antiphon.apps.selftest.report import BARGE_IN, STAGES, Report
@@ -42,13 +43,13 @@ def barge_in_table(report: Report) -> Table:
 def print_report(report: Report, console: Console) -> None:
     """The tables, each check, and the verdict."""
     for stage, engine in report.engines.items():
-        console.print(f"{stage:>12}  {engine}", highlight=False, style="dim")
+        console.print(f"{stage:>12}  {engine}", highlight=False, markup=False, style="dim")
     console.print(latency_table(report))
     if report.barge_in:
         console.print(barge_in_table(report))
     for check in report.checks:
         mark = "[green]ok[/green]  " if check.passed else "[red]FAIL[/red]"
-        console.print(f"{mark} {check.name}: {check.detail}", highlight=False)
+        console.print(f"{mark} {escape(check.name)}: {escape(check.detail)}", highlight=False)
     failed = len(report.failures())
     verdict = "[bold green]passed[/bold green]" if report.passed else f"[bold red]{failed} failed[/bold red]"
     console.print(f"{len(report.checks)} checks in {report.total_s:.0f} s: {verdict}", highlight=False)

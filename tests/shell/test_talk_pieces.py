@@ -1,0 +1,140 @@
+"""The parts of ``talk`` that need neither devices nor a server: the playback buffer, the captions, their looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.apps.realtime_client import Arrival
+from antiphon.apps.talk.jitter import TARGET_MS, PlaybackBuffer
+from antiphon.apps.talk.screen import caption
+from antiphon.apps.talk.transcript import MAX_OPEN_LINES, Line, Phase, Speaker, Transcript
+from antiphon.audio import ms_to_bytes
+
+RATE_HZ = 24_000
+FRAME = ms_to_bytes(20, RATE_HZ)
+COMPLETED = "conversation.item.input_audio_transcription.completed"
+DELTA = "conversation.item.input_audio_transcription.delta"
+AGENT_DELTA = "response.output_audio_transcript.delta"
+
+
+def arrival(kind: str, **fields: Any) -> Arrival:
+    return Arrival(0.0, {"type": kind, **fields})
+
+
+def test_nothing_plays_before_the_target_is_there() -> None:
+    buffer = PlaybackBuffer(RATE_HZ)
+    buffer.push(b"\1" * FRAME)
+    assert not any(buffer.pull(FRAME))
+    buffer.push(b"\2" * ms_to_bytes(TARGET_MS, RATE_HZ))
+    assert buffer.pull(FRAME) == b"\1" * FRAME
+    assert buffer.pull(FRAME) == b"\2" * FRAME
+
+
+def test_a_short_reply_plays_when_no_more_comes() -> None:
+    buffer = PlaybackBuffer(RATE_HZ)
+    buffer.push(b"\1" * 100)
+    buffer.finish()
+    assert buffer.pull(FRAME) == (b"\1" * 100).ljust(FRAME, b"\0")
+    buffer.push(b"\2" * FRAME)
+    assert not any(buffer.pull(FRAME)), "the next reply is buffered again"
+
+
+def test_flushing_tells_how_much_was_not_played() -> None:
+    buffer = PlaybackBuffer(RATE_HZ)
+    buffer.push(b"\1" * FRAME * 5)
+    buffer.pull(FRAME)
+    assert buffer.flush() == 80
+    assert buffer.buffered_ms == 0
+    assert not any(buffer.pull(FRAME))
+
+
+@given(st.lists(st.one_of(st.binary(min_size=2, max_size=3000).map(lambda b: b[: len(b) // 2 * 2]), st.none())))
+def test_what_comes_in_goes_out_once_and_in_order(steps: list[bytes | None]) -> None:
+    """None is a pull. Silence may lie between, so the audio here has none."""
+    buffer = PlaybackBuffer(RATE_HZ)
+    pushed, played = b"", b""
+    for step in steps:
+        if step is None:
+            played += buffer.pull(FRAME)
+        else:
+            voiced = step.replace(b"\0", b"\1")
+            pushed += voiced
+            buffer.push(voiced)
+    buffer.finish()
+    while buffer.buffered_ms:
+        played += buffer.pull(FRAME)
+    assert played.replace(b"\0", b"") == pushed
+
+
+def test_a_line_grows_and_settles() -> None:
+    transcript = Transcript()
+    transcript.read(arrival(DELTA, item_id="u", delta="hello"))
+    assert transcript.settled() == []
+    assert transcript.lines == [Line(Speaker.USER, "hello")]
+    transcript.read(arrival(COMPLETED, item_id="u", transcript="Hello there."))
+    assert transcript.settled() == [Line(Speaker.USER, "Hello there.", Phase.SETTLED)]
+    assert transcript.lines == []
+
+
+def test_lines_settle_in_order() -> None:
+    transcript = Transcript()
+    transcript.read(arrival(DELTA, item_id="u", delta="what"))
+    transcript.read(arrival(AGENT_DELTA, item_id="a", delta="Yes."))
+    transcript.read(arrival("response.done", response={"status": "completed", "output": [{"id": "a"}]}))
+    assert transcript.settled() == []
+    transcript.read(arrival(COMPLETED, item_id="u", transcript="What?"))
+    assert [line.text for line in transcript.settled()] == ["What?", "Yes."]
+
+
+def cut_line(heard: str) -> Line:
+    transcript = Transcript()
+    transcript.read(arrival(AGENT_DELTA, item_id="a", delta="One two three four."))
+    asked = transcript.read(arrival("response.done", response={"status": "cancelled", "output": [{"id": "a"}]}))
+    assert asked == ["a"]
+    assert transcript.settled() == []
+    content = [{"type": "output_audio", "transcript": heard}]
+    transcript.read(arrival("conversation.item.retrieved", item={"id": "a", "content": content}))
+    (line,) = transcript.settled()
+    return line
+
+
+def test_what_was_cut_is_known_from_what_the_server_keeps() -> None:
+    line = cut_line("One two")
+    assert (line.heard, line.unheard) == ("One two", " three four.")
+    assert cut_line("").unheard == "One two three four."
+
+
+def test_what_was_cut_is_struck_through() -> None:
+    text = caption(cut_line("One two"))
+    (struck,) = (span for span in text.spans if "strike" in str(span.style))
+    assert text.plain[struck.start : struck.end].strip() == "three four."
+    assert caption(cut_line("One two"), plain=True).plain == "agent  One two [cut: three four.]"
+
+
+def test_partials_are_dim() -> None:
+    assert any("dim" in str(span.style) for span in caption(Line(Speaker.USER, "hel")).spans)
+    assert not any("dim" in str(span.style) for span in caption(Line(Speaker.USER, "hello", Phase.SETTLED)).spans)
+
+
+def test_a_line_that_never_ends_does_not_hold_up_the_others() -> None:
+    transcript = Transcript()
+    transcript.read(arrival(DELTA, item_id="lost", delta="..."))
+    for number in range(MAX_OPEN_LINES):
+        transcript.typed(str(number))
+    assert [line.text for line in transcript.settled()] == ["...", *map(str, range(MAX_OPEN_LINES))]
+
+
+def test_the_state_is_kept() -> None:
+    transcript = Transcript()
+    assert transcript.state is None
+    transcript.read(arrival("antiphon.state", state="barged_in"))
+    assert transcript.state == "barged_in"
+
+
+def test_a_failed_transcription_is_shown_as_such() -> None:
+    transcript = Transcript()
+    transcript.read(arrival("conversation.item.input_audio_transcription.failed", item_id="u"))
+    assert [line.text for line in transcript.settled()] == ["(not understood)"]
