@@ -203,6 +203,8 @@ class Referee:
         self._need(item.get("id") is not None, event, "an item has an id")
         self._need(item["id"] not in self._items, event, "added twice")
         self._items[item["id"]] = False
+        turn = self._turns.get(item["id"])
+        self._need(turn is None or turn.committed, event, "input_audio_buffer.committed comes first")
         if item["id"] in self._owed_items:
             self._owed_items.remove(item["id"])
         if item.get("role") == "assistant" and item.get("status") == "in_progress":
