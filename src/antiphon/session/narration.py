@@ -41,6 +41,7 @@ class Narration:
         """The next audio. Segments come in order, so it belongs to the first clause that sounds."""
         segment = self._segment or self._begin_segment()
         self.samples += len(chunk.pcm) // 2
+        segment.add_audio(chunk.pcm)
         if chunk.words:
             segment.add_words(chunk.words)
             self._open = None

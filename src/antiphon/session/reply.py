@@ -181,7 +181,7 @@ class Reply:
             group.create_task(self._think(request))
 
     async def _think(self, request: BrainRequest) -> None:
-        clauses = Clauses()
+        clauses = Clauses(language=self._language())
         spoke = False
         try:
             async with aclosing(self._brain.respond(request)) as deltas:
@@ -195,7 +195,7 @@ class Reply:
                             await self._write(text)
                         case ToolCallDelta():
                             await self._say(clauses.finish())
-                            clauses = Clauses()
+                            clauses = Clauses(language=self._language())
                             await self._call(delta, after_speech=spoke)
                         case Finish():
                             self._finish = delta
@@ -205,6 +205,11 @@ class Reply:
         if self._finish.reason == "length":
             self._outcome = Outcome.INCOMPLETE
         await self._say([*clauses.finish(), None])
+
+    def _language(self) -> str:
+        """That of the voice, in which figures and symbols are read."""
+        voices = self._synthesizer.voices
+        return next((voice.language for voice in voices if voice.name == self._settings.voice), voices[0].language)
 
     async def _say(self, clauses: Sequence[Clause | None]) -> None:
         for clause in clauses:
