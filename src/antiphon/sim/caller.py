@@ -20,7 +20,7 @@ import numpy as np
 
 from antiphon.audio import EAR_RATE_HZ, FRAME_MS
 from antiphon.core.actions import State
-from antiphon.core.commands import CreateItem, CreateReply
+from antiphon.core.commands import CancelResponse, CreateItem, CreateReply
 from antiphon.core.conversation import Item
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
 from antiphon.engines import tone_code
@@ -121,6 +121,10 @@ class Caller:
         reply = self.session.ids.reply()
         self.session.post(CreateReply(reply, settings or ReplySettings(), side))
         return reply
+
+    def cancel(self, reply: ReplyId | None = None) -> None:
+        """Takes back a reply: the one named, else the current one."""
+        self.session.post(CancelResponse(reply))
 
     # What the caller waits for.
 

@@ -126,16 +126,21 @@ class TurnRules:
         self.main = None
 
     def after(self, event: Event, actions: list[Action], turns: Turns) -> None:
-        """Carries out the actions, and checks each of them and what they add up to."""
+        """Carries out the actions, and checks each of them, what they add up to, and the table's own view of it."""
+        self.follow(event, actions)
+        _need(self.shown is turns.state, f"the shown state is {self.shown.value}, the true one {turns.state.value}")
+        if not self.closed:
+            self._check_deadline(event, turns)
+
+    def follow(self, event: Event, actions: list[Action]) -> None:
+        """The same for those who see events and actions alone."""
         for action in actions:
             self._apply(action, event)
-        _need(self.shown is turns.state, f"the shown state is {self.shown.value}, the true one {turns.state.value}")
         self._check_answer(event, actions)
         if self.closed:
             self._check_nothing_left()
         else:
-            self._check_state(turns.state)
-            self._check_deadline(event, turns)
+            self._check_state(self.shown)
 
     # One action.
 
