@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer import Option
 from typer.core import TyperGroup
 
 from antiphon import __version__
-from antiphon.errors import AntiphonError
+from antiphon.errors import AntiphonError, ConfigError
+
+EXIT_INTERRUPTED = 130
+"""What shells give a program that Ctrl-C ended."""
 
 
 class _ServeByDefault(TyperGroup):
@@ -43,9 +48,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def antiphon(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     pass
 
@@ -55,82 +58,84 @@ ENGINES = "Engines"
 LIMITS = "Limits"
 LOGS = "Logs and records"
 CONFIGURATION = "Configuration"
+SERVER = "Which server"
+
+Vad = Annotated[str | None, Option(help="Tells speech from silence.", metavar="ENGINE", rich_help_panel=ENGINES)]
+Asr = Annotated[str | None, Option(help="Recognizes speech.", metavar="ENGINE:MODEL", rich_help_panel=ENGINES)]
+Llm = Annotated[
+    str | None,
+    Option(
+        help="Answers: an engine, or the URL of an OpenAI-compatible server; 'auto' looks for a local one.",
+        metavar="ENGINE:MODEL|URL",
+        rich_help_panel=ENGINES,
+    ),
+]
+Model = Annotated[str | None, Option(help="The model to ask for at that URL.", metavar="NAME", rich_help_panel=ENGINES)]
+Tts = Annotated[str | None, Option(help="Speaks.", metavar="ENGINE:VOICE", rich_help_panel=ENGINES)]
+
+Url = Annotated[
+    str | None, Option(help="A server that runs; without it, one is started for the time.", rich_help_panel=SERVER)
+]
+ApiKey = Annotated[str | None, Option(help="The key that the server asks for.", rich_help_panel=SERVER)]
+JsonFile = Annotated[Path | None, Option("--json", help="A file to write the figures to.", metavar="FILE")]
 
 
 @app.command()
 def serve(
     ctx: typer.Context,
     host: Annotated[
-        str | None,
-        typer.Option(help="The address; any but a loopback address needs a key.", rich_help_panel=LISTENING),
+        str | None, Option(help="The address; any but a loopback address needs a key.", rich_help_panel=LISTENING)
     ] = None,
-    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.", rich_help_panel=LISTENING)] = None,
+    port: Annotated[int | None, Option(help="The port; 0 takes a free one.", rich_help_panel=LISTENING)] = None,
     api_key: Annotated[
-        list[str] | None,
-        typer.Option(help="A key that clients must show; may be repeated.", rich_help_panel=LISTENING),
+        list[str] | None, Option(help="A key that clients must show; may be repeated.", rich_help_panel=LISTENING)
     ] = None,
     insecure: Annotated[
-        bool | None,
-        typer.Option("--insecure", help="Listen on any address without a key.", rich_help_panel=LISTENING),
+        bool | None, Option("--insecure", help="Listen on any address without a key.", rich_help_panel=LISTENING)
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(help="An origin whose web pages may connect; may be repeated.", rich_help_panel=LISTENING),
+        Option(help="An origin whose web pages may connect; may be repeated.", rich_help_panel=LISTENING),
     ] = None,
     tls_cert: Annotated[
-        Path | None, typer.Option(help="The certificate chain (PEM), for https and wss.", rich_help_panel=LISTENING)
+        Path | None, Option(help="The certificate chain (PEM), for https and wss.", rich_help_panel=LISTENING)
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option(help="The certificate's private key (PEM).", rich_help_panel=LISTENING)
+        Path | None, Option(help="The certificate's private key (PEM).", rich_help_panel=LISTENING)
     ] = None,
-    vad: Annotated[
-        str | None, typer.Option(help="Tells speech from silence.", rich_help_panel=ENGINES, metavar="ENGINE")
-    ] = None,
-    asr: Annotated[
-        str | None, typer.Option(help="Recognizes speech.", rich_help_panel=ENGINES, metavar="ENGINE:MODEL")
-    ] = None,
-    llm: Annotated[
-        str | None,
-        typer.Option(
-            help="Answers: an engine, or the URL of an OpenAI-compatible server; 'auto' looks for a local one.",
-            rich_help_panel=ENGINES,
-            metavar="ENGINE:MODEL|URL",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The model to ask for at that URL.", rich_help_panel=ENGINES, metavar="NAME")
-    ] = None,
-    tts: Annotated[str | None, typer.Option(help="Speaks.", rich_help_panel=ENGINES, metavar="ENGINE:VOICE")] = None,
-    max_sessions: Annotated[int | None, typer.Option(help="Sessions at the same time.", rich_help_panel=LIMITS)] = None,
-    max_session_s: Annotated[
-        float | None, typer.Option(help="How long a session may last.", rich_help_panel=LIMITS)
-    ] = None,
+    vad: Vad = None,
+    asr: Asr = None,
+    llm: Llm = None,
+    model: Model = None,
+    tts: Tts = None,
+    max_sessions: Annotated[int | None, Option(help="Sessions at the same time.", rich_help_panel=LIMITS)] = None,
+    max_session_s: Annotated[float | None, Option(help="How long a session may last.", rich_help_panel=LIMITS)] = None,
     idle_timeout_s: Annotated[
-        float | None, typer.Option(help="How long a client may stay silent altogether.", rich_help_panel=LIMITS)
+        float | None, Option(help="How long a client may stay silent altogether.", rich_help_panel=LIMITS)
     ] = None,
     log_format: Annotated[
-        str | None, typer.Option(help="How log lines look.", rich_help_panel=LOGS, metavar="auto|json|console")
+        str | None, Option(help="How log lines look.", metavar="auto|json|console", rich_help_panel=LOGS)
     ] = None,
     log_level: Annotated[
         str | None,
-        typer.Option(help="The least important to show.", rich_help_panel=LOGS, metavar="debug|info|warning|error"),
+        Option(help="The least important to show.", metavar="debug|info|warning|error", rich_help_panel=LOGS),
     ] = None,
     log_transcripts: Annotated[
-        bool | None, typer.Option("--log-transcripts", help="Log what was said.", rich_help_panel=LOGS)
+        bool | None, Option("--log-transcripts", help="Log what was said.", rich_help_panel=LOGS)
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(help="A folder to record sessions into, for 'replay'.", rich_help_panel=LOGS)
+        Path | None, Option(help="A folder to record sessions into, for 'replay'.", rich_help_panel=LOGS)
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="The configuration file, instead of ./antiphon.yaml or the one in your configuration folder.",
+        Option(
+            help="The file, instead of ./antiphon.yaml or the one in your configuration folder.",
             rich_help_panel=CONFIGURATION,
         ),
     ] = None,
     print_config: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--print-config",
             help="Print what is in effect and where each value came from, and exit.",
             rich_help_panel=CONFIGURATION,
@@ -138,7 +143,7 @@ def serve(
     ] = False,
     ready_fd: Annotated[
         int | None,
-        typer.Option(
+        Option(
             help="A file descriptor to write the server's URL to, with a newline, when it is ready.",
             rich_help_panel=CONFIGURATION,
         ),
@@ -163,6 +168,106 @@ def serve(
 
 
 @app.command()
+def talk(
+    url: Url = None,
+    api_key: ApiKey = None,
+    input_file: Annotated[
+        Path | None, Option("--in", help="Speak a WAV file instead of the microphone.", metavar="FILE")
+    ] = None,
+    output_file: Annotated[
+        Path | None, Option("--out", help="Write the call to a WAV file: user left, agent right.", metavar="FILE")
+    ] = None,
+    fast: Annotated[bool, Option("--fast", help="With --in: do not wait for real time to pass.")] = False,
+    text: Annotated[bool, Option("--text", help="Type the turns, a line each.")] = False,
+    list_devices: Annotated[bool, Option("--list-devices", help="Print the audio devices, and exit.")] = False,
+    input_device: Annotated[str | None, Option(help="The microphone, by name or number.")] = None,
+    output_device: Annotated[str | None, Option(help="The speakers, by name or number.")] = None,
+    cancel_echo: Annotated[bool, Option(help="Cancel the echo of the speakers in the microphone.")] = True,
+    voice: Annotated[str | None, Option(help="The voice that answers.")] = None,
+    instructions: Annotated[str | None, Option(help="What the language model is told to be.")] = None,
+    vad: Vad = None,
+    asr: Asr = None,
+    llm: Llm = None,
+    model: Model = None,
+    tts: Tts = None,
+) -> None:
+    """Converse in the terminal: microphone and speakers, a file, or typed turns."""
+    from antiphon.apps.talk import TalkOptions
+    from antiphon.apps.talk import talk as run
+
+    options = TalkOptions(
+        url=url,
+        api_key=api_key,
+        input_file=input_file,
+        output_file=output_file,
+        fast=fast,
+        text=text,
+        list_devices=list_devices,
+        input_device=input_device,
+        output_device=output_device,
+        cancel_echo=cancel_echo,
+        voice=voice,
+        instructions=instructions,
+        server_arguments=_engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
+    )
+    raise typer.Exit(_finish(run(options)))
+
+
+@app.command()
+def selftest(
+    url: Url = None,
+    api_key: ApiKey = None,
+    json_file: JsonFile = None,
+    svg_file: Annotated[Path | None, Option("--svg", help="A file to draw the table into.", metavar="FILE")] = None,
+    vad: Vad = None,
+    asr: Asr = None,
+    llm: Llm = None,
+    model: Model = None,
+    tts: Tts = None,
+) -> None:
+    """Prove a conversation and a barge-in on this machine, without a microphone, and show how fast it is."""
+    from antiphon.apps.selftest import SelfTestOptions
+    from antiphon.apps.selftest import selftest as run
+
+    options = SelfTestOptions(
+        url=url,
+        api_key=api_key,
+        server_arguments=_engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
+        json_file=json_file,
+        svg_file=svg_file,
+    )
+    raise typer.Exit(_finish(run(options)))
+
+
+@app.command()
+def loadtest(
+    sessions: Annotated[str, Option(help="How many at a time, a row for each.", metavar="N,N,...")] = "1,10,50",
+    seconds: Annotated[float, Option(help="How long each row takes.")] = 60.0,
+    url: Url = None,
+    api_key: ApiKey = None,
+    json_file: JsonFile = None,
+    vad: Vad = None,
+    asr: Asr = None,
+    llm: Llm = None,
+    model: Model = None,
+    tts: Tts = None,
+) -> None:
+    """Measure sessions against cost and latency: the capacity of this machine. The engines are scripted ones."""
+    from antiphon.apps.loadtest import LoadTestOptions
+    from antiphon.apps.loadtest import loadtest as run
+
+    options = LoadTestOptions(
+        sessions=_numbers(sessions),
+        seconds=seconds,
+        url=url,
+        api_key=api_key,
+        server_arguments=_engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
+        json_file=json_file,
+    )
+    raise typer.Exit(_finish(run(options)))
+
+
+@app.command()
 def replay(
     recording: Annotated[Path, typer.Argument(help="A session's file, as 'serve --record' writes it.")],
 ) -> None:
@@ -170,6 +275,31 @@ def replay(
     from antiphon.apps.replay_command import run
 
     raise typer.Exit(run(recording))
+
+
+def _engine_arguments(**engines: str | None) -> tuple[str, ...]:
+    """The options that a server of our own is started with."""
+    return tuple(part for name, value in engines.items() if value is not None for part in (f"--{name}", value))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise ConfigError(f"--sessions {text}: give whole numbers from 1 on, separated by commas")
+    return numbers
+
+
+def _finish(work: Coroutine[Any, Any, int]) -> int:
+    """Runs a command's work to its exit code; Ctrl-C ends it in order."""
+    import asyncio
+
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 def main() -> None:
