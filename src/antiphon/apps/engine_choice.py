@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from antiphon.apps.config import Config
-from antiphon.engines.scripted import ScriptedBrain, ScriptedRecognizer, ScriptedSynthesizer, ScriptedVad
+from antiphon.engines.base import Brain, Recognizer, Synthesizer, Vad
 from antiphon.engines.suite import Suite
 
 
 async def choose_engines(config: Config, own_port: int) -> Suite:
-    def o(name: str) -> str:
+    from antiphon.engines import scripted
+
+    def options(name: str) -> str:
         return name.partition(":")[2]
 
-    return Suite(
-        ScriptedVad.from_options(o(config.vad)),
-        ScriptedRecognizer.from_options(o(config.asr)),
-        ScriptedBrain.from_options(o(config.llm)),
-        ScriptedSynthesizer.from_options(o(config.tts)),
-    )
+    vad: Vad
+    if config.vad.startswith("scripted"):
+        vad = scripted.ScriptedVad.from_options(options(config.vad))
+    else:
+        from antiphon.engines.silero import Silero
+
+        vad = Silero()
+    recognizer: Recognizer
+    if config.asr.startswith("scripted"):
+        recognizer = scripted.ScriptedRecognizer.from_options(options(config.asr))
+    else:
+        from antiphon.engines.moonshine import Moonshine
+
+        recognizer = Moonshine()
+    brain: Brain
+    if config.llm.startswith("scripted"):
+        brain = scripted.ScriptedBrain.from_options(options(config.llm))
+    else:
+        from antiphon.engines.alice import AliceBrain
+
+        brain = AliceBrain()
+    synthesizer: Synthesizer
+    if config.tts.startswith("scripted"):
+        synthesizer = scripted.ScriptedSynthesizer.from_options(options(config.tts))
+    else:
+        from antiphon.engines.pico import PicoSynthesizer
+
+        synthesizer = PicoSynthesizer()
+    return Suite(vad, recognizer, brain, synthesizer)
