@@ -23,6 +23,7 @@ from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.pacer import Pacer
+from antiphon.session.recording import Archive
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
@@ -82,7 +83,7 @@ class Server:
             self._suite = await choose_engines(self.config, own_port=self._socket.getsockname()[1])
             stack.push_async_callback(self._suite.close)
             await self._load(self._suite)
-            await self._listen(stack, self._socket, tls)
+            await self._listen(stack, self._socket, tls, _archive(self.config, stack))
             watching = await stack.enter_async_context(asyncio.TaskGroup())
             lag = watching.create_task(self.metrics.watch_event_loop())
             stack.callback(lag.cancel)
@@ -111,13 +112,18 @@ class Server:
             raise EngineError("\n".join(str(failure) for failure in failures.exceptions)) from failures
 
     async def _listen(
-        self, stack: contextlib.AsyncExitStack, listening: socket.socket, tls: ssl.SSLContext | None
+        self,
+        stack: contextlib.AsyncExitStack,
+        listening: socket.socket,
+        tls: ssl.SSLContext | None,
+        archive: Archive | None,
     ) -> None:
         config = self.config
         pacer = Pacer()
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
-            return Session(self.suite, outlet, settings, meter=self.metrics, pacer=pacer)
+            recorder = archive.recorder(session_id) if archive is not None else None
+            return Session(self.suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
 
         offer = _offer(config, self.suite)
         app = make_app(
@@ -166,6 +172,18 @@ def _offer(config: Config, suite: Suite) -> Offer:
         instructions=config.session.instructions,
         turn=config.session.turn_settings(),
     )
+
+
+def _archive(config: Config, stack: contextlib.AsyncExitStack) -> Archive | None:
+    """Where sessions are recorded, if they are; all is on the disk when ``stack`` is closed."""
+    if config.record is None:
+        return None
+    try:
+        archive = Archive(config.record)
+    except OSError as error:
+        raise ConfigError(f"--record {config.record}: {error.strerror}") from error
+    stack.push_async_callback(asyncio.to_thread, archive.close)
+    return archive
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

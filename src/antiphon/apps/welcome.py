@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
 
 from antiphon import __version__
 from antiphon.engines.base import Engine
@@ -38,15 +38,19 @@ def print_welcome(url: str, suite: Suite, *, needs_key: bool) -> None:
     command = _command()
     key = " --api-key KEY" if needs_key else ""
     console.print(f"\n[bold]Antiphon {__version__}[/] listens on [bold cyan]{url}[/]\n")
-    table = Table.grid(padding=(0, 2))
-    for stage, engine in (
+    stages = (
         ("hears", suite.vad),
         ("writes down", suite.recognizer),
         ("answers", suite.brain),
         ("speaks", suite.synthesizer),
-    ):
-        table.add_row(f"  {stage}", f"[bold]{escape(engine.name)}[/]", escape(engine.description))
-    console.print(table)
+    )
+    widest = max(len(engine.name) for engine in suite)
+    for stage, engine in stages:
+        name = escape(engine.name.ljust(widest))
+        console.print(
+            Padding(f"{stage:<11}  [bold]{name}[/]  {escape(engine.description)}", (0, 2), expand=False),
+            highlight=False,
+        )
     console.print("\nTry it in another terminal:\n")
     console.print(f"  {command} talk --url {url}{key:<16} [dim]speak with it[/]", highlight=False)
     console.print(f"  {command} selftest --url {url}{key:<12} [dim]see that it works, and how fast[/]", highlight=False)
