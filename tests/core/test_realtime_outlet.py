@@ -100,7 +100,7 @@ def test_a_typed_turn_has_the_order_of_the_protocol(wire: Wire) -> None:
 
 
 def test_a_spoken_turn_has_the_order_of_the_protocol(wire: Wire) -> None:
-    turn = TurnId("item_turn")
+    turn = TurnId(ItemId("item_turn"))
     wire.outlet.speech_started(turn, 120)
     wire.outlet.transcript_delta(turn, "Hi")
     wire.outlet.speech_stopped(turn, 900)
@@ -156,7 +156,7 @@ def test_long_audio_goes_in_events_of_bounded_size(wire: Wire) -> None:
 def test_an_interrupted_reply_is_closed_and_says_why(wire: Wire) -> None:
     wire.outlet.reply_created(REPLY)
     speak(wire, "Once upon a time")
-    wire.outlet.speech_started(TurnId("item_turn"), 5000)
+    wire.outlet.speech_started(TurnId(ItemId("item_turn")), 5000)
     wire.outlet.reply_done(REPLY, "cancelled", "turn_detected")
     assert wire.kinds()[-6:] == SPOKEN_END
     response = wire.last()["response"]
@@ -292,7 +292,7 @@ def test_retrieved_audio_is_capped(wire: Wire) -> None:
 
 
 def test_the_smaller_events_are_well_formed(wire: Wire) -> None:
-    turn = TurnId("item_turn")
+    turn = TurnId(ItemId("item_turn"))
     wire.outlet.idle_timeout(turn, 100, 5100)
     wire.outlet.cleared()
     item = Item(ItemId("item_u"), "message", "user", text="hey")
@@ -314,5 +314,5 @@ def test_events_of_our_own_go_only_to_those_who_asked() -> None:
     for vendor in (False, True):
         wire = Wire(vendor=vendor)
         wire.outlet.state(State.SPEAKING)
-        wire.outlet.timing(TurnId("item_t"), {"response_ms": 250.0})
+        wire.outlet.timing(TurnId(ItemId("item_t")), {"response_ms": 250.0})
         assert wire.kinds() == (["antiphon.state", "antiphon.timing"] if vendor else [])

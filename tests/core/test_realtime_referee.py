@@ -26,7 +26,7 @@ def conversation() -> list[Event]:
     outlet = RealtimeOutlet(config, lambda data: events.append(orjson.loads(data)), conversation_id="conv_1")
     outlet.session_created()
     outlet.session_updated()
-    turn = TurnId("item_turn")
+    turn = TurnId(ItemId("item_turn"))
     outlet.speech_started(turn, 100)
     outlet.transcript_delta(turn, "Weather?")
     outlet.speech_stopped(turn, 900)
