@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.apps.playback import TARGET_MS, PlaybackBuffer
 from antiphon.apps.realtime_client import Arrival
-from antiphon.apps.talk.jitter import TARGET_MS, PlaybackBuffer
 from antiphon.apps.talk.screen import caption
 from antiphon.apps.talk.transcript import MAX_OPEN_LINES, Line, Phase, Speaker, Transcript
 from antiphon.audio import ms_to_bytes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.apps.echo import APM_FRAME_BYTES, APM_FRAME_SAMPLES, APM_RATE_HZ, EchoCanceller
-from antiphon.apps.talk.jitter import PlaybackBuffer
+from antiphon.apps.playback import PlaybackBuffer
 from antiphon.audio import WIRE_PCM_RATE_HZ
 from antiphon.errors import ConfigError
 from antiphon.resampling import LiveResampler

@@ -6,8 +6,6 @@ import ctypes
 import signal
 import sys
 
-from antiphon.apps.cli import main
-
 _PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
 
@@ -19,5 +17,7 @@ def die_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    from antiphon.apps.cli import main
+
     die_with_parent()
     main()

@@ -21,6 +21,7 @@ from antiphon.apps.loadtest.table import print_rows
 from antiphon.apps.realtime_client import realtime_url
 from antiphon.apps.selftest.measures import percentile
 from antiphon.apps.server_process import local_server
+from antiphon.apps.terminal import wide_console
 from antiphon.errors import AntiphonError, ConfigError
 
 SCRIPTED = (
@@ -135,7 +136,7 @@ class _Crowd:
 async def _crowd(order: CrowdOrder) -> AsyncIterator[_Crowd]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "antiphon.apps.loadtest.crowd"),
+        *("-c", "from antiphon.apps.loadtest.crowd import main; main()"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**24,
@@ -219,7 +220,7 @@ async def loadtest(options: LoadTestOptions, console: Console | None = None) -> 
 
     Raises AntiphonError when a server or a crowd cannot be run.
     """
-    console = console or Console()
+    console = console or wide_console()
     if not options.sessions or min(options.sessions) < 1 or options.seconds <= 0:
         raise ConfigError("--sessions takes numbers from 1 on, --seconds a time over 0")
     rows: list[Row] = []

@@ -1,8 +1,7 @@
 """A crowd of callers in one process, kept cheap: no JSON is parsed for a frame, no task or timer exists for one.
 
-Run as ``python -m antiphon.apps.loadtest.crowd`` with a ``CrowdOrder`` as a line of JSON on stdin. It writes ``ready``
-when all callers are connected, and after the stated time its ``CrowdResult`` as a line of JSON; a further line on stdin
-lets it hang up.
+``main`` takes a ``CrowdOrder`` as a line of JSON on stdin, writes ``ready`` when all callers are connected, and after
+the stated time a ``CrowdResult`` as a line of JSON. A further line on stdin lets it hang up.
 """
 
 from __future__ import annotations

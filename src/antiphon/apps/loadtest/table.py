@@ -23,13 +23,13 @@ def print_rows(rows: Sequence[Row], console: Console) -> None:
     for title in (
         "sessions",
         "turns",
-        "CPU s per\nsession-minute",
-        "CPU %\nof a core",
-        "RSS MB",
+        "CPU s a\nsess.-min",
+        "CPU %\nof core",
+        "RSS\nMB",
         "MB per\nsession",
-        "jitter ms\np95 / p99",
-        "response ms\np50 / p95 / max",
-        "callers late\np99 ms",
+        "jitter ms\np95/p99",
+        "response ms\np50/p95/max",
+        "callers\nlate ms",
         "lost",
     ):
         table.add_column(title, justify="right")
@@ -41,8 +41,8 @@ def print_rows(rows: Sequence[Row], console: Console) -> None:
             _number(row.cpu_percent),
             _number(row.rss_mb),
             _number(row.memory_mb_per_session, 2),
-            f"{_number(row.jitter_p95_ms, 1)} / {_number(row.jitter_p99_ms, 1)}",
-            " / ".join(_number(value) for value in (row.response_p50_ms, row.response_p95_ms, row.response_max_ms)),
+            f"{_number(row.jitter_p95_ms, 1)}/{_number(row.jitter_p99_ms, 1)}",
+            "/".join(_number(value) for value in (row.response_p50_ms, row.response_p95_ms, row.response_max_ms)),
             _number(row.crowd_late_p99_ms, 1),
             str(row.lost),
         )

@@ -22,6 +22,7 @@ from antiphon.apps.selftest.report import Report
 from antiphon.apps.selftest.scenario import STEPS, Stage
 from antiphon.apps.selftest.table import print_report
 from antiphon.apps.server_process import LocalServer, local_server
+from antiphon.apps.terminal import wide_console
 from antiphon.core.speech import Voice
 from antiphon.core.text import words_of
 from antiphon.engines.base import Recognizer, Synthesizer
@@ -56,7 +57,7 @@ async def selftest(options: SelfTestOptions, console: Console | None = None) -> 
 
     Raises AntiphonError when the server or an engine of the caller cannot be started.
     """
-    console = console or Console()
+    console = console or wide_console()
     began_at = asyncio.get_running_loop().time()
     recognizer, second_voice = Moonshine(), PicoSynthesizer()
     try:

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from antiphon.apps.audio_devices import NoAudioError, SoundDevices, open_devices
 from antiphon.apps.microphone import PacedMicrophone
+from antiphon.apps.playback import PlaybackBuffer
 from antiphon.apps.realtime_client import Arrival, Connection, append_json
 from antiphon.apps.talk.call import Call, Loudspeaker
-from antiphon.apps.talk.jitter import PlaybackBuffer
 from antiphon.apps.talk.options import TalkOptions
 from antiphon.apps.talk.recording import CallRecording
 from antiphon.apps.talk.screen import Screen

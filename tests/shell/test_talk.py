@@ -1,0 +1,174 @@
+"""``talk`` by files and by the keyboard, against a server of scripted engines in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import signal
+import sys
+import time
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from rich.console import Console
+
+from antiphon.apps.realtime_client import ClientError
+from antiphon.apps.server_process import LocalServer, local_server
+from antiphon.apps.talk import TalkOptions, talk
+from antiphon.audio import Samples, samples_of
+from antiphon.engines import tone_code
+from antiphon.errors import ConfigError
+
+RATE_HZ = 24_000
+SCRIPTED = (
+    "--vad=scripted:",
+    "--asr=scripted:",
+    "--llm=scripted:first_token_ms=20,token_ms=5",
+    "--tts=scripted:first_audio_ms=20",
+)
+LIMIT_S = 60.0
+EXIT_LIMIT_S = 2.0
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[LocalServer]:
+    async with local_server(SCRIPTED) as running:
+        yield running
+
+
+def say(path: Path, *sayings: tuple[float, str], rate_hz: int = RATE_HZ) -> Path:
+    """A recording of what is said, each after a silence in seconds."""
+    pcm = b"".join(bytes(int(pause_s * rate_hz) * 2) + tone_code.encode(text, rate_hz) for pause_s, text in sayings)
+    with path.open("wb") as stream, wave.open(stream) as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(pcm)
+    return path
+
+
+def sides(path: Path) -> tuple[Samples, Samples]:
+    with path.open("rb") as stream, wave.open(stream) as file:
+        assert (file.getnchannels(), file.getframerate()) == (2, RATE_HZ)
+        both = samples_of(file.readframes(file.getnframes())).reshape(-1, 2)
+    return both[:, 0].copy(), both[:, 1].copy()
+
+
+def first_sound_s(samples: Samples) -> float:
+    return float(np.flatnonzero(np.abs(samples.astype(np.int32)) > 500)[0] / RATE_HZ)
+
+
+def last_sound_s(samples: Samples) -> float:
+    return float(np.flatnonzero(np.abs(samples.astype(np.int32)) > 500)[-1] / RATE_HZ)
+
+
+def paper() -> Console:
+    return Console(record=True, width=120, file=io.StringIO())
+
+
+@pytest.mark.parametrize("rate_hz", [24_000, 44_100])
+async def test_a_call_by_files(server: LocalServer, tmp_path: Path, rate_hz: int) -> None:
+    question = say(tmp_path / "user.wav", (0.3, "echo hello you there"), rate_hz=rate_hz)
+    call = tmp_path / "call.wav"
+    console = paper()
+    options = TalkOptions(url=server.url, input_file=question, output_file=call)
+    assert await asyncio.wait_for(talk(options, console), LIMIT_S) == 0
+    user, agent = sides(call)
+    assert tone_code.decode(user.tobytes(), RATE_HZ) == "echo hello you there"
+    assert tone_code.decode(agent.tobytes(), RATE_HZ) == "hello you there"
+    assert first_sound_s(user) == pytest.approx(0.3, abs=0.05)
+    assert first_sound_s(agent) > last_sound_s(user), "the answer comes after the question"
+    shown = console.export_text().splitlines()
+    assert "  you  echo hello you there" in shown
+    assert "agent  hello you there" in shown
+
+
+async def test_what_was_cut_is_shown_as_cut(server: LocalServer, tmp_path: Path) -> None:
+    question = say(tmp_path / "user.wav", (0.2, "count to 30"), (2.5, "echo stop it now please"))
+    call = tmp_path / "call.wav"
+    console = paper()
+    options = TalkOptions(url=server.url, input_file=question, output_file=call)
+    assert await asyncio.wait_for(talk(options, console), LIMIT_S) == 0
+    _, agent = sides(call)
+    played = tone_code.decode(agent.tobytes(), RATE_HZ)
+    assert played.startswith("one two three")
+    assert "thirty" not in played
+    assert played.endswith("stop it now please")
+    (cut,) = (line for line in console.export_text().splitlines() if "[cut: " in line)
+    heard = cut.removeprefix("agent  ").partition(" [cut: ")[0]
+    assert played.startswith(heard), "the captions show as heard what the loudspeaker played"
+
+
+async def test_typed_turns_from_a_pipe(server: LocalServer, tmp_path: Path) -> None:
+    call = tmp_path / "call.wav"
+    script = program(f"TalkOptions(url={server.url!r}, text=True, output_file=Path({str(call)!r}))")
+    process = await asyncio.create_subprocess_exec(
+        *script, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await asyncio.wait_for(process.communicate(b"echo one two\n\necho three four\n"), LIMIT_S)
+    assert process.returncode == 0
+    assert [line.strip() for line in out.decode().splitlines()] == [
+        "you  echo one two",
+        "agent  one two",
+        "you  echo three four",
+        "agent  three four",
+    ]
+    _, agent = sides(call)
+    assert tone_code.decode(agent.tobytes(), RATE_HZ) == "one two three four"
+
+
+def program(options: str) -> list[str]:
+    """A Python program that talks."""
+    code = "import asyncio, sys; from pathlib import Path; from antiphon.apps.talk import TalkOptions, talk; "
+    return [sys.executable, "-c", code + f"sys.exit(asyncio.run(talk({options})))"]
+
+
+async def test_ctrl_c_ends_it_within_two_seconds_and_leaves_nothing(tmp_path: Path) -> None:
+    """With a server of its own, in the middle of a reply; what was said so far is written."""
+    question = say(tmp_path / "user.wav", (0.2, "count to 90"), (30.0, "echo later"))
+    call = tmp_path / "call.wav"
+    files = f"input_file=Path({str(question)!r}), output_file=Path({str(call)!r})"
+    script = program(f"TalkOptions({files}, server_arguments={SCRIPTED!r})")
+    process = await asyncio.create_subprocess_exec(*script, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    first = await asyncio.wait_for(process.stdout.readline(), LIMIT_S)
+    assert first.decode().strip() == "you  count to 90"
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    pressed_at = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    rest, _ = await asyncio.wait_for(process.communicate(), LIMIT_S)
+    assert time.monotonic() - pressed_at < EXIT_LIMIT_S
+    assert process.returncode == 130
+    assert b"Traceback" not in rest
+    assert not any(child.is_running() for child in children)
+    user, _ = sides(call)
+    assert tone_code.decode(user.tobytes(), RATE_HZ) == "count to 90"
+
+
+async def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
+    question = say(tmp_path / "user.wav", (0.2, "echo hello"), (60.0, "echo never"))
+    async with local_server(SCRIPTED) as running:
+        talking = asyncio.create_task(talk(TalkOptions(url=running.url, input_file=question), paper()))
+        await asyncio.sleep(0.5)
+    with pytest.raises(ClientError, match=r"the (conversation|connection) is over"):
+        await asyncio.wait_for(talking, LIMIT_S)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (TalkOptions(text=True, input_file=Path("x.wav")), "--text and --in"),
+        (TalkOptions(fast=True), "--fast needs --in"),
+        (TalkOptions(fast=True, input_file=Path("x.wav"), url="http://h"), "no --url"),
+        (TalkOptions(output_file=Path("x.wav")), "--out needs"),
+        (TalkOptions(input_file=Path("none.wav"), url="http://h"), "cannot read none.wav"),
+    ],
+)
+async def test_what_cannot_be_done_is_told_before_anything_starts(options: TalkOptions, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        await talk(options)
