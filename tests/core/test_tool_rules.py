@@ -60,7 +60,7 @@ def chosen(said: str, tool_choice: str = "auto", tools: tuple[Tool, ...] = TOOLS
     [
         ("What's the weather in Paris?", "get_weather", {"city": "Paris"}),
         (
-            "Can you tell me the weather for New York in Fahrenheit, please?",
+            "Tell me the weather for New York in Fahrenheit.",
             "get_weather",
             {"city": "New York", "unit": "fahrenheit"},
         ),

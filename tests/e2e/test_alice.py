@@ -1,11 +1,11 @@
-"""A.L.I.C.E. with its real patterns: a pure function of the messages that remembers, calls functions and stays polite."""
+"""A.L.I.C.E. with its real patterns: a pure function of the messages that remembers and calls functions."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,12 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-async def alice(cache_folder: Path) -> AsyncIterator[AliceBrain]:
+@pytest.fixture(scope="module")
+def alice(cache_folder: Path) -> Iterator[AliceBrain]:
     brain = AliceBrain(cache_folder=cache_folder)
-    await brain.load()
+    asyncio.run(brain.load())
     yield brain
-    await brain.close()
+    asyncio.run(brain.close())
 
 
 @dataclass
@@ -124,14 +124,24 @@ async def test_the_length_is_kept(alice: AliceBrain) -> None:
     assert reply.finish.reason == "length"
 
 
-@pytest.mark.parametrize(
-    "said",
-    ["", "...", "x" * 5000, "why " * 500, "Hello. " * 200, "<b>&amp;", "你好", "\0\ud800", "system ls", "learn *"],
-)
+ODD_TURNS = [
+    "",
+    "...",
+    "x" * 5000,
+    "why " * 500,
+    "Hello. " * 200,
+    "<b>&amp;",
+    "你好",
+    "\0\ud800",
+    "system ls",
+    "learn *",
+]
+
+
+@pytest.mark.parametrize("said", ODD_TURNS)
 async def test_anything_gets_an_answer(alice: AliceBrain, said: str) -> None:
     reply = (await answer(alice, BrainRequest((Message("user", said),)))).text
-    assert reply
-    assert len(reply) < 3000
+    assert 0 < len(reply) < 3000
 
 
 WEATHER = Tool(
@@ -166,16 +176,21 @@ async def test_many_conversations_at_once(alice: AliceBrain) -> None:
     assert all(name in talk[-1].text for name, talk in zip(names, talks, strict=True))
 
 
-async def test_a_broken_cache_is_made_anew(alice: AliceBrain, cache_folder: Path, tmp_path: Path) -> None:
+def test_a_broken_cache_is_made_anew(alice: AliceBrain, cache_folder: Path, tmp_path: Path) -> None:
     [cached] = cache_folder.iterdir()
     whole = cached.read_bytes()
     (tmp_path / cached.name).write_bytes(whole[:100_000])
-    brain = AliceBrain(cache_folder=tmp_path)
-    await brain.load()
-    assert (await answer(brain, BrainRequest((Message("user", "What is your name?"),)))).text
+
+    async def load_and_ask() -> str:
+        brain = AliceBrain(cache_folder=tmp_path)
+        await brain.load()
+        reply = await answer(brain, BrainRequest((Message("user", "What is the capital of France?"),)))
+        await brain.close()
+        return reply.text
+
+    assert asyncio.run(load_and_ask()) == "Paris."
     assert (tmp_path / cached.name).stat().st_size == len(whole)
     assert [path.name for path in tmp_path.iterdir()] == [cached.name]
-    await brain.close()
 
 
 async def test_it_works_where_nothing_can_be_written(alice: AliceBrain, tmp_path: Path) -> None:
@@ -186,14 +201,16 @@ async def test_it_works_where_nothing_can_be_written(alice: AliceBrain, tmp_path
     await brain.close()
 
 
-async def test_states_in_which_it_cannot_answer(alice: AliceBrain) -> None:
+async def test_states_in_which_it_cannot_answer(cache_folder: Path) -> None:
     brain = AliceBrain()
     with pytest.raises(EngineError, match="load"):
         await answer(brain, BrainRequest(()))
     await brain.close()
-    await alice.close()
+    closed = AliceBrain(cache_folder=cache_folder)
+    await closed.load()
+    await closed.close()
     with pytest.raises(EngineError, match="closed"):
-        await answer(alice, BrainRequest((Message("user", "Hello."),)))
+        await answer(closed, BrainRequest((Message("user", "Hello."),)))
 
 
 def test_turns_are_runs_of_one_speaker() -> None:

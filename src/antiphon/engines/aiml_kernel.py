@@ -4,6 +4,8 @@ The interpreter of python-aiml may run shell commands, read further files and us
 does none of that, and its loaded patterns take a third of the memory: equal subtrees are kept once.
 """
 
+# ruff: noqa: N802, N803 - methods and parameters that override python-aiml's have its names
+
 from __future__ import annotations
 
 import gc
@@ -52,6 +54,7 @@ class AimlKernel(Kernel):  # type: ignore[misc]
         self.verbose(False)
         self._maxRecursionDepth = _DEEPEST_RECURSION
         self._random = random.Random()
+        self._elementProcessors.update(dict.fromkeys(("system", "learn", "javascript"), self._nothing))
         for name, value in bot.items():
             self.setBotPredicate(name, value)
 
@@ -83,54 +86,52 @@ class AimlKernel(Kernel):  # type: ignore[misc]
 
     # What python-aiml calls for each element. Its own ones of the same names are replaced.
 
-    def _processElement(self, elem: Elements, session: str) -> str:  # noqa: N802
+    def _processElement(self, elem: Elements, sessionID: str) -> str:
         handler = self._elementProcessors.get(elem[0])
         if handler is not None:
-            text: str = handler(elem, session)
+            text: str = handler(elem, sessionID)
             return text
         # HTML and misspelt tags: what is in them is said, and a break is at least a space.
         gap = " " if elem[0] in _BLOCK_TAGS else ""
-        return gap + self._children(elem, session) + gap
+        return gap + self._children(elem, sessionID) + gap
 
-    def _children(self, elem: Elements, session: str) -> str:
-        return "".join([self._processElement(child, session) for child in elem[2:]])
+    def _children(self, elem: Elements, sessionID: str) -> str:
+        return "".join([self._processElement(child, sessionID) for child in elem[2:]])
 
-    def _processText(self, elem: Elements, _session: str) -> str:  # noqa: N802
+    def _processText(self, elem: Elements, sessionID: str) -> str:
         """python-aiml's own writes into the element, which may be shared here."""
         return re.sub(r"\s+", " ", elem[2])
 
-    def _processRandom(self, elem: Elements, session: str) -> str:  # noqa: N802
+    def _processRandom(self, elem: Elements, sessionID: str) -> str:
         choices = [child for child in elem[2:] if child[0] == "li"]
-        return self._processElement(self._random.choice(choices), session) if choices else ""
+        return self._processElement(self._random.choice(choices), sessionID) if choices else ""
 
-    def _processCondition(self, elem: Elements, session: str) -> str:  # noqa: N802
+    def _processCondition(self, elem: Elements, sessionID: str) -> str:
         """AIML 1.0.1, section 7.1.4: the first branch whose predicate has its value; "*" is any value."""
         attributes = elem[1]
         if "name" in attributes and "value" in attributes:
-            fits = self._fits(attributes["name"], attributes["value"], session)
-            return self._children(elem, session) if fits else ""
+            fits = self._fits(attributes["name"], attributes["value"], sessionID)
+            return self._children(elem, sessionID) if fits else ""
         for branch in (child for child in elem[2:] if child[0] == "li"):
             name = branch[1].get("name", attributes.get("name", ""))
-            if "value" not in branch[1] or self._fits(name, branch[1]["value"], session):
-                return self._children(branch, session)
+            if "value" not in branch[1] or self._fits(name, branch[1]["value"], sessionID):
+                return self._children(branch, sessionID)
         return ""
 
-    def _fits(self, predicate: str, wanted: str, session: str) -> bool:
-        value = str(self.getPredicate(predicate, session)).strip()
+    def _fits(self, predicate: str, wanted: str, sessionID: str) -> bool:
+        value = str(self.getPredicate(predicate, sessionID)).strip()
         return bool(value) if wanted == "*" else value.lower() == wanted.lower()
 
-    def _processDate(self, elem: Elements, _session: str) -> str:  # noqa: N802
+    def _processDate(self, elem: Elements, sessionID: str) -> str:
         form = elem[1].get("format", "%A, %B %d, %Y, %I:%M %p").replace("%x", "%A, %B %d, %Y")
         return re.sub(r"\b0(\d)", r"\1", time.strftime(form).replace(":0", ":\0")).replace("\0", "0")
 
-    def _processId(self, _elem: Elements, _session: str) -> str:  # noqa: N802
+    def _processId(self, elem: Elements, sessionID: str) -> str:
         return "unknown to me"
 
-    def _processSystem(self, _elem: Elements, _session: str) -> str:  # noqa: N802
+    def _nothing(self, _elem: Elements, _session: str) -> str:
+        """For elements that would touch the machine, or run code."""
         return ""
-
-    _processLearn = _processSystem  # noqa: N815
-    _processJavascript = _processSystem  # noqa: N815
 
 
 def load_kernel(

@@ -25,8 +25,8 @@ _SHORT_REQUEST_WORDS = 5
 _FUNCTION_WORDS = """
 a an and any are as at be by can could current currently do does for from function get give gets given has have hello
 hey hi i in into is it its let look make me my now of on or our out please returns return set tell that the their there
-this to tool up us use used user users want was we what when where which who will with would you your some about find show
-check need like how much many
+this to tool up us use used user users want was we what when where which who will with would you your some about find
+show check need like how much many
 """
 _NO_CONTENT = frozenset(_FUNCTION_WORDS.split())
 
@@ -139,6 +139,8 @@ class _Values:
         self._numbers = list(_numbers(said))
         self._phrases = [(match[1].lower(), value) for match in _PHRASE.finditer(said) if (value := _plain(match[2]))]
         self._own_words = set(_stems(f"{_spaced(tool.name)} {tool.description}"))
+        for schema in _properties(tool).values():
+            self._own_words |= {stem for choice in schema.get("enum", ()) for stem in _stems(_spaced(str(choice)))}
 
     def take(self, name: str, schema: Mapping[str, Any], *, required: bool) -> Any:
         """A value for the parameter, or None."""
@@ -175,12 +177,11 @@ class _Values:
     def _phrase(self, name: str) -> str | None:
         hints = [_HINTS.get(word, word) for word in _words(_spaced(name))]
         wanted = [hint for hint in hints if hint in ("from", "to")]
-        order = wanted or [word for word in _PREPOSITIONS if any(word == phrase[0] for phrase in self._phrases)]
-        for preposition in order:
-            for phrase in self._phrases:
-                if phrase[0] == preposition and not set(_stems(phrase[1])) <= self._own_words:
-                    self._phrases.remove(phrase)
-                    return phrase[1]
+        for phrase in self._phrases:
+            fits = phrase[0] in wanted if wanted else True
+            if fits and not set(_stems(phrase[1])) <= self._own_words:
+                self._phrases.remove(phrase)
+                return phrase[1]
         return None
 
     def _rest(self) -> str | None:
