@@ -11,17 +11,11 @@ import pytest
 from antiphon.audio import Samples
 from antiphon.core.text import words_of
 from antiphon.engines.moonshine import Moonshine, MoonshineStream, where_to_cut
-from antiphon.engines.moonshine_model import MoonshineModel
 from antiphon.errors import EngineError
 from antiphon.sim.speech import Recording, recordings
 
 RATE_HZ = 16_000
 CHUNK_BYTES = 640
-
-
-@pytest.fixture(scope="module")
-def model() -> MoonshineModel:
-    return MoonshineModel()
 
 
 @pytest.fixture
@@ -99,19 +93,6 @@ async def test_partials_come_early_and_grow(engine: Moonshine) -> None:
     assert len(set(turn.partials)) == len(turn.partials)
 
 
-async def test_a_final_is_the_same_whatever_was_guessed_before(model: MoonshineModel) -> None:
-    samples = first_words(4)
-    plain = model.recognize(samples)
-    for draft in (
-        plain.tokens,
-        plain.tokens[:5],
-        (*plain.tokens[:4], 77, 78),
-        (99, 2, 5),
-        model.recognize(samples[:RATE_HZ]).tokens,
-    ):
-        assert model.recognize(samples, draft) == plain
-
-
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 0.3, 1.0, 3.0])
 @pytest.mark.parametrize("rms", [0, 10, 300])
 async def test_noise_and_silence_have_no_words(engine: Moonshine, seconds: float, rms: float) -> None:
@@ -119,19 +100,6 @@ async def test_noise_and_silence_have_no_words(engine: Moonshine, seconds: float
     turn.stream.feed(noise(seconds, rms).tobytes())
     assert (await turn.stream.final()).text == ""
     assert turn.partials == []
-
-
-async def test_the_noise_of_a_recording_has_no_words(model: MoonshineModel) -> None:
-    for recording in recordings():
-        for seconds in (0.2, 0.3):
-            assert model.recognize(recording.samples[: int(seconds * RATE_HZ)]).text == ""
-
-
-async def test_a_lone_word_is_heard(model: MoonshineModel) -> None:
-    phrase = beckett().samples[int(3.4 * RATE_HZ) : int(4.2 * RATE_HZ)]
-    assert words_of(model.recognize(phrase).text) == ["no", "matter"]
-    word = two_cities().samples[int(0.9 * RATE_HZ) : int(1.4 * RATE_HZ)]
-    assert words_of(model.recognize(word).text)[:1] == ["it"]
 
 
 async def test_two_turns_at_once_do_not_mix() -> None:

@@ -117,7 +117,7 @@ class MoonshineModel:
     def _guess(self, decoding: _Decoding) -> Guess:
         tokens = [token for token in decoding.tokens if token != _END]
         text = b"".join(self._vocabulary[token] for token in tokens).decode(errors="replace")
-        text = " ".join(text.replace("\u2581", " ").split())
+        text = " ".join(text.replace("\u2581", " ").split()).replace(",,", ",")
         if decoding.confidence < _LEAST_CONFIDENCE or _is_nothing(text):
             return Guess("", tuple(tokens))
         return Guess(text, tuple(tokens))
