@@ -60,8 +60,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Owed:
-    """A committed turn that has no reply yet: its words are still to come, or another reply has the floor."""
+    """A committed turn that has no reply yet: its words are still to come, or somebody has the floor."""
 
-    turn: TurnId
     revision: int
     heard: bool

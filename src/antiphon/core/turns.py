@@ -18,7 +18,7 @@ from antiphon.core.events import Event
 from antiphon.core.floor import Owed, Phase, Reply, Turn
 from antiphon.core.settings import Detection, TurnSettings
 from antiphon.errors import IllegalEventError
-from antiphon.ids import IdSource, ReplyId
+from antiphon.ids import IdSource, ReplyId, TurnId
 
 _MS = 1000.0
 
@@ -35,7 +35,7 @@ class Turns:
         self._ids = ids
         self._turn: Turn | None = None
         self._prepared: ReplyId | None = None
-        self._owed: Owed | None = None
+        self._owed: dict[TurnId, Owed] = {}
         self._reply: Reply | None = None
         self._side: dict[ReplyId, None] = {}
         self._idle_since: float | None = None
@@ -51,9 +51,9 @@ class Turns:
             if self._reply.held_at is not None:
                 return State.BARGED_IN
             return State.SPEAKING if self._reply.audible else State.THINKING
-        if self._owed is not None:
-            return State.THINKING
-        return State.IDLE if self._turn is None else State.LISTENING
+        if self._turn is not None:
+            return State.LISTENING
+        return State.THINKING if self._owed else State.IDLE
 
     def handle(self, event: Event, now: float) -> list[Action]:
         """Takes one event at time ``now`` (s), returns what to do, in order."""
@@ -91,7 +91,7 @@ class Turns:
     # What the user does.
 
     def _user_begins(self, event: on.SpeechStarted) -> None:
-        self._owed = None  # the user goes on before the reply began; the next one answers both
+        """If a reply is owed, it answers this turn too, once it is over."""
         self._open_turn(event)
         self._announce()
 
@@ -145,12 +145,12 @@ class Turns:
             turn.text = event.text
 
     def _final_heard(self, event: on.FinalHeard) -> None:
-        owed, turn = self._owed, self._turn
-        if owed is not None and (owed.turn, owed.revision) == (event.turn, event.revision):
+        owed, turn = self._owed.get(event.turn), self._turn
+        if owed is not None and owed.revision == event.revision:
             if event.text:
                 owed.heard = True
             else:
-                self._owed = None  # a sound without words needs no answer
+                del self._owed[event.turn]  # a sound without words needs no answer
         elif turn is not None and turn.quiet and (turn.id, turn.revision) == (event.turn, event.revision):
             turn.text, turn.final_revision = event.text or "", event.revision
 
@@ -207,7 +207,6 @@ class Turns:
             )
             return
         self._discard()
-        self._owed = None
         self._start(event.reply)
 
     def _cancel_requested(self, event: on.CancelRequested) -> None:
@@ -222,8 +221,8 @@ class Turns:
         ):
             self._reply_over()
             self._emit(do.CancelReply(reply.id, do.CancelReason.CLIENT_CANCELLED))
-        elif event.reply is None and self._owed is not None:
-            self._owed = None  # the reply that was about to begin does not
+        elif event.reply is None and self._owed:
+            self._owed.clear()  # the reply that was about to begin does not
         else:
             self._emit(
                 do.Refuse(
@@ -260,6 +259,7 @@ class Turns:
 
     def _start(self, reply: ReplyId, *, prepared: bool = False) -> None:
         self._reply = Reply(reply)
+        self._owed.clear()
         self._emit(do.StartReply(reply, prepared=prepared))
 
     def _discard(self) -> None:
@@ -294,7 +294,7 @@ class Turns:
         self._discard()
         turn, self._turn = self._turn, None
         reply, self._reply = self._reply, None
-        self._owed = None
+        self._owed.clear()
         for side in self._side:
             self._emit(do.CancelReply(side, do.CancelReason.CLOSED))
         self._side.clear()
@@ -315,11 +315,13 @@ class Turns:
             assert self._turn is not None
             self._prepared = self._ids.reply()
             self._emit(do.PrepareReply(self._prepared, self._turn.id))
-        if self._owed is not None and self._owed.heard and self._reply is None:
-            self._owed = None
+        if self._owed and self._floor_is_free() and all(owed.heard for owed in self._owed.values()):
             self._start(self._ids.reply())
         if self.state is not State.IDLE:
             self._idle_since = None
+
+    def _floor_is_free(self) -> bool:
+        return self._reply is None and self._turn is None
 
     def _judge(self) -> None:
         """Holds, resumes or cancels the reply that the user's sound has paused."""
@@ -400,7 +402,7 @@ class Turns:
             self._prepared = None
             self._start(prepared, prepared=True)
         else:
-            self._owed = Owed(turn.id, turn.revision, heard=turn.final)
+            self._owed[turn.id] = Owed(turn.revision, heard=turn.final)
 
     def _commit(self, turn: Turn, end_ms: int) -> None:
         self._turn = None
