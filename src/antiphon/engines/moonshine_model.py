@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,9 @@ class MoonshineModel:
         options.inter_op_num_threads = 1
         folder = files("moonshine_voice") / "assets" / "tiny-en"
         self._vocabulary = _read_vocabulary((folder / "tokenizer.bin").read_bytes())
-        with as_file(folder / "encoder_model.ort") as path:
-            self._encoder = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        with as_file(folder / "decoder_model_merged.ort") as path:
-            self._decoder = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._encoder, self._decoder = (
+            _open_session(folder / f"{part}.ort", options) for part in ("encoder_model", "decoder_model_merged")
+        )
         past = [each.name for each in self._decoder.get_inputs() if each.name.startswith("past_key_values")]
         self._past_self = [name for name in past if ".decoder." in name]
         self._past_cross = [name for name in past if ".encoder." in name]
@@ -121,6 +121,11 @@ class MoonshineModel:
         if decoding.confidence < _LEAST_CONFIDENCE or _is_nothing(text):
             return Guess("", tuple(tokens))
         return Guess(text, tuple(tokens))
+
+
+def _open_session(file: Traversable, options: onnxruntime.SessionOptions) -> Any:
+    with as_file(file) as path:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _is_nothing(text: str) -> bool:

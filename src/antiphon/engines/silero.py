@@ -203,8 +203,8 @@ class Silero:
     def _infer(self, audio: _Floats, states: _Floats | None = None) -> tuple[_Floats, _Floats]:
         if states is None:
             states = np.zeros((2, len(audio), 128), np.float32)
-        probabilities, states = self._session.run(None, {"input": audio, "state": states, "sr": self._rate})
-        return probabilities, states
+        probabilities, new_states = self._session.run(None, {"input": audio, "state": states, "sr": self._rate})
+        return probabilities, new_states
 
     def _post(self, function: Callable[..., None], *args: object) -> None:
         assert self._loop is not None
