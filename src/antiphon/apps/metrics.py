@@ -66,7 +66,7 @@ class Metrics:
     """Counts what the server does: the ``Meter`` of its sessions and the ``Watcher`` of its connections."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each counter, with the time of its making
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, with the time of its making
         self.registry = CollectorRegistry()
         self._active = self._gauge("sessions_active", "Sessions that are open")
         self._queued = self._gauge("outgoing_queued_bytes", "Bytes that wait to be sent to clients")
