@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -229,7 +230,7 @@ class Moonshine:
                 continue
             try:
                 with job.stream.working:
-                    text = job.stream.recognize(model, job.end_bytes, lambda: self._should_stop(job))
+                    text = job.stream.recognize(model, job.end_bytes, partial(self._should_stop, job))
             except Exception as error:
                 self._post(self._fail, job, error)
             else:
