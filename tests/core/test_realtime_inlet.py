@@ -15,6 +15,7 @@ from antiphon.core.commands import (
     CreateItem,
     CreateReply,
     DeleteItem,
+    ItemReference,
     RetrieveItem,
     TruncateItem,
 )
@@ -216,6 +217,7 @@ async def test_a_response_of_the_clients_own_making(desk: Desk) -> None:
             "input": [
                 {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
                 {"type": "function_call_output", "call_id": "c", "output": "7"},
+                {"type": "item_reference", "id": "mine"},
             ],
         },
     )
@@ -223,7 +225,7 @@ async def test_a_response_of_the_clients_own_making(desk: Desk) -> None:
     assert isinstance(command, CreateReply)
     assert command.side
     assert command.settings.instructions == "Classify."
-    assert command.messages == (Message("user", "Hi"), Message("tool", "7", call_id="c"))
+    assert command.messages == (Message("user", "Hi"), Message("tool", "7", call_id="c"), ItemReference(ItemId("mine")))
     desk.outlet.reply_created(command.reply)
     assert desk.events[-1]["response"]["metadata"] == {"topic": "x"}
 

@@ -324,3 +324,17 @@ async def test_a_limit_of_tokens(site: str) -> None:
         assert response["status"] == "incomplete"
         assert response["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
         assert response["max_output_tokens"] == 5
+
+
+async def test_a_context_of_the_clients_choice(site: str, brain: ScriptedBrain) -> None:
+    async with calling(site) as caller:
+        item = {"id": "mine", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "echo I"}]}
+        await caller.send("conversation.item.create", item=item)
+        await caller.type("echo not this")
+        reference = {"type": "item_reference", "id": "mine"}
+        await caller.send("response.create", response={"conversation": "none", "input": [reference]})
+        response = (await caller.until("response.done"))["response"]
+        assert response["output"][0]["content"][0]["transcript"] == "I"
+        assert [message.text for message in brain.requests[-1].messages] == ["echo I"]
+        await caller.send("response.create", response={"input": [{**reference, "id": "other"}]}, event_id="e1")
+        assert (await caller.until("error"))["error"]["event_id"] == "e1"

@@ -61,6 +61,13 @@ class TruncateItem:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemReference:
+    """An item of the conversation, in the context that a reply brings along."""
+
+    item: ItemId
+
+
+@dataclass(frozen=True, slots=True)
 class CreateReply:
     """``settings`` are the session's with the response's overrides. ``messages`` replaces the conversation as context
     where it is not None; ``side`` keeps the reply out of the conversation."""
@@ -68,7 +75,7 @@ class CreateReply:
     reply: ReplyId
     settings: ReplySettings
     side: bool = False
-    messages: tuple[Message, ...] | None = None
+    messages: tuple[Message | ItemReference, ...] | None = None
     client_event_id: str | None = None
 
 

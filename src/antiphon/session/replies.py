@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from antiphon.core import actions as do
 from antiphon.core.actions import Action
-from antiphon.core.commands import CreateReply
+from antiphon.core.commands import CreateReply, ItemReference
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
@@ -198,13 +198,23 @@ class Replies:
 
     def _context(self, command: CreateReply | None) -> _Messages:
         async def messages() -> tuple[Message, ...]:
-            if command is not None and command.messages is not None:
-                return command.messages
+            given = command.messages if command is not None else None
+            if given is not None and not any(isinstance(entry, ItemReference) for entry in given):
+                return self._resolved(given)
             await self._transcripts.settled()
             self.refresh_items()
-            return self._conversation.context()
+            return self._conversation.context() if given is None else self._resolved(given)
 
         return messages
+
+    def _resolved(self, given: Iterable[Message | ItemReference]) -> tuple[Message, ...]:
+        """The context that a client gave. An item that was deleted meanwhile says nothing."""
+        found = (self._message_of(entry) if isinstance(entry, ItemReference) else entry for entry in given)
+        return tuple(message for message in found if message is not None)
+
+    def _message_of(self, reference: ItemReference) -> Message | None:
+        item = self._conversation.find(reference.item)
+        return None if item is None else item.message()
 
     def refresh_items(self) -> None:
         for live in self._live.values():

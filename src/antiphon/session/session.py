@@ -248,7 +248,10 @@ class Session:
                 self._replies.refresh_items()
                 end_ms = self.conversation.truncate(item_id, audio_end_ms)
                 self._outlet.item_truncated(item_id, content_index, end_ms)
-            case ask.CreateReply(reply, _, side, _, client_event_id):
+            case ask.CreateReply(reply, _, side, messages, client_event_id):
+                for entry in messages or ():
+                    if isinstance(entry, ask.ItemReference):
+                        self.conversation.get(entry.item)  # refused here where there is none
                 self._replies.expect(command)
                 self._handle(on.ReplyRequested(reply, side, client_event_id), group)
                 self._replies.forget_unstarted(reply)

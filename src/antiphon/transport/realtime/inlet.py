@@ -18,6 +18,7 @@ from antiphon.core.commands import (
     CreateItem,
     CreateReply,
     DeleteItem,
+    ItemReference,
     RetrieveItem,
     TruncateItem,
 )
@@ -178,11 +179,14 @@ class RealtimeInlet:
         self._outlet.expect(reply, plan)
         self._ear.post(CreateReply(reply, plan.settings, plan.side, messages, client_event_id))
 
-    def _messages(self, given: Any) -> tuple[Message, ...]:
+    def _messages(self, given: Any) -> tuple[Message | ItemReference, ...]:
         """The context that a response brings along."""
-        messages = []
+        messages: list[Message | ItemReference] = []
         for index, source in enumerate(fields.listing(given, "response.input")):
             param = f"response.input[{index}]"
+            if isinstance(source, dict) and source.get("type") == "item_reference":
+                messages.append(ItemReference(ItemId(fields.text(source, "id", f"{param}.id"))))
+                continue
             item = parse_item(source, self._ids, self._config.input_format, param)
             if item.pcm is not None and not item.text:
                 raise ProtocolError(
