@@ -25,12 +25,16 @@ def going_on(text: str | None, held_ms: float) -> Evidence:
 @pytest.mark.parametrize(
     ("evidence", "verdict"),
     [
-        # words decide at once, whoever speaks still
-        (going_on("wait", 100), Verdict.CANCEL),
-        (going_on("yeah but", 100), Verdict.CANCEL),
-        (going_on("no", 0), Verdict.CANCEL),
-        (over("stop", final=False), Verdict.CANCEL),
+        # words decide at once, two that are guessed or one that is certain
+        (going_on("wait wait", 100), Verdict.CANCEL),
+        (going_on("yeah but no", 100), Verdict.CANCEL),
+        (over("stop that", final=False), Verdict.CANCEL),
         (over("stop"), Verdict.CANCEL),
+        # one that is guessed waits for the recognizer, but not for ever
+        (going_on("no", LONG - 1), Verdict.WAIT),
+        (going_on("no", LONG), Verdict.CANCEL),
+        (over("stop", QUIET - 1, final=False), Verdict.WAIT),
+        (over("stop", QUIET, final=False), Verdict.CANCEL),
         (going_on("yeah yeah okay right", 100), Verdict.CANCEL),
         # a listener's token, over
         (over("uh-huh"), Verdict.RESUME),

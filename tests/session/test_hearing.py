@@ -89,21 +89,21 @@ def test_edges_and_words_do_not_depend_on_how_the_audio_is_cut(vad: type[Scripte
 
 
 def test_a_turn_begins_with_the_prefix_and_not_in_the_turn_before() -> None:
-    async def run() -> tuple[float, float]:
+    async def run() -> tuple[float, float, int]:
         ear = Ear(SERVER, ScriptedVad())
         hearing = ear.hearing
         hearing.hear(silence(2000) + speech("one"))
         first = hearing.open(TurnId("a"), 2000)  # type: ignore[arg-type]
         first_ms = first.audio_ms
         hearing.hear(silence(300))
-        hearing.commit()
+        hearing.commit(end_ms := hearing.position_ms - 200)
         second = hearing.open(TurnId("b"), hearing.position_ms - 50)  # type: ignore[arg-type]
         hearing.close()
-        return first_ms, second.audio_ms
+        return first_ms, second.audio_ms, hearing.position_ms - end_ms
 
-    first_ms, second_ms = run_virtual(run())
+    first_ms, second_ms, after_ms = run_virtual(run())
     assert first_ms >= 300 + 40, "the prefix padding, and what was said"
-    assert second_ms == 0, "what is committed is no prefix of the next"
+    assert second_ms == after_ms == 200, "the prefix is cut at the end of the turn before"
 
 
 def test_without_turn_detection_all_audio_up_to_the_commit_is_the_turn() -> None:
@@ -116,7 +116,7 @@ def test_without_turn_detection_all_audio_up_to_the_commit_is_the_turn() -> None
         utterance = hearing.open(TurnId("a"), start_ms)  # type: ignore[arg-type]
         async with asyncio.TaskGroup() as group:
             utterance.transcribe(1, group)
-        hearing.commit()
+        hearing.commit(end_ms)
         hearing.close()
         return ear.heard, ear.finals[TurnId("a")], end_ms - start_ms, hearing.uncommitted_from_ms  # type: ignore[arg-type]
 

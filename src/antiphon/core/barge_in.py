@@ -36,8 +36,9 @@ class BargeInPolicy:
     """Speech that has gone on for so long with no backchannel heard in it takes the floor."""
     hold_backchannel_ms: int = 900
     """Speech that so far sounds like a backchannel may go on for so long before it takes the floor."""
-    interrupt_words: int = 1
-    """So many words that are not backchannels take the floor at once."""
+    interrupt_words: int = 2
+    """So many words that are not backchannels take the floor at once, while the recognizer is still guessing; of what
+    it finds in the end, one does. (The first guess at a short sound is often wrong.)"""
     max_backchannel_words: int = 3
     """More words than this are a turn, whatever they are."""
     resume_after_ms: int = 600
@@ -73,7 +74,8 @@ def _content_words(text: str) -> int:
 def _takes_the_floor(e: Evidence, p: BargeInPolicy) -> bool:
     if e.text is None:
         return False
-    return _content_words(e.text) >= p.interrupt_words or len(words_of(e.text)) > p.max_backchannel_words
+    needed = 1 if e.final else p.interrupt_words
+    return _content_words(e.text) >= needed or len(words_of(e.text)) > p.max_backchannel_words
 
 
 def _heard_backchannel(e: Evidence, p: BargeInPolicy) -> bool:
@@ -86,6 +88,11 @@ TABLE: tuple[Rule, ...] = (
     ("words that want the floor", _takes_the_floor, Verdict.CANCEL),
     ("a lone backchannel, over", lambda e, p: e.final and not e.speaking and _heard_backchannel(e, p), Verdict.RESUME),
     ("a sound without words, over", lambda e, p: e.final and not e.speaking, Verdict.RESUME),
+    (
+        "words that nobody confirmed, over",
+        lambda e, p: not e.speaking and e.quiet_ms >= p.resume_after_ms and _content_words(e.text or "") > 0,
+        Verdict.CANCEL,
+    ),
     ("silent again, words never came", lambda e, p: not e.speaking and e.quiet_ms >= p.resume_after_ms, Verdict.RESUME),
     ("silent, words may still come", lambda e, p: not e.speaking, Verdict.WAIT),
     (

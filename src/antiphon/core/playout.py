@@ -1,8 +1,8 @@
 """Playout: what of a reply's audio goes out, when, and how much of it was heard.
 
 Two ways. ``PacedPlayout`` gives one 20 ms frame for each tick of the server's clock, so that a reply can stop at once,
-go on from the exact sample, and what was heard is what was sent. ``BurstPlayout`` is for audio that is sent as it comes,
-as Realtime clients expect, and tells what was heard by the time that has passed since.
+go on from the exact sample, and what was heard is what was sent. ``BurstPlayout`` is for audio that is sent as it
+comes, as Realtime clients expect, and tells what was heard by the time that has passed since.
 
 Positions count samples at 48 kHz from the start of the reply's audio. Times are monotonic seconds.
 """

@@ -161,11 +161,11 @@ class Hearing:
         utterance.name(turn)
         return utterance
 
-    def commit(self) -> None:
-        """The open turn has all its audio."""
+    def commit(self, end_ms: int) -> None:
+        """The open turn has all its audio. What came after its end may be the prefix of the next."""
         self._utterance = None
         self._forget_edges()
-        self._uncommitted_from_bytes = self._position_bytes
+        self._uncommitted_from_bytes = min(ms_to_bytes(end_ms, EAR_RATE_HZ), self._position_bytes)
 
     def clear(self) -> None:
         """Forgets the audio that is in no committed turn."""

@@ -207,7 +207,7 @@ class Session:
     def _commit(self, action: do.CommitTurn) -> None:
         """The turn becomes the user's item."""
         turn = action.turn
-        self._hearing.commit()
+        self._hearing.commit(action.end_ms)
         item = Item(turn, "message", "user", audio=True)
         previous = self.conversation.add(item)
         self._outlet.committed(turn, previous)
