@@ -71,22 +71,24 @@ class LiveResampler:
         """Feeds s16 bytes at ``from_hz``, returns what is ready at ``to_hz``. ``last`` gives out the rest."""
         if self._up == self._down:
             return bytes(pcm)
-        parts = [self._input, samples_of(pcm).astype(np.float32)]
-        if last:
-            parts.append(np.zeros(self._reach, np.float32))
-        source = np.concatenate(parts)
+        samples = samples_of(pcm)
+        kept, fresh = len(self._input), len(samples)
+        source = np.empty(kept + fresh + (self._reach if last else 0), np.float32)
+        source[:kept] = self._input
+        source[kept : kept + fresh] = samples
+        source[kept + fresh :] = 0
         windows = len(source) - 2 * self._reach
         if windows <= 0:
             self._input = source
             return b""
         newest = self._skipped + windows - 1
         end = (newest * self._up + self._up - 1) // self._down + 1
-        samples = self._filtered(source, end)
+        out = self._filtered(source, end)
         self._next = end
         skip = end * self._down // self._up - self._skipped
         self._input = source[skip:]
         self._skipped += skip
-        return samples.tobytes()
+        return out.tobytes()
 
     def _filtered(self, source: npt.NDArray[np.float32], end: int) -> npt.NDArray[np.int16]:
         """Output samples ``_next`` up to ``end``: those of one phase are every ``up``-th, ``down`` inputs apart."""
@@ -101,4 +103,6 @@ class LiveResampler:
             # Copied, because BLAS takes no overlapping rows and numpy's own product is slower than the copy.
             part[:] = np.ascontiguousarray(windows) @ self._phases[phase]
         np.rint(out, out=out)
-        return np.clip(out, -32768, 32767, out=out).astype("<i2")
+        np.minimum(out, 32767, out=out)
+        np.maximum(out, -32768, out=out)
+        return out.astype("<i2")

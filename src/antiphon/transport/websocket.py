@@ -137,7 +137,7 @@ class Connection:
                     self._fail("a client's event could not be read", failure)
         finally:
             self._phase = Phase.CUT
-            if self._transport is not None:
+            if self._transport is not None and not self._transport.is_closing():
                 self._transport.abort()
 
     # The three things that go on at once.
@@ -196,9 +196,25 @@ class Connection:
                 await self._socket.close(code=self._close_code, message=self._close_reason.encode())
         except (TimeoutError, ConnectionError):
             _log.debug("the client did not answer the close")
-        finally:
-            if self._transport is not None:
-                self._transport.abort()
+            self._abort()
+        except asyncio.CancelledError:
+            self._abort()
+            raise
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Closes the socket once what was said has gone out, for which it has a little time."""
+        transport = self._transport
+        if transport is None:
+            return
+        transport.close()
+        if transport.get_write_buffer_size() or transport.get_extra_info("sslcontext") is not None:
+            self._loop.call_later(self._limits.close_timeout_s, transport.abort)
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     # Sending.
 
