@@ -88,7 +88,7 @@ async def test_a_conversation_in_speech(server: str, sdk: Path, ask: Ask, tmp_pa
 
 
 async def test_interruption(server: str, sdk: Path, ask: Ask, tmp_path: Path) -> None:
-    file = recording(tmp_path, "interruption", ask("Stop. What is the capital of France?"))
+    file = recording(tmp_path, "interruption", ask("What is the capital of France?"))
     async with Wiretap(server) as tap:
         outcome = await run(sdk, tap, "interrupted", file)
         [truncate] = tap.sent("conversation.item.truncate")

@@ -14,8 +14,9 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
-from antiphon.sim.referee import FoulError, Referee
 from tests.e2e.event_log import EventLog
+
+from antiphon.sim.referee import FoulError, Referee
 
 Event = dict[str, Any]
 
