@@ -99,9 +99,10 @@ def test_a_speaking_user_is_not_talked_over(evidence: Evidence, policy: BargeInP
 
 def test_every_rule_has_its_case() -> None:
     evidences = [
-        going_on("stop", 0),
+        going_on("stop that", 0),
         over("yeah"),
         over(None),
+        over("stop", QUIET, final=False),
         over(None, QUIET, final=False),
         over(None, 0, final=False),
         going_on("yeah", LONG),

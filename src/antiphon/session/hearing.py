@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from enum import Enum, auto
 
-from antiphon.audio import EAR_RATE_HZ, ms_to_bytes, samples_of
+from antiphon.audio import EAR_RATE_HZ, Samples, ms_to_bytes, samples_of
 from antiphon.core.energy_gate import EnergyGate, level_of
 from antiphon.core.events import SpeechPaused, SpeechStarted
 from antiphon.core.settings import Detection, SessionSettings
@@ -27,6 +28,16 @@ _WAITING_BYTES = 120 * EAR_RATE_HZ * 2
 
 _RECENT_BYTES = 4 * EAR_RATE_HZ * 2
 """Audio before a turn that is kept: the prefix, and what the VAD needed to make up its mind."""
+
+
+class _Asked(Enum):
+    """What the VAD is asked about a window."""
+
+    NOTHING = auto()
+    """It is too quiet to be speech."""
+    TO_LISTEN = auto()
+    """The same, but speech was near: the VAD hears it to stay in the picture, and its answer does not count."""
+    FOR_SPEECH = auto()
 
 
 class Hearing:
@@ -50,8 +61,8 @@ class Hearing:
         self._tail = b""
         """Less than a window."""
         self._waiting: deque[bytes] = deque()
-        self._flying: deque[tuple[bytes, bool]] = deque()
-        """Windows in order; true for those whose probability is still to come."""
+        self._flying: deque[tuple[bytes, _Asked]] = deque()
+        """Windows in order, and what the VAD was asked about them."""
         self._at_vad = 0
         self._judging = False
         self._recent = bytearray()
@@ -100,25 +111,32 @@ class Hearing:
         while self._waiting and self._at_vad < _IN_FLIGHT:
             window = self._waiting.popleft()
             samples = samples_of(window)
-            to_vad = not self._manual and self._energy.may_be_speech(level_of(samples))
-            self._flying.append((window, to_vad))
-            if to_vad:
+            asked = _Asked.NOTHING if self._manual else self._what_to_ask(samples)
+            self._flying.append((window, asked))
+            if asked is not _Asked.NOTHING:
                 self._at_vad += 1
                 self._stream.push(samples)
             else:
                 self._land_unasked()
         self._judging = False
 
+    def _what_to_ask(self, samples: Samples) -> _Asked:
+        maybe = self._energy.may_be_speech(level_of(samples))
+        # Within speech the VAD goes on listening: a steady sound would else pass for noise after some seconds.
+        if not maybe and not self._gate.speaking:
+            return _Asked.NOTHING
+        return _Asked.TO_LISTEN if self._energy.surely_silent else _Asked.FOR_SPEECH
+
     def _on_probability(self, probability: float) -> None:
         self._at_vad -= 1
-        window, _ = self._flying.popleft()
-        self._judged(window, probability)
+        window, asked = self._flying.popleft()
+        self._judged(window, 0.0 if asked is _Asked.TO_LISTEN else probability)
         self._land_unasked()
         self._judge_waiting()
 
     def _land_unasked(self) -> None:
         """The windows that the VAD was not asked about, up to the next that it was."""
-        while self._flying and not self._flying[0][1]:
+        while self._flying and self._flying[0][1] is _Asked.NOTHING:
             self._judged(self._flying.popleft()[0], 0.0)
 
     def _judged(self, window: bytes, probability: float) -> None:
