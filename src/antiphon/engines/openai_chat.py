@@ -1,0 +1,230 @@
+"""Any server that speaks OpenAI's chat completions: Ollama, LM Studio, llama.cpp, vLLM, SGLang, or OpenAI itself."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta
+from antiphon.engines.chat_messages import CallCollector, ThoughtFilter, chat_messages, chat_tools
+from antiphon.errors import EngineError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_log = structlog.get_logger(__name__)
+
+CONNECT_S = 5.0
+FIRST_TOKEN_S = 30.0
+"""How long a server may be silent, before its first token or between two."""
+
+_OPENAI_HOST = "api.openai.com"
+_LISTED_MODELS = 8
+
+
+class OpenAIChat:
+    """The Brain over a chat completions server."""
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str | None = None,
+        *,
+        api_key: str = "none",
+        first_token_s: float = FIRST_TOKEN_S,
+        server_name: str = "",
+    ) -> None:
+        """``base_url`` ends in ``/v1`` as a rule. Without ``model`` the first that the server lists is taken."""
+        self._base_url = base_url.rstrip("/")
+        self._model = model
+        self._api_key = api_key
+        self._first_token_s = first_token_s
+        self._server_name = server_name or urlsplit(base_url).netloc
+        self._client: AsyncOpenAI | None = None
+        self._gives_usage = True
+
+    @property
+    def name(self) -> str:
+        return f"openai:{self._model or 'first'}"
+
+    @property
+    def description(self) -> str:
+        return f"{self._model or 'the first model'} at {self._server_name} ({self._base_url})"
+
+    async def load(self) -> None:
+        """Sees to it that the server answers and has the model. Raises EngineError with what to do."""
+        client = await self._connected()
+        import openai
+
+        try:
+            listed = [model.id async for model in client.models.list()]
+        except (openai.NotFoundError, openai.InternalServerError, ValueError, TypeError, AttributeError) as error:
+            _log.warning("models_not_listed", server=self._base_url, reason=str(error)[:200])
+            listed = []
+        except Exception as error:
+            raise self._explained(error) from error
+        if self._model is None and not listed:
+            raise EngineError(f"{self._base_url} does not list its models: name one with --model NAME")
+        self._model = self._among(listed) if listed else self._model
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
+        client = await self._connected()
+        taken = frozenset(message.call_id for message in request.messages if message.call_id)
+        answer = _Answer(CallCollector(taken, f"call_{uuid.uuid4().hex[:20]}"))
+        try:
+            stream = await self._open(client, request)
+        except Exception as error:
+            raise self._explained(error) from error
+        try:
+            chunks = aiter(stream)
+            while True:
+                try:
+                    deltas = answer.push(await anext(chunks))
+                except StopAsyncIteration:
+                    break
+                except Exception as error:
+                    raise self._explained(error) from error
+                for delta in deltas:
+                    yield delta
+        finally:
+            # Also when the reader has gone: the server sees the connection end and stops its work.
+            await stream.close()
+        if not answer.began:
+            raise EngineError(
+                f"{self._base_url} answered, but not as a stream of chat completions: is this the right URL? "
+                "It usually ends in /v1"
+            )
+        for delta in answer.finish():
+            yield delta
+
+    async def _connected(self) -> AsyncOpenAI:
+        if self._client is None:
+            # Two calls at once may both make a client; the later one is kept, the other never connects.
+            openai = await asyncio.to_thread(_import_openai)
+            timeout = openai.Timeout(self._first_token_s, connect=CONNECT_S)
+            client: AsyncOpenAI = openai.AsyncOpenAI(
+                base_url=self._base_url, api_key=self._api_key, timeout=timeout, max_retries=0
+            )
+            self._client = client
+        return self._client
+
+    async def _open(self, client: AsyncOpenAI, request: BrainRequest) -> Any:
+        import openai
+
+        body: dict[str, Any] = {
+            "model": self._model or "default",
+            "messages": chat_messages(request.messages),
+            "stream": True,
+            **chat_tools(request.tools, request.tool_choice),
+        }
+        if request.max_output_tokens is not None:
+            # OpenAI's newer models refuse the old name; other servers know only that.
+            is_openai = urlsplit(self._base_url).hostname == _OPENAI_HOST
+            body["max_completion_tokens" if is_openai else "max_tokens"] = request.max_output_tokens
+        if self._gives_usage:
+            try:
+                return await client.chat.completions.create(**body, stream_options={"include_usage": True})
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if "stream_options" not in str(error):
+                    raise
+                self._gives_usage = False
+        return await client.chat.completions.create(**body)
+
+    def _among(self, listed: list[str]) -> str:
+        """The model's name as the server has it. "llama3" is also "llama3:latest", or "/models/llama3.gguf"."""
+        wanted = self._model
+        if wanted is None:
+            return listed[0]
+        for name in listed:
+            short = name.rpartition("/")[2].removesuffix(".gguf")
+            if wanted in (name, short) or name == f"{wanted}:latest":
+                return name
+        some = ", ".join(listed[:_LISTED_MODELS]) + (", ..." if len(listed) > _LISTED_MODELS else "")
+        raise EngineError(f"{self._base_url} has no model {wanted!r}: it has {some}")
+
+    def _explained(self, error: Exception) -> EngineError:
+        """What went wrong, as something to act on."""
+        import httpx
+        import openai
+
+        said = " ".join(str(getattr(error, "message", "") or error).split())[:300]
+        retryable = False
+        if isinstance(error, (openai.APITimeoutError, httpx.TimeoutException)):
+            text = f"did not answer within {self._first_token_s:g} s: the model may still be loading; try again"
+            retryable = True
+        elif isinstance(error, (openai.APIConnectionError, httpx.TransportError)):
+            text = f"cannot be reached: start the server or correct the URL ({said})"
+            retryable = True
+        elif isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
+            text = f"refuses the API key: set OPENAI_API_KEY to a valid one ({said})"
+        elif isinstance(error, openai.NotFoundError):
+            text = f"has no model {self._model!r}, or is no chat completions URL ({said})"
+        elif isinstance(error, openai.RateLimitError):
+            text = f"has too much to do, or the quota is spent: try again later ({said})"
+            retryable = True
+        elif isinstance(error, openai.InternalServerError):
+            text = f"failed: see the server's own log ({said})"
+            retryable = True
+        elif isinstance(error, openai.APIError):
+            text = f"refused the request: {said}"
+        elif isinstance(error, (ValueError, TypeError, AttributeError, KeyError)):
+            text = f"sent something that is no chat completions stream ({said})"
+        else:
+            text = f"failed ({type(error).__name__}: {said})"
+        return EngineError(f"{self._base_url} {text}", retryable=retryable)
+
+
+class _Answer:
+    """What has come of one answer so far."""
+
+    def __init__(self, calls: CallCollector) -> None:
+        self.began = False
+        self._calls = calls
+        self._thoughts = ThoughtFilter()
+        self._reason = "stop"
+        self._input_tokens = 0
+        self._output_tokens = 0
+
+    def push(self, chunk: Any) -> list[BrainDelta]:
+        """The deltas in one chunk. Raises what a chunk of an unknown shape causes."""
+        if chunk.usage is not None:
+            self._input_tokens = chunk.usage.prompt_tokens or 0
+            self._output_tokens = chunk.usage.completion_tokens or 0
+            self.began = True
+        deltas: list[BrainDelta] = []
+        for choice in chunk.choices or ():
+            self.began = True
+            self._reason = choice.finish_reason or self._reason
+            if choice.delta is None:
+                continue
+            if choice.delta.content:
+                text = self._thoughts.push(choice.delta.content)
+                deltas += [TextDelta(text)] if text else []
+            for piece in choice.delta.tool_calls or ():
+                deltas += self._calls.push(piece)
+        return deltas
+
+    def finish(self) -> list[BrainDelta]:
+        text = self._thoughts.finish()
+        reason = "tool_calls" if self._calls.any else "length" if self._reason == "length" else "stop"
+        end = Finish(reason, self._input_tokens, self._output_tokens)
+        return [*([TextDelta(text)] if text else []), *self._calls.finish(), end]
+
+
+def _import_openai() -> Any:
+    """Takes about a second the first time. Raises EngineError."""
+    try:
+        import openai
+    except ImportError as error:
+        raise EngineError("the OpenAI client is not installed: run `pip install openai`") from error
+    return openai
