@@ -123,10 +123,28 @@ async def converse(*, paced: bool, seed: int) -> None:
     assert {reply.status for reply in caller.outlet} >= {"completed", "failed"}
     assert inspector.steps > 2000
     if paced:
+        assert check_pauses(caller) > 30
         assert inspector.kinds >= {"PausePlayout", "ResumePlayout", "CancelReply", "PrepareReply", "DiscardReply"}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("paced", [True, False])
+def check_pauses(caller: Caller) -> int:
+    """From the moment at which the user's sound is noticed to the moment of the decision no frame leaves.
+
+    Returns how many such moments there were.
+    """
+    sent_at: float | None = None
+    state, pauses = State.IDLE, 0
+    for each in caller.outlet.calls:
+        if each.name == "state":
+            assert sent_at in (None, each.at)  # a reply that is resumed goes on in the same moment
+            sent_at = None
+            (state,) = each.args
+            pauses += state is State.BARGED_IN
+        elif each.name == "reply_audio" and state is State.BARGED_IN:
+            sent_at = sent_at or each.at
+    return pauses
+
+
+@pytest.mark.parametrize(("paced", "seed"), [(True, 1), (True, 2), (False, 1)])
 def test_thirty_minutes_of_conversation(paced: bool, seed: int) -> None:
     run_virtual(converse(paced=paced, seed=seed))
