@@ -21,7 +21,7 @@ run: install
 test: develop $(NODE_MODULES)
 	@status=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
-	$(BIN)/pytest -n $(JOBS) -m "not serial" $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/pytest -n $(JOBS) -m "not serial" --ignore tests/e2e $(PYTEST_ARGS) || status=$$?; \
 	$(BIN)/pytest -m serial $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 
