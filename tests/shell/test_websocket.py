@@ -17,7 +17,7 @@ from aiohttp import web
 from antiphon.core.actions import State
 from antiphon.core.commands import Command, CreateReply
 from antiphon.core.settings import SessionSettings
-from antiphon.ids import ItemId
+from antiphon.ids import ItemId, TurnId
 from antiphon.sim.referee import Referee
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
@@ -220,6 +220,16 @@ async def test_a_client_that_leaves_ends_its_session() -> None:
     assert here.ledger.sent_bytes > 500
 
 
+async def test_a_client_that_leaves_in_mid_reply_gets_its_goodbye() -> None:
+    async with site() as here, here.connect() as client:
+        await events_until(client, "session.created")
+        for _ in range(100):
+            here.parrots[0].outlet.transcript_delta(TurnId(ItemId("item_x")), "x" * 50_000)
+        await events_until(client, "conversation.item.input_audio_transcription.delta")
+        await client.close()
+        assert client.close_code == 1000
+
+
 async def test_a_socket_that_is_cut_ends_its_session() -> None:
     async with site() as here, here.connect() as client:
         await events_until(client, "session.created")
@@ -304,7 +314,7 @@ async def test_a_reader_that_is_too_slow_is_cut_off(limits: Limits) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not parrot.closed.is_set():
                 # A talkative session whose client takes nothing.
-                parrot.outlet.transcript_delta(ItemId("item_x"), "x" * 50_000)  # type: ignore[arg-type]
+                parrot.outlet.transcript_delta(TurnId(ItemId("item_x")), "x" * 50_000)
                 assert gateway.queued_bytes < limits.max_queued_bytes + 60_000
                 await asyncio.sleep(0.002 if limits.max_queued_bytes < 4_000_000 else 0.02)
             await parrot.ended.wait()

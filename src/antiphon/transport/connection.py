@@ -102,6 +102,7 @@ class Connection:
                     self._fail("a client's event could not be read", failure)
         finally:
             self._phase = Phase.CUT
+            self._session = self._outlet = None  # they know of this connection; no circle is left behind
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.abort()
 

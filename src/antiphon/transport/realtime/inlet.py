@@ -56,19 +56,6 @@ class RealtimeInlet:
         # A source of its own: the session's must mint the same ids again when the session is replayed.
         self._ids = IdSource()
         self._decoder = EarDecoder(config.input_format)
-        self._handlers: dict[str, Callable[[Json, str | None], None]] = {
-            "session.update": self._update,
-            "transcription_session.update": self._update_transcription,
-            "input_audio_buffer.commit": self._commit,
-            "input_audio_buffer.clear": self._clear,
-            "conversation.item.create": self._create_item,
-            "conversation.item.delete": self._delete_item,
-            "conversation.item.retrieve": self._retrieve_item,
-            "conversation.item.truncate": self._truncate_item,
-            "response.create": self._create_reply,
-            "response.cancel": self._cancel_reply,
-            "output_audio_buffer.clear": self._clear_output,
-        }
 
     async def receive(self, data: bytes | str) -> None:
         """Takes one text frame."""
@@ -87,10 +74,10 @@ class RealtimeInlet:
             if kind == "input_audio_buffer.append":
                 await self._append(event)
                 return
-            handler = self._handlers.get(kind) if isinstance(kind, str) else None
+            handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
             if handler is None:
                 raise ProtocolError(f"Unknown event type: {str(kind)[:80]!r}", code="invalid_value", param="type")
-            handler(event, client_event_id)
+            handler(self, event, client_event_id)
         except ProtocolError as error:
             self._outlet.error(str(error), error.code, param=error.param, client_event_id=client_event_id)
 
@@ -205,3 +192,19 @@ class RealtimeInlet:
     def _clear_output(self, event: Json, client_event_id: str | None) -> None:
         # Over a WebSocket the audio is queued at the client, which has thrown it away itself when it says this.
         _log.debug("output_audio_buffer.clear needs nothing on a WebSocket")
+
+
+# Not bound to an inlet, so that one that is done with goes at once and waits for no garbage collector.
+_HANDLERS: dict[str, Callable[[RealtimeInlet, Json, str | None], None]] = {
+    "session.update": RealtimeInlet._update,
+    "transcription_session.update": RealtimeInlet._update_transcription,
+    "input_audio_buffer.commit": RealtimeInlet._commit,
+    "input_audio_buffer.clear": RealtimeInlet._clear,
+    "conversation.item.create": RealtimeInlet._create_item,
+    "conversation.item.delete": RealtimeInlet._delete_item,
+    "conversation.item.retrieve": RealtimeInlet._retrieve_item,
+    "conversation.item.truncate": RealtimeInlet._truncate_item,
+    "response.create": RealtimeInlet._create_reply,
+    "response.cancel": RealtimeInlet._cancel_reply,
+    "output_audio_buffer.clear": RealtimeInlet._clear_output,
+}
