@@ -142,11 +142,12 @@ class AliceBrain:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        self._memory = None
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         memory = self._memory
         if memory is None:
-            raise EngineError("A.L.I.C.E. is not loaded: call load() first")
+            raise EngineError("A.L.I.C.E. is not loaded, or was closed: call load() first")
         turns = turns_of(request.messages)
         results = _unspoken_results(request.messages)
         call = None if results else choose_call(request.tools, request.tool_choice, turns[-1].user if turns else "")

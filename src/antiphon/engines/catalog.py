@@ -1,0 +1,193 @@
+"""From names, ``engine:model[:voice]``, to engines. Nothing is imported before it is asked for, nothing loaded here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from antiphon.engines.base import Brain, Recognizer, Synthesizer, Vad
+from antiphon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+VADS = ("silero", "scripted:KEY=VALUE,...")
+RECOGNIZERS = ("moonshine:tiny-en", "scripted:KEY=VALUE,...")
+BRAINS = ("auto", "alice", "openai:MODEL", "http://HOST:PORT/v1 (with --model NAME)", "scripted:KEY=VALUE,...")
+SYNTHESIZERS = ("auto", "pico:VOICE", "espeak:VOICE", "several, with commas between", "scripted:KEY=VALUE,...")
+
+LOCAL_SERVERS: Mapping[str, int] = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
+"""Programs that serve chat completions on this machine, and the ports they have by default; the first wins."""
+
+PROBE_S = 0.5
+"""How long a local server may take to list its models."""
+
+_OPENAI_URL = "https://api.openai.com/v1"
+_NOT_FOR_CHAT = ("embed", "rerank", "whisper", "tts")
+"""Parts of the names of models that a server lists but that cannot chat."""
+
+
+def make_vad(name: str) -> Vad:
+    """Raises ConfigError for a name that there is not."""
+    engine, _, options = name.partition(":")
+    if engine == "scripted":
+        from antiphon.engines.scripted import ScriptedVad
+
+        return ScriptedVad.from_options(options)
+    if name == "silero":
+        from antiphon.engines.silero import Silero
+
+        return Silero()
+    raise _unknown("VAD", name, VADS)
+
+
+def make_recognizer(name: str) -> Recognizer:
+    """Raises ConfigError for a name that there is not."""
+    engine, _, options = name.partition(":")
+    if engine == "scripted":
+        from antiphon.engines.scripted import ScriptedRecognizer
+
+        return ScriptedRecognizer.from_options(options)
+    if name in ("moonshine", "moonshine:tiny-en"):
+        from antiphon.engines.moonshine import Moonshine
+
+        return Moonshine()
+    raise _unknown("recognizer", name, RECOGNIZERS)
+
+
+def make_synthesizer(name: str) -> Synthesizer:
+    """One with the voices of all engines in ``name`` ("pico:en-GB,espeak"); the first has the default voice.
+
+    Raises ConfigError for an engine or a voice that there is not.
+    """
+    if name.partition(":")[0] == "scripted":
+        from antiphon.engines.scripted import ScriptedSynthesizer
+
+        return ScriptedSynthesizer.from_options(name.partition(":")[2])
+    from antiphon.engines.voices import MultiSynthesizer
+
+    names = ("pico", "espeak") if name == "auto" else tuple(part.strip() for part in name.split(","))
+    return MultiSynthesizer([_voices_of(part) for part in names])
+
+
+def _voices_of(name: str) -> Synthesizer:
+    engine, _, voice = name.partition(":")
+    if engine == "pico":
+        from antiphon.engines.pico import PicoSynthesizer
+
+        return PicoSynthesizer(voice) if voice else PicoSynthesizer()
+    if engine == "espeak":
+        from antiphon.engines.espeak import EspeakSynthesizer
+
+        return EspeakSynthesizer(voice) if voice else EspeakSynthesizer()
+    raise _unknown("synthesizer", name, SYNTHESIZERS)
+
+
+async def make_brain(
+    name: str, model: str | None = None, *, api_key: str | None = None, exclude_ports: Collection[int] = ()
+) -> Brain:
+    """The brain called ``name``; "auto" looks for a local server, but on none of ``exclude_ports``.
+
+    ``model`` is the one to ask a server for. Without ``api_key`` it is the environment's OPENAI_API_KEY. Raises
+    ConfigError.
+    """
+    engine, _, rest = name.partition(":")
+    if engine == "scripted":
+        from antiphon.engines.scripted import ScriptedBrain
+
+        return ScriptedBrain.from_options(rest)
+    if name == "auto":
+        return await find_local_llm(exclude_ports, model)
+    if name == "alice":
+        from antiphon.engines.alice import AliceBrain
+
+        return AliceBrain()
+    from antiphon.engines.openai_chat import OpenAIChat
+
+    key = api_key or os.environ.get("OPENAI_API_KEY") or "none"
+    if engine in ("http", "https"):
+        return OpenAIChat(_completed(name), model, api_key=key)
+    if engine == "openai":
+        model = model or rest
+        if not model:
+            raise ConfigError("openai needs a model: --llm openai:MODEL")
+        url = os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
+        if url == _OPENAI_URL and key == "none":
+            raise ConfigError(f"--llm {name} needs a key: set OPENAI_API_KEY, or OPENAI_BASE_URL for another server")
+        return OpenAIChat(url, model, api_key=key)
+    raise _unknown("language model", name, BRAINS)
+
+
+async def find_local_llm(exclude_ports: Collection[int] = (), model: str | None = None) -> Brain:
+    """The brain over the first local server that answers and has ``model`` (any, if None); else A.L.I.C.E.
+
+    Raises ConfigError when ``model`` is named and no server has it.
+    """
+    import aiohttp
+
+    ports = {program: port for program, port in LOCAL_SERVERS.items() if port not in exclude_ports}
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PROBE_S)) as client:
+        found = await asyncio.gather(*(_probe(client, program, port) for program, port in ports.items()))
+    for server in found:
+        chosen = server.choose(model) if server is not None else None
+        if server is not None and chosen is not None:
+            from antiphon.engines.openai_chat import OpenAIChat
+
+            return OpenAIChat(server.url, chosen, server_name=server.program)
+    if model is not None:
+        raise ConfigError(f"no local server has the model {model!r}: give its server's URL with --llm URL")
+    from antiphon.engines.alice import AliceBrain
+
+    return AliceBrain()
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalServer:
+    program: str
+    url: str
+    models: tuple[str, ...]
+
+    def choose(self, model: str | None) -> str | None:
+        if model is not None:
+            return model if model in self.models or f"{model}:latest" in self.models else None
+        return next((name for name in self.models if not any(part in name.lower() for part in _NOT_FOR_CHAT)), None)
+
+
+async def _probe(client: ClientSession, program: str, port: int) -> _LocalServer | None:
+    """The server on ``port``, if it lists models as a chat completions server does and is none of ours."""
+    origin = f"http://127.0.0.1:{port}"
+    listed = await _json(client, f"{origin}/v1/models")
+    entries = listed.get("data") if isinstance(listed, dict) else None
+    if not isinstance(entries, list):
+        return None
+    models = tuple(entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
+    if not models:
+        return None
+    health = await _json(client, f"{origin}/health")
+    if isinstance(health, dict) and health.get("service") == "antiphon":
+        return None
+    return _LocalServer(program, f"{origin}/v1", models)
+
+
+async def _json(client: ClientSession, url: str) -> Any:
+    """What the address answers; None when it is no JSON, no success, or nobody listens."""
+    import aiohttp
+
+    try:
+        async with client.get(url, allow_redirects=False) as response:
+            return await response.json(content_type=None) if response.status == 200 else None
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return None
+
+
+def _completed(url: str) -> str:
+    """A server's address with the path that chat completions servers have, if it has none."""
+    return url.rstrip("/") + "/v1" if urlsplit(url).path in ("", "/") else url
+
+
+def _unknown(stage: str, name: str, known: tuple[str, ...]) -> ConfigError:
+    return ConfigError(f"there is no {stage} called {name!r}; there is: {'; '.join(known)}")

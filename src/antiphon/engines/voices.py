@@ -1,0 +1,94 @@
+"""The voices of several synthesizers as one synthesizer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+
+from antiphon.core.speech import AudioChunk, Voice
+from antiphon.engines.base import Synthesizer, VoiceInfo
+
+_OPENAI_NAMES = "marin cedar alloy ash ballad coral echo sage shimmer verse fable onyx nova"
+"""What clients of OpenAI ask for without looking at what there is."""
+
+
+class MultiSynthesizer:
+    """Offers voices under full names, "pico:en-US", and sends each text to the engine that has the voice.
+
+    The first engine's default voice is the default here.
+    """
+
+    def __init__(self, engines: Sequence[Synthesizer]) -> None:
+        """``engines`` has at least one."""
+        self._engines = tuple(engines)
+        self._by_name = self._all_voices()
+        self._aliases = self._all_aliases()
+
+    @property
+    def name(self) -> str:
+        return self._engines[0].name
+
+    @property
+    def description(self) -> str:
+        others = [engine.name.partition(":")[0] for engine in self._engines[1:]]
+        also = f"; also the voices of {' and '.join(others)}" if others else ""
+        return self._engines[0].description + also
+
+    @property
+    def voices(self) -> tuple[VoiceInfo, ...]:
+        return tuple(VoiceInfo(name, voice.language) for name, (_, voice) in self._by_name.items())
+
+    async def load(self) -> None:
+        """Loads all engines at once. Raises the first EngineError."""
+        await asyncio.gather(*(engine.load() for engine in self._engines))
+        self._by_name = self._all_voices()
+        self._aliases = self._all_aliases()
+
+    async def close(self) -> None:
+        for engine in self._engines:
+            await engine.close()
+
+    def resolve(self, name: str) -> str:
+        """The full name of the voice that is meant: "en-GB", "de", "espeak" and "marin" all mean one.
+
+        A name that means nothing here is the default voice.
+        """
+        return self._aliases.get(name.lower(), next(iter(self._by_name)))
+
+    async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
+        engine, own = self._by_name[self.resolve(voice.name)]
+        async with aclosing(engine.speak(text, Voice(own.name, voice.speed))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _all_voices(self) -> dict[str, tuple[Synthesizer, VoiceInfo]]:
+        return {
+            f"{engine.name.partition(':')[0]}:{voice.name}": (engine, voice)
+            for engine in self._engines
+            for voice in engine.voices
+        }
+
+    def _all_aliases(self) -> dict[str, str]:
+        """Lower-case names to full ones; what comes first wins."""
+        aliases: dict[str, str] = {}
+        for full in self._by_name:
+            aliases.setdefault(full.lower(), full)
+        for full, (engine, voice) in self._by_name.items():
+            language = voice.language.lower()
+            for alias in (voice.name.lower(), language, language.partition("-")[0], engine.name.partition(":")[0]):
+                aliases.setdefault(alias, full)
+        alike = self._like_the_default()
+        for number, alias in enumerate(_OPENAI_NAMES.split()):
+            aliases.setdefault(alias, alike[number % len(alike)])
+        return aliases
+
+    def _like_the_default(self) -> list[str]:
+        """The voices of the default one's engine and language."""
+        default_engine, default = next(iter(self._by_name.values()))
+        language = default.language.partition("-")[0]
+        return [
+            full
+            for full, (engine, voice) in self._by_name.items()
+            if engine is default_engine and voice.language.partition("-")[0] == language
+        ]
