@@ -165,7 +165,7 @@ async def test_it_says_where_it_listens_what_answers_and_how_to_try_it() -> None
         server.interrupt()
         _, out, _ = await server.ended()
     assert f"listens on {server.url}" in out
-    for word in ("a scripted brain", "a scripted recognizer", "antiphon talk", "antiphon selftest", "import OpenAI"):
+    for word in ("a scripted brain", "a scripted recognizer", " talk --url", " selftest --url", "import OpenAI"):
         assert word in out
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
+from rich.table import Table
 
 from antiphon import __version__
 from antiphon.engines.base import Engine
@@ -36,34 +36,40 @@ def print_welcome(url: str, suite: Suite, *, needs_key: bool) -> None:
     """Tells that the server is ready."""
     console = _console()
     command = _command()
-    key = " --api-key KEY" if needs_key else ""
+    options = f"--url {url} --api-key KEY" if needs_key else f"--url {url}"
     console.print(f"\n[bold]Antiphon {__version__}[/] listens on [bold cyan]{url}[/]\n")
+    _print_stages(console, suite)
+    console.print("\nSpeak with it, from another terminal:\n")
+    console.print(f"  {command} talk {options}")
+    console.print("\nSee that it works, and how fast:\n")
+    console.print(f"  {command} selftest {options}")
+    console.print("\nUse any client of the OpenAI Realtime API:\n")
+    for line in CLIENT.format(url=url, key="KEY" if needs_key else "none").splitlines():
+        console.print(f"  {escape(line)}".rstrip(), soft_wrap=True)
+    console.print("\nCtrl-C stops it.\n")
+
+
+def _print_stages(console: Console, suite: Suite) -> None:
     stages = (
         ("hears", suite.vad),
         ("writes down", suite.recognizer),
         ("answers", suite.brain),
         ("speaks", suite.synthesizer),
     )
-    widest = max(len(engine.name) for engine in suite)
+    if not console.is_terminal:
+        for stage, engine in stages:
+            console.print(escape(f"  {stage}: {engine.name} ({engine.description})"))
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
     for stage, engine in stages:
-        name = escape(engine.name.ljust(widest))
-        console.print(
-            Padding(f"{stage:<11}  [bold]{name}[/]  {escape(engine.description)}", (0, 2), expand=False),
-            highlight=False,
-        )
-    console.print("\nTry it in another terminal:\n")
-    console.print(f"  {command} talk --url {url}{key:<16} [dim]speak with it[/]", highlight=False)
-    console.print(f"  {command} selftest --url {url}{key:<12} [dim]see that it works, and how fast[/]", highlight=False)
-    console.print("\nor from any client of the OpenAI Realtime API:\n")
-    for line in CLIENT.format(url=url, key="KEY" if needs_key else "none").splitlines():
-        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
-    console.print("\nCtrl-C stops it.\n")
+        table.add_row(f"  {stage}", f"[bold]{escape(engine.name)}[/]", escape(engine.description))
+    console.print(table)
 
 
 def _console() -> Console:
     """Colours only on a terminal; elsewhere plain lines of whatever length."""
-    console = Console(file=sys.stdout)
-    return console if console.is_terminal else Console(file=sys.stdout, width=1000, no_color=True)
+    console = Console(file=sys.stdout, highlight=False)
+    return console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=1000, no_color=True)
 
 
 def _command() -> str:
