@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,7 +118,7 @@ class SoundDevices:
         self._captured.append(pcm)
         self._ready.set()
 
-    async def frames(self) -> AsyncIterator[bytes]:
+    async def frames(self) -> AsyncGenerator[bytes]:
         """What the microphone hears: mono s16 at 24 kHz, about 20 ms at a time."""
         downsampler = LiveResampler(APM_RATE_HZ, WIRE_PCM_RATE_HZ)
         while True:
