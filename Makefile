@@ -30,6 +30,7 @@ lint: develop
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/pyright
 
 bench: develop
 	$(BIN)/python -m benchmarks $(ARGS)

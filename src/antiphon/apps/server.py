@@ -73,8 +73,8 @@ class Server:
         """The base address, as a client on this machine would write it; only while the server runs."""
         if self._socket is None:
             raise RuntimeError("the server does not run")
-        host, port = self._socket.getsockname()[:2]
-        host = _ALL_ADDRESSES.get(host, host)
+        bound, port = self._socket.getsockname()[:2]
+        host: str = _ALL_ADDRESSES.get(bound, bound)
         scheme = "https" if self.config.tls_cert else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
