@@ -73,8 +73,8 @@ class Server:
         """The base address, as a client on this machine would write it; only while the server runs."""
         if self._socket is None:
             raise RuntimeError("the server does not run")
-        bound, port = self._socket.getsockname()[:2]
-        host: str = _ALL_ADDRESSES.get(bound, bound)
+        address: tuple[str, int] = self._socket.getsockname()[:2]
+        host, port = _ALL_ADDRESSES.get(address[0], address[0]), address[1]
         scheme = "https" if self.config.tls_cert else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
