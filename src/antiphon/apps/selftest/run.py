@@ -19,7 +19,7 @@ from antiphon.apps.selftest.cast import hearings, rehearse
 from antiphon.apps.selftest.measures import word_error_rate, word_errors
 from antiphon.apps.selftest.report import Report
 from antiphon.apps.selftest.scenario import STEPS, Stage
-from antiphon.apps.selftest.table import print_report
+from antiphon.apps.selftest.table import print_report, print_summary
 from antiphon.apps.server_process import LocalServer, local_server
 from antiphon.apps.terminal import wide_console
 from antiphon.core.speech import Voice
@@ -38,6 +38,7 @@ MAX_CUT_WORDS = 2
 """How many words the context of a reply that was cut within a word may differ from what is recognized in its audio."""
 
 HEALTH_LIMIT_S = 5.0
+PICTURE_WIDTH = 96
 
 
 Progress = Callable[[str], None]
@@ -164,8 +165,8 @@ def _write_files(report: Report, options: SelfTestOptions) -> None:
         if options.json_file is not None:
             options.json_file.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2) + b"\n")
         if options.svg_file is not None:
-            picture = Console(record=True, width=110, file=io.StringIO(), force_terminal=True)
-            print_report(report, picture)
+            picture = Console(record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True)
+            print_summary(report, picture)
             picture.save_svg(str(options.svg_file), title="antiphon selftest")
     except OSError as error:
         raise ConfigError(f"cannot write the report: {error}") from error

@@ -48,16 +48,21 @@ def barge_in_table(report: Report) -> Table:
     return table
 
 
-def print_report(report: Report, console: Console) -> None:
-    """The tables, each check, and the verdict."""
+def print_summary(report: Report, console: Console) -> None:
+    """The engines, the tables and the verdict."""
     for stage, engine in report.engines.items():
         console.print(f"{stage:>12}  {engine}", highlight=False, markup=False, style="dim")
     console.print(latency_table(report))
     if report.barge_in:
         console.print(barge_in_table(report))
-    for check in report.checks:
-        mark = "[green]ok[/green]  " if check.passed else "[bold red]FAIL[/bold red]"
-        console.print(f"{mark} {escape(check.name)}: {escape(check.detail)}", highlight=False)
     failed = len(report.failures())
     verdict = "[bold green]passed[/bold green]" if report.passed else f"[bold red]{failed} failed[/bold red]"
     console.print(f"{len(report.checks)} checks in {report.total_s:.0f} s: {verdict}", highlight=False)
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Each check, then the summary."""
+    for check in report.checks:
+        mark = "[green]ok[/green]  " if check.passed else "[bold red]FAIL[/bold red]"
+        console.print(f"{mark} {escape(check.name)}: {escape(check.detail)}", highlight=False)
+    print_summary(report, console)
