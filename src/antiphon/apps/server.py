@@ -10,26 +10,23 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Self
 
 import structlog
 from aiohttp import web
 
+from antiphon.apps.composition import choose_engines, make_offer
 from antiphon.apps.config import Config
 from antiphon.apps.metrics import Metrics
 from antiphon.core.settings import SessionSettings
-from antiphon.engines import catalog
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
-from antiphon.engines.voices import MultiSynthesizer
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.pacer import Pacer
 from antiphon.session.recording import Archive
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
-from antiphon.transport.realtime.config import Offer
 from antiphon.transport.websocket import Limits
 
 CLOSE_TIMEOUT_S = 0.8
@@ -82,7 +79,7 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             tls = _tls(self.config)
             self._socket = stack.enter_context(_bind(self.config))
-            self._suite = await _suite(self.config, own_port=self._socket.getsockname()[1])
+            self._suite = await choose_engines(self.config, own_port=self._socket.getsockname()[1])
             stack.push_async_callback(self._suite.close)
             await self._load(self._suite)
             await self._listen(stack, self._socket, tls, _archive(self.config, stack))
@@ -127,7 +124,7 @@ class Server:
             recorder = archive.recorder(session_id) if archive is not None else None
             return Session(self.suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
 
-        offer = _offer(config, self.suite)
+        offer = make_offer(config, self.suite)
         app = make_app(
             session,
             offer=lambda: offer,
@@ -157,46 +154,6 @@ class Server:
         suite = self.suite
         engines = {"vad": suite.vad, "asr": suite.recognizer, "llm": suite.brain, "tts": suite.synthesizer}
         return {"status": self._status, "engines": {stage: engine.name for stage, engine in engines.items()}}
-
-
-async def _suite(config: Config, own_port: int) -> Suite:
-    """The engines that the configuration names, not loaded yet. Raises ConfigError."""
-    return Suite(
-        vad=catalog.make_vad(config.vad),
-        recognizer=catalog.make_recognizer(config.asr),
-        brain=await catalog.make_brain(config.llm, config.model, exclude_ports=(own_port,)),
-        synthesizer=catalog.make_synthesizer(config.tts),
-    )
-
-
-def _offer(config: Config, suite: Suite) -> Offer:
-    """What clients may choose from. Raises ConfigError when the voice that the configuration wants is not there.
-
-    That voice is first, and serves clients that ask for one that is not there. Without it, names that mean a voice
-    here ("marin", "de") do.
-    """
-    synthesizer = suite.synthesizer
-    voices = tuple(voice.name for voice in synthesizer.voices)
-    find = synthesizer.find if isinstance(synthesizer, MultiSynthesizer) else _no_other_names
-    offer = Offer(
-        models=(suite.brain.name,),
-        voices=voices,
-        transcription_models=(suite.recognizer.name,),
-        instructions=config.session.instructions,
-        turn=config.session.turn_settings(),
-        voice_called=find,
-    )
-    wanted = config.session.voice
-    if wanted is None:
-        return offer
-    first = wanted if wanted in voices else find(wanted)
-    if first is None:
-        raise ConfigError(f"session.voice: there is no voice {wanted!r}; there are {', '.join(voices)}")
-    return replace(offer, voices=(first, *(voice for voice in voices if voice != first)), voice_called=_no_other_names)
-
-
-def _no_other_names(name: str) -> str | None:
-    return None
 
 
 def _archive(config: Config, stack: contextlib.AsyncExitStack) -> Archive | None:
