@@ -152,10 +152,17 @@ async def running(tap: Wiretap, first: str, patience_s: float = PATIENCE_S) -> A
         cancel_on_idle_timeout=False,
         enable_rtvi=False,
     )
+    started = asyncio.Event()
+
+    @worker.event_handler("on_pipeline_started")
+    async def _started(*_: object) -> None:
+        started.set()
+
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     run = asyncio.create_task(runner.run())
     try:
+        await started.wait()
         await worker.queue_frame(LLMRunFrame())
         yield Bot(worker, ear, context, frames)
     finally:
