@@ -108,6 +108,7 @@ class _Run:
         self._call = (options, question, console)
         self._result: Future[None] = Future()
         self._lock = threading.Lock()
+        self._unwanted = threading.Event()
         self._inside: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
         """While the call goes on: where it runs."""
 
@@ -115,6 +116,8 @@ class _Run:
         watch = Watch()
         try:
             run_virtual(self._hold(watch), busy=watch.busy)
+        except asyncio.CancelledError:
+            self._result.cancel()
         except BaseException as error:
             self._result.set_exception(error)
         else:
@@ -126,13 +129,15 @@ class _Run:
         with self._lock:
             self._inside = (asyncio.get_running_loop(), task)
         try:
-            await _hold_call(*self._call, watch)
+            if not self._unwanted.is_set():
+                await _hold_call(*self._call, watch)
         finally:
             with self._lock:
                 self._inside = None
 
     def _cancel(self) -> None:
         with self._lock:
+            self._unwanted.set()
             if self._inside is not None:
                 loop, task = self._inside
                 loop.call_soon_threadsafe(task.cancel)
@@ -140,12 +145,18 @@ class _Run:
     async def to_its_end(self) -> None:
         thread = threading.Thread(target=self._main, name="antiphon-fast-call")
         thread.start()
+        result = asyncio.wrap_future(self._result)
         try:
-            await asyncio.shield(asyncio.wrap_future(self._result))
+            await asyncio.wait((result,))
         except asyncio.CancelledError:
             self._cancel()
-            await asyncio.to_thread(thread.join)
+            await asyncio.wait((result,))
+            if not result.cancelled():
+                result.exception()  # whatever it is, being cancelled goes before it
             raise
+        finally:
+            thread.join()  # it has nothing left to do
+        await result
 
 
 async def by_file_fast(options: TalkOptions, question: bytes, console: Console) -> None:
