@@ -114,12 +114,11 @@ class Bot:
 
     async def reply(self, since: int = 0) -> str:
         """The text of the next reply that is spoken to its end."""
-
-        def text() -> str:
-            return "".join(f.text for f in self.frames.entries[since:] if isinstance(f, TTSTextFrame))
-
-        await self.until(LLMFullResponseEndFrame, lambda f: text(), since=since)
-        return text()
+        first = await self.until(TTSTextFrame, since=since)
+        begin = self.frames.entries.index(first, since)
+        end = await self.until(LLMFullResponseEndFrame, since=begin)
+        spoken = self.frames.entries[begin : self.frames.entries.index(end, begin)]
+        return "".join(frame.text for frame in spoken if isinstance(frame, TTSTextFrame))
 
     def audio(self, since: int = 0) -> bytes:
         return b"".join(f.audio for f in self.frames.entries[since:] if isinstance(f, OutputAudioRawFrame))
