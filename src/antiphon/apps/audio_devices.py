@@ -54,6 +54,20 @@ def list_devices() -> list[str]:
     return lines
 
 
+def check_devices(input_device: str | None, output_device: str | None) -> None:
+    """Raises NoAudioError when there is no such microphone or loudspeaker; opens nothing."""
+    sounddevice = _sounddevice()
+    try:
+        sounddevice.query_devices(_device(input_device), "input")
+        sounddevice.query_devices(_device(output_device), "output")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> NoAudioError:
+    return NoAudioError(f"no usable audio device ({error}): see --list-devices; {WITHOUT_DEVICES}")
+
+
 def _device(name: str | None) -> int | str | None:
     """A device as PortAudio takes it: by number, by a part of its name, or the default."""
     return int(name) if name is not None and name.isdecimal() else name
@@ -162,7 +176,7 @@ def _open_stream(streams: ExitStack, kind: str, device: str | None, callback: Ca
         stream.start()
         streams.callback(stream.abort)
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise NoAudioError(f"no usable audio device ({error}): see --list-devices; {WITHOUT_DEVICES}") from error
+        raise _unusable(error) from error
 
 
 def _playing(devices: SoundDevices, echo: _Echo) -> Callable[..., None]:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from rich.console import Console
 
-from antiphon.apps.audio_devices import list_devices
+from antiphon.apps.audio_devices import check_devices, list_devices
 from antiphon.apps.realtime_client import connect
 from antiphon.apps.server_process import local_server
 from antiphon.apps.talk.fast import by_file_fast
@@ -33,6 +33,8 @@ async def talk(options: TalkOptions, console: Console | None = None) -> int:
         return 0
     options.check()
     question = None if options.input_file is None else read_wav(options.input_file, WIRE_PCM_RATE_HZ)
+    if question is None and not options.text:
+        check_devices(options.input_device, options.output_device)  # before a server is started in vain
     with _interruptible() as interrupted:
         try:
             if options.fast and question is not None:
