@@ -13,6 +13,7 @@ from tests.e2e.plain_client import PlainClient
 from tests.e2e.wiretap import Event, Wiretap
 
 from antiphon.audio import G711_RATE_HZ, WIRE_PCM_RATE_HZ, resample, ulaw_encode
+from antiphon.core.text import words_of
 from antiphon.sim.speech import recordings
 
 WORST_WER = 0.15
@@ -69,13 +70,29 @@ def _of(events: Heard, kind: str) -> Heard:
     return [event for event in events if event["type"] == kind]
 
 
+def _transcript(events: Heard) -> str:
+    return " ".join(
+        event["transcript"] for event in _of(events, "conversation.item.input_audio_transcription.completed")
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("microphone", MICROPHONES)
+def test_word_error_rate(heard: dict[tuple[str, str], Heard], microphone: str) -> None:
+    """Over all that was said at this microphone: 12 words of the one recording are too few to make a rate of."""
+    transcripts = {name: _transcript(heard[name, microphone]) for name in TEXTS}
+    rate = word_error_rate(" ".join(transcripts.values()), " ".join(TEXTS.values()))
+    assert rate < WORST_WER, transcripts
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("microphone", MICROPHONES)
 @pytest.mark.parametrize("name", TEXTS)
-def test_transcript(heard: dict[tuple[str, str], Heard], name: str, microphone: str) -> None:
-    completed = _of(heard[name, microphone], "conversation.item.input_audio_transcription.completed")
-    transcript = " ".join(event["transcript"] for event in completed)
-    assert word_error_rate(transcript, TEXTS[name]) < WORST_WER, transcript
+def test_each_recording_is_understood(heard: dict[tuple[str, str], Heard], name: str, microphone: str) -> None:
+    """Wrong are two words at most, or the share that the rate allows of a longer text."""
+    transcript = _transcript(heard[name, microphone])
+    allowed = max(2, WORST_WER * len(words_of(TEXTS[name])))
+    assert word_error_rate(transcript, TEXTS[name]) * len(words_of(TEXTS[name])) < allowed + 0.5, transcript
 
 
 @pytest.mark.timeout(300)

@@ -153,10 +153,10 @@ async def running(tap: Wiretap, first: str, patience_s: float = PATIENCE_S) -> A
     )
     started = asyncio.Event()
 
-    @worker.event_handler("on_pipeline_started")
-    async def _started(*_: object) -> None:
+    async def note_start(*_: object) -> None:
         started.set()
 
+    worker.add_event_handler("on_pipeline_started", note_start)
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     run = asyncio.create_task(runner.run())
