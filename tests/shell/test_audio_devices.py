@@ -95,6 +95,12 @@ def test_devices_are_listed(port_audio: FakePortAudio) -> None:
     ]
 
 
+def test_a_machine_without_devices(port_audio: FakePortAudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(port_audio, "query_devices", list)
+    with pytest.raises(NoAudioError, match=r"no audio devices.*--in question.wav --out call.wav"):
+        list_devices()
+
+
 async def test_the_microphone_comes_in_20_ms_at_24_khz(port_audio: FakePortAudio) -> None:
     with open_devices("3", "Speaker", microphone=True, cancel_echo=False) as devices:
         assert port_audio.streams["input"].device == 3

@@ -41,7 +41,7 @@ def _sounddevice() -> Any:
 
 
 def list_devices() -> list[str]:
-    """A line for each device: its number, name, channels, and whether it is a default. Raises NoAudioError."""
+    """A line for each device: its number, name, channels, and whether it is a default. Raises NoAudioError for none."""
     sounddevice = _sounddevice()
     defaults = sounddevice.default.device
     lines: list[str] = []
@@ -51,6 +51,8 @@ def list_devices() -> list[str]:
             f"{number:3}  {device['name']}  ({device['max_input_channels']} in, {device['max_output_channels']} out)"
             + (f"  default {' and '.join(marks)}" if marks else "")
         )
+    if not lines:
+        raise NoAudioError(f"this machine has no audio devices; {WITHOUT_DEVICES}")
     return lines
 
 
