@@ -32,7 +32,7 @@ class LateVad(ScriptedVad):
 
     def open(self, on_probability: Callable[[float], None]):  # type: ignore[no-untyped-def]
         loop = asyncio.get_running_loop()
-        return super().open(lambda probability: loop.call_soon(on_probability, probability))  # type: ignore[func-returns-value,arg-type]
+        return super().open(lambda probability: loop.call_soon(on_probability, probability))  # type: ignore[arg-type]
 
 
 class Ear:
