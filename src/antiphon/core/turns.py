@@ -12,13 +12,20 @@ from typing import Any
 from antiphon.core import actions as do
 from antiphon.core import events as on
 from antiphon.core.actions import Action, State
-from antiphon.core.barge_in import Evidence, Verdict, judge
+from antiphon.core.barge_in import Verdict, judge
 from antiphon.core.endpointing import silence_needed_ms
 from antiphon.core.events import Event
-from antiphon.core.floor import Owed, Phase, Reply, Turn
+from antiphon.core.floor import Owed, Phase, Reply, Turn, passed
 from antiphon.core.settings import Detection, TurnSettings
 from antiphon.errors import IllegalEventError
 from antiphon.ids import IdSource, ReplyId, TurnId
+
+ALREADY_ACTIVE = (
+    "conversation_already_has_active_response",
+    "Conversation already has an active response in progress. Wait until it is done.",
+)
+NOT_ACTIVE = ("response_cancel_not_active", "Cancellation failed: no active response found")
+"""Codes and messages that clients match to the letter."""
 
 _MS = 1000.0
 
@@ -74,20 +81,16 @@ class Turns:
 
     def deadline(self) -> float | None:
         """When to send ``Timeout``, in s; None if nothing is awaited. May lie in the past."""
-        times = [*self._barge_in_deadlines(), *self._turn_deadlines()]
-        if (idle_at := self._idle_at()) is not None:
-            times.append(idle_at)
-        return min(times, default=None)
+        times = [self._turn_ends_at(), self._idle_at()]
+        if (turn := self._turn) is not None:
+            if self._reply is not None:
+                times.append(self._reply.judged_at(turn, self._settings.barge_in, self._now))
+            if self._may_prepare():
+                times.append(turn.prepared_at(self._settings))
+        return min((time for time in times if time is not None), default=None)
 
     def _emit(self, action: Action) -> None:
         self._out.append(action)
-
-    def _passed(self, time: float) -> bool:
-        """Whether ``time`` has come, with a microsecond's grace for the arithmetic of floats."""
-        return self._now >= time - 1e-6
-
-    def _ms_since(self, time: float) -> float:
-        return round((self._now - time) * _MS, 3)
 
     # What the user does.
 
@@ -100,7 +103,7 @@ class Turns:
         turn = self._turn
         if turn is None or turn.paused_ms is None:
             return  # the client's settings or its commit came between the two edges
-        long_enough = event.at_ms - turn.paused_ms >= self._silence_needed_ms()
+        long_enough = event.at_ms - turn.paused_ms >= silence_needed_ms(self._settings, turn.text)
         if long_enough and self.state is State.LISTENING:
             self._end_turn()  # in media time it was over; audio that comes in one piece outruns the clock
             self._user_speaks_over(event)
@@ -199,13 +202,7 @@ class Turns:
             return
         reply = self._reply
         if reply is not None and (self._settings.paced or reply.phase is not Phase.ENDING):
-            self._emit(
-                do.Refuse(
-                    "conversation_already_has_active_response",
-                    "Conversation already has an active response in progress. Wait until it is done.",
-                    event.client_event_id,
-                )
-            )
+            self._emit(do.Refuse(*ALREADY_ACTIVE, event.client_event_id))
             return
         self._discard()
         self._start(event.reply)
@@ -225,13 +222,7 @@ class Turns:
         elif event.reply is None and self._owed:
             self._owed.clear()  # the reply that was about to begin does not
         else:
-            self._emit(
-                do.Refuse(
-                    "response_cancel_not_active",
-                    "Cancellation failed: no active response found",
-                    event.client_event_id,
-                )
-            )
+            self._emit(do.Refuse(*NOT_ACTIVE, event.client_event_id))
 
     def _reply_audible(self, event: on.ReplyAudible) -> None:
         reply = self._reply
@@ -280,8 +271,7 @@ class Turns:
             self._announce()
 
     def _timeout(self, event: on.Timeout) -> None:
-        idle_at = self._idle_at()
-        if idle_at is None or not self._passed(idle_at):
+        if not passed(self._idle_at(), self._now):
             return
         length_ms = self._settings.idle_timeout_ms or 0
         turn = self._ids.turn()
@@ -311,12 +301,12 @@ class Turns:
         """Decides all that is due now."""
         if self.state is State.BARGED_IN:
             self._judge()
-        if self._turn_deadline_passed():
+        if passed(self._turn_ends_at(), self._now):
             self._end_turn()
-        if self._may_prepare() and self._passed(self._prepare_at()):
-            assert self._turn is not None
+        turn = self._turn
+        if turn is not None and self._may_prepare() and passed(turn.prepared_at(self._settings), self._now):
             self._prepared = self._ids.reply()
-            self._emit(do.PrepareReply(self._prepared, self._turn.id))
+            self._emit(do.PrepareReply(self._prepared, turn.id))
         if self._owed and self._floor_is_free() and all(owed.heard for owed in self._owed.values()):
             self._start(self._ids.reply())
         if self.state is not State.IDLE:
@@ -331,15 +321,7 @@ class Turns:
         """Holds, resumes or cancels the reply that the user's sound has paused."""
         reply, turn = self._reply, self._turn
         assert reply is not None and reply.held_at is not None and turn is not None
-        speaking = turn.paused_ms is None
-        evidence = Evidence(
-            speaking=speaking,
-            held_ms=self._ms_since(reply.held_at),
-            quiet_ms=0.0 if speaking else self._ms_since(turn.paused_at),
-            text=turn.text,
-            final=turn.final,
-        )
-        verdict = judge(evidence, self._settings.barge_in)
+        verdict = judge(reply.evidence(turn, self._now), self._settings.barge_in)
         if verdict is Verdict.CANCEL:
             self._take_floor(reply)
         elif verdict is Verdict.RESUME:
@@ -350,34 +332,9 @@ class Turns:
         self._emit(do.CancelReply(reply.id, do.CancelReason.TURN_DETECTED))
         self._reply = None
 
-    def _barge_in_deadlines(self) -> list[float]:
-        """When time alone may change the verdict."""
-        reply, turn, policy = self._reply, self._turn, self._settings.barge_in
-        if reply is None or reply.held_at is None or turn is None:
-            return []
-        if turn.paused_ms is not None:
-            return [turn.paused_at + policy.resume_after_ms / _MS]
-        after_ms = (policy.cancel_after_ms, policy.hold_backchannel_ms)
-        return [reply.held_at + ms / _MS for ms in after_ms if not self._passed(reply.held_at + ms / _MS)]
-
-    def _silence_needed_ms(self) -> int:
-        assert self._turn is not None
-        return silence_needed_ms(self._settings, self._turn.text)
-
-    def _turn_deadlines(self) -> list[float]:
-        turn = self._turn
-        if turn is None or turn.paused_ms is None or self.state is State.BARGED_IN:
-            return []
-        if self._settings.detection is Detection.MANUAL:
-            return []
-        times = [turn.paused_at + self._silence_needed_ms() / _MS]
-        if self._may_prepare():
-            times.append(self._prepare_at())
-        return times
-
-    def _turn_deadline_passed(self) -> bool:
-        times = self._turn_deadlines()
-        return bool(times) and self._passed(times[0])
+    def _turn_ends_at(self) -> float | None:
+        """When the user's silence will have been long enough."""
+        return None if self._turn is None or self.state is State.BARGED_IN else self._turn.ends_at(self._settings)
 
     def _may_prepare(self) -> bool:
         turn = self._turn
@@ -390,10 +347,6 @@ class Turns:
             and self._settings.create_response
             and self._settings.detection is not Detection.MANUAL
         )
-
-    def _prepare_at(self) -> float:
-        assert self._turn is not None
-        return self._turn.paused_at + self._settings.prepare_after_ms / _MS
 
     def _end_turn(self) -> None:
         """The user's silence was long enough."""
