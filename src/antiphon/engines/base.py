@@ -118,10 +118,14 @@ class Brain(Engine, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VoiceInfo:
-    """A voice on offer: ``name`` within the engine, BCP 47 ``language``."""
+    """A voice on offer: ``name`` within the engine, BCP 47 ``language``.
+
+    ``repeatable``: it says the same text at the same times each time, in any process, to within some milliseconds.
+    """
 
     name: str
     language: str
+    repeatable: bool = False
 
 
 class Synthesizer(Engine, Protocol):

@@ -386,7 +386,7 @@ class ScriptedSynthesizer(_Scripted):
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        return tuple(VoiceInfo(name, "en") for name in _VOICES)
+        return tuple(VoiceInfo(name, "en", repeatable=True) for name in _VOICES)
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         speech = _Speech(

@@ -37,7 +37,7 @@ class MultiSynthesizer:
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        return tuple(VoiceInfo(name, voice.language) for name, (_, voice) in self._by_name.items())
+        return tuple(VoiceInfo(name, voice.language, voice.repeatable) for name, (_, voice) in self._by_name.items())
 
     async def load(self) -> None:
         """Loads all engines at once. Raises the first EngineError."""

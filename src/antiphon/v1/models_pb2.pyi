@@ -67,12 +67,14 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., error: _Optional[str] = ..., leases: _Optional[int] = ..., idle_s: _Optional[float] = ..., load_s: _Optional[float] = ..., preload: _Optional[bool] = ..., voices: _Optional[_Iterable[_Union[VoiceInfo, _Mapping]]] = ...) -> None: ...
 
 class VoiceInfo(_message.Message):
-    __slots__ = ("name", "language")
+    __slots__ = ("name", "language", "repeatable")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    REPEATABLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     language: str
-    def __init__(self, name: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
+    repeatable: bool
+    def __init__(self, name: _Optional[str] = ..., language: _Optional[str] = ..., repeatable: _Optional[bool] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
