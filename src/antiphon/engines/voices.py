@@ -49,12 +49,13 @@ class MultiSynthesizer:
         for engine in self._engines:
             await engine.close()
 
-    def resolve(self, name: str) -> str:
-        """The full name of the voice that is meant: "en-GB", "de", "espeak" and "marin" all mean one.
+    def find(self, name: str) -> str | None:
+        """The full name of the voice that is meant: "en-GB", "de", "espeak" and "marin" all mean one."""
+        return self._aliases.get(name.lower())
 
-        A name that means nothing here is the default voice.
-        """
-        return self._aliases.get(name.lower(), next(iter(self._by_name)))
+    def resolve(self, name: str) -> str:
+        """The same, and the default voice for a name that means nothing here."""
+        return self.find(name) or next(iter(self._by_name))
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         engine, own = self._by_name[self.resolve(voice.name)]
