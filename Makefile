@@ -1,11 +1,12 @@
 # make run    installs what is needed and starts the server; ARGS="--port 9000" passes options
 # make test   everything that must hold: lint, types, layers, tests
 # make lint   the first three of these
-# make bench  the benchmarks
+# make bench  the benchmarks, or those that BENCHMARKS="latency budget" names
 
 ARGS ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
+BENCHMARKS ?= startup clauses latency barge_in budget
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))
@@ -30,9 +31,10 @@ lint: develop
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/pyright
 
 bench: develop
-	$(BIN)/python -m benchmarks $(ARGS)
+	@for benchmark in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
 
 # The tables of docs/CONFIGURATION.md, from the settings themselves.
 docs: develop

@@ -31,6 +31,7 @@ QUESTIONS = (
 """Short questions that a caller asks; the second voice speaks them."""
 
 SCRIPTED_SERVER = (
+    *("--vad", "scripted"),
     *("--asr", "scripted:final_ms=0"),
     *("--llm", "scripted:first_token_ms=50,token_ms=20,tokens=12"),
     *("--tts", "scripted:first_audio_ms=40,speed=10"),

@@ -97,3 +97,14 @@ def test_it_forgets_the_oldest_items_and_the_older_audio() -> None:
     assert ids(conversation) == ["b", "c", "d"]
     conversation.keep_audio(1)
     assert [item.pcm for item in conversation] == [None, None, b"\0\0"]
+
+
+def test_it_forgets_the_oldest_when_all_together_grows_too_large() -> None:
+    conversation = Conversation(max_bytes=1000)
+    for name in "abc":
+        item = user(name, "")
+        item.content = ({"type": "input_image", "image_url": "x" * 400},)
+        conversation.add(item)
+    assert ids(conversation) == ["b", "c"]
+    conversation.add(user("large", "x" * 5000))
+    assert ids(conversation) == ["large"], "what was just said is kept, whatever its size"

@@ -37,7 +37,7 @@ class Desk:
         self.events: list[dict[str, Any]] = []
         self.referee = Referee()
         self.config = SessionConfig(Offer(), session_id="sess_1", expires_at=1_800_000_000)
-        self.outlet = RealtimeOutlet(self.config, self._sent, conversation_id="conv_1")
+        self.outlet = RealtimeOutlet(self.config, self, conversation_id="conv_1")
         self.outlet.session_created()
         self.inlet = RealtimeInlet(self, self.outlet, self.config)
 
@@ -47,11 +47,14 @@ class Desk:
     def post(self, command: Command) -> None:
         self.commands.append(command)
 
-    def _sent(self, data: bytes) -> None:
+    def drop_media(self) -> None:
+        pass
+
+    def send(self, data: bytes, *, media: bool = False) -> None:
         self.events.append(orjson.loads(data))
         self.referee.feed(self.events[-1])
 
-    async def send(self, **event: Any) -> None:
+    async def tell(self, **event: Any) -> None:
         await self.inlet.receive(orjson.dumps(event))
 
     def error(self) -> dict[str, Any]:
@@ -69,7 +72,7 @@ def desk() -> Desk:
 async def test_audio_reaches_the_ear_at_its_rate(desk: Desk) -> None:
     frame = base64.b64encode(bytes(960)).decode()
     for _ in range(50):
-        await desk.send(type="input_audio_buffer.append", audio=frame)
+        await desk.tell(type="input_audio_buffer.append", audio=frame)
     assert 31_900 <= len(desk.heard) <= 32_000
     assert desk.commands == []
     assert len(desk.events) == 1
@@ -77,19 +80,19 @@ async def test_audio_reaches_the_ear_at_its_rate(desk: Desk) -> None:
 
 async def test_audio_cut_within_a_sample_is_put_together(desk: Desk) -> None:
     for size in (961, 959, 1, 1, 958):
-        await desk.send(type="input_audio_buffer.append", audio=base64.b64encode(bytes(size)).decode())
+        await desk.tell(type="input_audio_buffer.append", audio=base64.b64encode(bytes(size)).decode())
     assert 1_880 <= len(desk.heard) <= 1_920
 
 
 async def test_a_long_recording_lets_others_have_their_turn(desk: Desk) -> None:
     audio = base64.b64encode(bytes(48_000 * 20)).decode()
-    await desk.send(type="input_audio_buffer.append", audio=audio)
+    await desk.tell(type="input_audio_buffer.append", audio=audio)
     assert len(desk.heard) == pytest.approx(32_000 * 20, abs=100)
 
 
 async def test_audio_in_mu_law(desk: Desk) -> None:
-    await desk.send(type="session.update", session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}})
-    await desk.send(type="input_audio_buffer.append", audio=base64.b64encode(b"\xff" * 8_000).decode())
+    await desk.tell(type="session.update", session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}})
+    await desk.tell(type="input_audio_buffer.append", audio=base64.b64encode(b"\xff" * 8_000).decode())
     assert len(desk.heard) == pytest.approx(32_000, abs=100)
 
 
@@ -104,10 +107,10 @@ async def test_audio_in_mu_law(desk: Desk) -> None:
     ],
 )
 async def test_audio_that_is_none(desk: Desk, audio: Any, code: str) -> None:
-    await desk.send(type="input_audio_buffer.append", event_id="evt_1", audio=audio)
+    await desk.tell(type="input_audio_buffer.append", event_id="evt_1", audio=audio)
     assert desk.error()["code"] == code
     assert desk.error()["event_id"] == "evt_1"
-    await desk.send(type="input_audio_buffer.commit")
+    await desk.tell(type="input_audio_buffer.commit")
     assert desk.commands == [CommitBuffer(None)]
 
 
@@ -144,9 +147,9 @@ async def test_nonsense_gets_an_error_and_no_more(desk: Desk, data: bytes, code:
 
 
 async def test_an_error_names_the_clients_event(desk: Desk) -> None:
-    await desk.send(type="nonsense", event_id="evt_7")
+    await desk.tell(type="nonsense", event_id="evt_7")
     assert desk.error()["event_id"] == "evt_7"
-    await desk.send(type="nonsense", event_id=7)
+    await desk.tell(type="nonsense", event_id=7)
     assert desk.error()["event_id"] is None
 
 
@@ -156,7 +159,7 @@ async def test_binary_frames_are_refused(desk: Desk) -> None:
 
 
 async def test_settings_go_to_the_session_and_come_back(desk: Desk) -> None:
-    await desk.send(type="session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": None}}})
+    await desk.tell(type="session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": None}}})
     (command,) = desk.commands
     assert isinstance(command, Configure)
     assert command.settings.turn.detection is Detection.MANUAL
@@ -165,16 +168,16 @@ async def test_settings_go_to_the_session_and_come_back(desk: Desk) -> None:
 
 
 async def test_the_betas_transcription_session(desk: Desk) -> None:
-    await desk.send(type="transcription_session.update", session={"input_audio_transcription": {"model": "m"}})
+    await desk.tell(type="transcription_session.update", session={"input_audio_transcription": {"model": "m"}})
     assert desk.events[-1]["session"]["type"] == "transcription"
-    await desk.send(type="response.create")
+    await desk.tell(type="response.create")
     assert desk.error()["code"] == "invalid_event"
 
 
 async def test_items(desk: Desk) -> None:
     item = {"id": "mine", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
-    await desk.send(type="conversation.item.create", item=item, previous_item_id="root", event_id="e1")
-    await desk.send(type="conversation.item.create", item={**item, "id": None}, previous_item_id=None)
+    await desk.tell(type="conversation.item.create", item=item, previous_item_id="root", event_id="e1")
+    await desk.tell(type="conversation.item.create", item={**item, "id": None}, previous_item_id=None)
     first, second = desk.commands
     assert isinstance(first, CreateItem)
     assert (first.item.id, first.previous, first.client_event_id) == ("mine", "root", "e1")
@@ -184,15 +187,15 @@ async def test_items(desk: Desk) -> None:
 
 
 async def test_the_other_commands(desk: Desk) -> None:
-    await desk.send(type="input_audio_buffer.commit", event_id="e1")
-    await desk.send(type="input_audio_buffer.clear", event_id="e2")
-    await desk.send(type="conversation.item.delete", item_id="a", event_id="e3")
-    await desk.send(type="conversation.item.retrieve", item_id="a", event_id="e4")
-    await desk.send(type="conversation.item.truncate", item_id="a", content_index=0, audio_end_ms=99.6, event_id="e5")
-    await desk.send(type="conversation.item.truncate", item_id="a", content_index=0, audio_end_ms=-4)
-    await desk.send(type="response.cancel", event_id="e6")
-    await desk.send(type="response.cancel", response_id="resp_1")
-    await desk.send(type="output_audio_buffer.clear")
+    await desk.tell(type="input_audio_buffer.commit", event_id="e1")
+    await desk.tell(type="input_audio_buffer.clear", event_id="e2")
+    await desk.tell(type="conversation.item.delete", item_id="a", event_id="e3")
+    await desk.tell(type="conversation.item.retrieve", item_id="a", event_id="e4")
+    await desk.tell(type="conversation.item.truncate", item_id="a", content_index=0, audio_end_ms=99.6, event_id="e5")
+    await desk.tell(type="conversation.item.truncate", item_id="a", content_index=0, audio_end_ms=-4)
+    await desk.tell(type="response.cancel", event_id="e6")
+    await desk.tell(type="response.cancel", response_id="resp_1")
+    await desk.tell(type="output_audio_buffer.clear")
     item = ItemId("a")
     assert desk.commands == [
         CommitBuffer("e1"),
@@ -207,7 +210,7 @@ async def test_the_other_commands(desk: Desk) -> None:
 
 
 async def test_a_response_of_the_clients_own_making(desk: Desk) -> None:
-    await desk.send(
+    await desk.tell(
         type="response.create",
         event_id="e1",
         response={
@@ -231,8 +234,8 @@ async def test_a_response_of_the_clients_own_making(desk: Desk) -> None:
 
 
 async def test_an_empty_context_is_not_the_conversation(desk: Desk) -> None:
-    await desk.send(type="response.create", response={"input": []})
-    await desk.send(type="response.create")
+    await desk.tell(type="response.create", response={"input": []})
+    await desk.tell(type="response.create")
     empty, whole = desk.commands
     assert isinstance(empty, CreateReply)
     assert isinstance(whole, CreateReply)

@@ -21,17 +21,24 @@ REPLY, ANSWER = ReplyId("resp_1"), ItemId("item_answer")
 class Wire:
     """An outlet, and what it sent, all of it past the referee."""
 
-    def __init__(self, *, vendor: bool = False) -> None:
+    def __init__(self, *, vendor: bool = False, paced: bool = False) -> None:
         offer = Offer(voices=("amy", "joe"), transcription_models=("tiny",))
-        self.config = SessionConfig(offer, session_id="sess_1", expires_at=1_800_000_000)
+        self.config = SessionConfig(offer, session_id="sess_1", expires_at=1_800_000_000, paced=paced)
+        self.dropped = 0
+        self.media: list[str] = []
         self.referee = Referee(vendor=vendor)
         self.events: list[dict[str, Any]] = []
-        self.outlet = RealtimeOutlet(self.config, self._send, conversation_id="conv_1", vendor=vendor)
+        self.outlet = RealtimeOutlet(self.config, self, conversation_id="conv_1", vendor=vendor)
         self.outlet.session_created()
 
-    def _send(self, data: bytes) -> None:
+    def drop_media(self) -> None:
+        self.dropped += 1
+
+    def send(self, data: bytes, *, media: bool = False) -> None:
         event = orjson.loads(data)
         self.events.append(event)
+        if media:
+            self.media.append(event["type"])
         self.referee.feed(event)
 
     def kinds(self) -> list[str]:
@@ -273,6 +280,41 @@ def test_plans_of_refused_replies_are_forgotten(wire: Wire) -> None:
     wire.outlet.reply_done(ReplyId("resp_0"), "completed", None)
     wire.outlet.reply_created(ReplyId("resp_999"))
     assert wire.last()["response"]["metadata"] == {"n": "999"}
+
+
+def test_an_interruption_goes_before_the_audio_that_waits(wire: Wire) -> None:
+    wire.outlet.reply_created(REPLY)
+    speak(wire)
+    assert set(wire.media) == {"response.output_audio.delta"}
+    wire.outlet.speech_started(TurnId(ItemId("item_turn")), 100)
+    assert wire.dropped == 1
+    wire.outlet.reply_done(REPLY, "cancelled", "turn_detected")
+    assert wire.dropped == 2
+
+
+def test_a_reply_that_nobody_interrupts_is_sent_whole(wire: Wire) -> None:
+    wire.config.update({"turn_detection": {"interrupt_response": False}})
+    wire.outlet.reply_created(REPLY)
+    speak(wire)
+    wire.outlet.speech_started(TurnId(ItemId("item_turn")), 100)
+    wire.outlet.reply_done(REPLY, "completed", None)
+    assert wire.dropped == 0
+
+
+def test_audio_on_the_servers_clock_is_sent_whole() -> None:
+    wire = Wire(paced=True)
+    wire.outlet.reply_created(REPLY)
+    speak(wire)
+    wire.outlet.speech_started(TurnId(ItemId("item_turn")), 100)
+    wire.outlet.reply_done(REPLY, "cancelled", "turn_detected")
+    assert wire.dropped == 0
+
+
+def test_the_audio_of_a_side_reply_is_not_dropped_with_another(wire: Wire) -> None:
+    wire.outlet.expect(REPLY, wire.config.plan({"conversation": "none"}))
+    wire.outlet.reply_created(REPLY)
+    speak(wire)
+    assert wire.media == []
 
 
 def test_retrieved_items_show_what_was_heard(wire: Wire) -> None:

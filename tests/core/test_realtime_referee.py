@@ -18,12 +18,23 @@ from antiphon.transport.realtime.outlet import RealtimeOutlet
 Event = dict[str, Any]
 
 
+class Tape:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def send(self, data: bytes, *, media: bool = False) -> None:
+        self.events.append(orjson.loads(data))
+
+    def drop_media(self) -> None:
+        pass
+
+
 def conversation() -> list[Event]:
     """A spoken turn with its transcript and a spoken answer, a call with its output, a typed answer."""
-    events: list[Event] = []
+    tape = Tape()
     config = SessionConfig(Offer(), session_id="sess_1", expires_at=1_800_000_000)
     config.update({"audio": {"input": {"transcription": {}}}})
-    outlet = RealtimeOutlet(config, lambda data: events.append(orjson.loads(data)), conversation_id="conv_1")
+    outlet = RealtimeOutlet(config, tape, conversation_id="conv_1")
     outlet.session_created()
     outlet.session_updated()
     turn = TurnId(ItemId("item_turn"))
@@ -49,7 +60,7 @@ def conversation() -> list[Event]:
     outlet.reply_created(written)
     outlet.reply_text(written, ItemId("item_written"), "Sunny.")
     outlet.reply_done(written, "completed", None)
-    return events
+    return tape.events
 
 
 CONVERSATION = conversation()

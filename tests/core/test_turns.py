@@ -446,6 +446,18 @@ def test_when_nobody_speaks_after_a_reply_the_agent_does() -> None:
     assert told.end_ms - told.start_ms == 5000
 
 
+def test_after_a_sound_without_words_the_silence_counts_anew() -> None:
+    talk = Talk(replace(PACED, idle_timeout_ms=5000))
+    reply = talk.speaks()
+    talk.send(on.ReplyMade(reply, Outcome.COMPLETED, True))
+    talk.send(on.PlayoutDrained(reply))
+    talk.wait(4000)
+    talk.says("")
+    talk.wait(200)
+    assert talk.wait(4900) == []
+    assert "TellTimeout" in kinds(talk.wait(200))
+
+
 @pytest.mark.parametrize("idle_timeout_ms", [None, 5000])
 def test_before_the_first_reply_silence_is_just_silence(idle_timeout_ms: int | None) -> None:
     talk = Talk(replace(PACED, idle_timeout_ms=idle_timeout_ms))

@@ -26,7 +26,7 @@ DELETED = (
     "TellSpeechStopped",
 )
 ENOUGH = settings(
-    max_examples=600,
+    max_examples=1500,
     stateful_step_count=30,
     deadline=None,
     database=None,

@@ -174,10 +174,29 @@ class TurnsMachine(RuleBasedStateMachine):
     def the_client_configures(self, data: st.DataObject) -> None:
         self.send(on.Configured(data.draw(_settings(self.paced))))
 
-    @precondition(lambda self: self.seen.held is not None)
-    @rule(data=st.data())
-    def the_client_configures_over_a_held_reply(self, data: st.DataObject) -> None:
-        self.the_client_configures(data)
+    @precondition(lambda self: self.paced and self.seen.main is not None and not self.seen.speaking)
+    @rule(
+        data=st.data(),
+        meddling=st.sampled_from(["configure", "forbid", "clear", "commit", "cancel", "finish"]),
+        after_ms=st.sampled_from([0, 100, 300]),
+    )
+    def the_client_meddles_with_a_held_reply(self, data: st.DataObject, meddling: str, after_ms: int) -> None:
+        """The user speaks over a reply, and before it is judged the client does something; single steps rarely meet."""
+        self.speech_starts(late_ms=60)
+        self.pass_time(after_ms)
+        match meddling:
+            case "configure":
+                self.the_client_configures(data)
+            case "forbid":
+                self.send(on.Configured(TurnSettings(paced=True, interrupt_response=False)))
+            case "clear":
+                self.the_client_clears()
+            case "commit":
+                self.the_client_commits()
+            case "cancel":
+                self.the_client_cancels(data)
+            case _:
+                self.finish_main()
 
     # The replies' makers.
 

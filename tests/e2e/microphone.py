@@ -40,10 +40,15 @@ class Microphone:
             raise outcome
 
     async def say(self, audio: bytes) -> None:
-        """Returns when the last of ``audio`` has been sent."""
+        """Returns when the last of ``audio`` has been sent. Raises what ``send`` raised."""
+        assert self._task is not None
         self._waiting += audio
         self._said.clear()
-        await self._said.wait()
+        said = asyncio.create_task(self._said.wait())
+        await asyncio.wait((said, self._task), return_when=asyncio.FIRST_COMPLETED)
+        said.cancel()
+        if self._task.done():
+            self._task.result()
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -60,9 +60,10 @@ class Talk:
         """The item of the history that first matches."""
 
         def item(event: RealtimeSessionEvent) -> Any:
-            if event.type == "history_updated":
-                return next((i for i in event.history if i.type == "message" and matches(i)), None)
-            return None
+            items = event.history if event.type == "history_updated" else []
+            if event.type == "history_added":
+                items = [event.item]
+            return next((i for i in items if i.type == "message" and matches(i)), None)
 
         found = await self.events.wait_for(what, item, since=since)
         return item(found)
@@ -73,9 +74,8 @@ class Talk:
 
 def said(item: Any) -> str:
     """All that an item of the history says."""
-    return " ".join(
-        str(part.transcript or "") if hasattr(part, "transcript") else str(part.text or "") for part in item.content
-    )
+    parts = [getattr(part, "transcript", None) or getattr(part, "text", None) or "" for part in item.content]
+    return " ".join(parts)
 
 
 @asynccontextmanager
@@ -104,6 +104,7 @@ async def test_a_conversation_in_speech(server: str, ask: Ask) -> None:
         await microphone.say(ask("What is my name?"))
         await talk.until_history("question", lambda i: words_in_common(said(i), "what is my name") > 0.7, since=since)
         await talk.until_history("answer", lambda i: i.role == "assistant" and "Peter" in said(i), since=since)
+        await talk.until("agent_end", since=since)
 
 
 async def test_barge_in(server: str, ask: Ask) -> None:
@@ -126,11 +127,13 @@ async def test_barge_in(server: str, ask: Ask) -> None:
         )
         assert said(whole).startswith(said(cut))
         await talk.until_history("answer", lambda i: i.role == "assistant" and "Paris" in said(i), since=since)
+        await talk.until("agent_end", since=since)
 
 
 async def typed_turn(tap: Wiretap, patience_s: float = PATIENCE_S) -> None:
     async with talking(tap, patience_s) as talk:
         await talk.session.send_message("What is the capital of France?")
+        await talk.until("agent_start")
         await talk.until_history("question", lambda i: i.role == "user" and "capital of France" in said(i))
         answer = await talk.until_history("answer", lambda i: i.role == "assistant" and "Paris" in said(i))
         await talk.until_history("end", lambda i: i.item_id == answer.item_id and i.status == "completed")

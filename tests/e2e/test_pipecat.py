@@ -114,12 +114,11 @@ class Bot:
 
     async def reply(self, since: int = 0) -> str:
         """The text of the next reply that is spoken to its end."""
-
-        def text() -> str:
-            return "".join(f.text for f in self.frames.entries[since:] if isinstance(f, TTSTextFrame))
-
-        await self.until(LLMFullResponseEndFrame, lambda f: text(), since=since)
-        return text()
+        first = await self.until(TTSTextFrame, since=since)
+        begin = self.frames.entries.index(first, since)
+        end = await self.until(LLMFullResponseEndFrame, since=begin)
+        spoken = self.frames.entries[begin : self.frames.entries.index(end, begin)]
+        return "".join(frame.text for frame in spoken if isinstance(frame, TTSTextFrame))
 
     def audio(self, since: int = 0) -> bytes:
         return b"".join(f.audio for f in self.frames.entries[since:] if isinstance(f, OutputAudioRawFrame))
@@ -152,10 +151,17 @@ async def running(tap: Wiretap, first: str, patience_s: float = PATIENCE_S) -> A
         cancel_on_idle_timeout=False,
         enable_rtvi=False,
     )
+    started = asyncio.Event()
+
+    @worker.event_handler("on_pipeline_started")
+    async def _started(*_: object) -> None:
+        started.set()
+
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     run = asyncio.create_task(runner.run())
     try:
+        await started.wait()
         await worker.queue_frame(LLMRunFrame())
         yield Bot(worker, ear, context, frames)
     finally:

@@ -84,7 +84,7 @@ class Wiretap:
         if kind is None:
             self.judge()
             if not self._leaves_early and not self._drop:
-                self._referee.finish()
+                self._finish()
 
     def judge(self) -> None:
         """Raises WireFaultError when anything was wrong so far."""
@@ -163,6 +163,12 @@ class Wiretap:
             self._log.add(event)
             if event["type"] not in self._drop:
                 await client.send_str(message.data)
+
+    def _finish(self) -> None:
+        try:
+            self._referee.finish()
+        except FoulError as breach:
+            raise WireFaultError(f"{breach}; all that came: {[event['type'] for event in self.seen()]}") from breach
 
     def _check(self, event: Event) -> None:
         try:

@@ -62,3 +62,30 @@ def test_a_loop_that_stood_still_is_made_up_for_within_limits() -> None:
 
     assert run_virtual(run(0.1)) in (4, 5)
     assert run_virtual(run(10.0)) <= 1
+
+
+def test_whenever_a_member_joins_its_next_frame_is_20_ms_away() -> None:
+    async def run() -> list[float]:
+        pacer = Pacer()
+        loop = asyncio.get_running_loop()
+        waits: list[float] = []
+
+        def join() -> None:
+            joined_at = loop.time()
+
+            def first(now: float) -> None:
+                waits.append(now - joined_at)
+                pacer.leave(first)
+
+            pacer.join(first)
+
+        pacer.join(lambda now: None)
+        for _ in range(200):
+            await asyncio.sleep(0.0313)
+            join()
+        await asyncio.sleep(0.1)
+        return waits
+
+    waits = run_virtual(run())
+    assert len(waits) == 200
+    assert all(0.0149 < wait < 0.0201 for wait in waits), (min(waits), max(waits))

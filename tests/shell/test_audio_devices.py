@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from antiphon.apps.audio_devices import MAX_WAITING_FRAMES, NoAudioError, list_devices, open_devices
+from antiphon.apps.audio_devices import MAX_WAITING_FRAMES, NoAudioError, check_devices, list_devices, open_devices
 from antiphon.apps.echo import APM_FRAME_BYTES, APM_FRAME_SAMPLES, APM_RATE_HZ
 from antiphon.apps.realtime_client import ClientError
+from antiphon.apps.talk import TalkOptions, talk
 from antiphon.audio import samples_of
 
 TIMES = SimpleNamespace(currentTime=1.0, outputBufferDacTime=1.03, inputBufferAdcTime=0.98)
@@ -49,6 +50,7 @@ class FakePortAudio(ModuleType):
         self.PortAudioError = PortAudioError
         self.default = SimpleNamespace(device=(0, 1))
         self.streams: dict[str, Stream] = {}
+        self.missing: str | None = None
 
     def RawOutputStream(self, **options: Any) -> Stream:  # noqa: N802
         self.streams["output"] = Stream(**options)
@@ -58,7 +60,9 @@ class FakePortAudio(ModuleType):
         self.streams["input"] = Stream(**options)
         return self.streams["input"]
 
-    def query_devices(self) -> list[dict[str, Any]]:
+    def query_devices(self, device: Any = None, kind: str | None = None) -> list[dict[str, Any]]:
+        if kind is not None and (device == "broken" or kind == self.missing):
+            raise PortAudioError(f"Error querying device {device}")
         return [
             {"name": "Mic", "max_input_channels": 1, "max_output_channels": 0},
             {"name": "Speaker", "max_input_channels": 0, "max_output_channels": 2},
@@ -172,6 +176,21 @@ async def test_a_device_that_does_not_open(port_audio: FakePortAudio) -> None:
     ):
         pass
     assert port_audio.streams["output"].calls[-1] == "close"
+
+
+@pytest.mark.parametrize("missing", ["input", "output"])
+async def test_a_machine_without_a_device_is_told_before_a_server_is_started(
+    port_audio: FakePortAudio, missing: str
+) -> None:
+    check_devices(None, None)
+    port_audio.missing = missing
+    with pytest.raises(NoAudioError, match=r"no usable audio device.*--in question.wav --out call.wav"):
+        await talk(TalkOptions(server_arguments=("--no-such-option",)))
+
+
+def test_a_device_that_is_not_there(port_audio: FakePortAudio) -> None:
+    with pytest.raises(NoAudioError, match="no usable audio device"):
+        check_devices(None, "broken")
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,22 @@ async def test_closing_stops_a_running_render(executor: ThreadPoolExecutor) -> N
     assert await asyncio.to_thread(stopped.wait, 10)
 
 
+async def test_closing_closes_the_text_too(executor: ThreadPoolExecutor) -> None:
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "again"
+        finally:
+            closed.set()
+
+    async with aclosing(speak_segments(endless(), executor, spell)) as chunks:
+        await anext(chunks)
+    assert closed.is_set()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_what_a_render_raises_reaches_the_reader(executor: ThreadPoolExecutor) -> None:
     def broken(_text: str, _emit: Emit) -> None:
         raise EngineError("no voice today")

@@ -88,6 +88,30 @@ async def test_the_voice_of_the_configuration_comes_first(http: aiohttp.ClientSe
     assert session["audio"]["output"]["voice"] == voices[-1]
 
 
+async def voice_of(http: aiohttp.ClientSession, server: Server, asked: str) -> str:
+    """The voice that a client is told it has when it asks for ``asked``."""
+    patch = {"type": "realtime", "audio": {"output": {"voice": asked}}}
+    async with http.ws_connect(f"{server.url}/v1/realtime") as call:
+        await call.send_json({"type": "session.update", "session": patch})
+        while (event := await call.receive_json(timeout=30))["type"] != "session.updated":
+            pass
+    voice: str = event["session"]["audio"]["output"]["voice"]
+    return voice
+
+
+async def test_names_that_mean_a_voice_here_are_understood(http: aiohttp.ClientSession) -> None:
+    async with Server(config(tts="pico")) as server:
+        assert await voice_of(http, server, "de") == "pico:de-DE"
+        assert await voice_of(http, server, "marin") == "pico:en-US"
+        assert await voice_of(http, server, "nobody") == "pico:en-US"
+
+
+async def test_a_configured_voice_stands_for_all_that_are_not_there(http: aiohttp.ClientSession) -> None:
+    async with Server(config(tts="pico", session={"voice": "de"})) as server:
+        assert await voice_of(http, server, "marin") == "pico:de-DE"
+        assert await voice_of(http, server, "pico:en-GB") == "pico:en-GB"
+
+
 async def test_a_voice_that_is_not_there_names_those_that_are() -> None:
     server = Server(config(session=SessionDefaults(voice="nobody")))
     with pytest.raises(ConfigError, match="'nobody'; there are ") as refused:

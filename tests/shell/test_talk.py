@@ -6,6 +6,7 @@ import asyncio
 import io
 import signal
 import sys
+import threading
 import time
 import wave
 from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ SCRIPTED = (
     "--llm=scripted:first_token_ms=20,token_ms=5",
     "--tts=scripted:first_audio_ms=20",
 )
+ANTIPHON_TALK = (sys.executable, "-m", "antiphon", "talk")
 LIMIT_S = 60.0
 EXIT_LIMIT_S = 2.0
 
@@ -70,12 +72,20 @@ def paper() -> Console:
     return Console(record=True, width=120, file=io.StringIO())
 
 
+def real_or_fast(server: LocalServer, question: Path, call: Path, *, fast: bool) -> TalkOptions:
+    """By the server in real time, or without it on virtual time."""
+    if fast:
+        return TalkOptions(input_file=question, output_file=call, fast=True, server_arguments=SCRIPTED)
+    return TalkOptions(url=server.url, input_file=question, output_file=call)
+
+
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("rate_hz", [24_000, 44_100])
-async def test_a_call_by_files(server: LocalServer, tmp_path: Path, rate_hz: int) -> None:
+async def test_a_call_by_files(server: LocalServer, tmp_path: Path, rate_hz: int, fast: bool) -> None:
     question = say(tmp_path / "user.wav", (0.3, "echo hello you there"), rate_hz=rate_hz)
     call = tmp_path / "call.wav"
     console = paper()
-    options = TalkOptions(url=server.url, input_file=question, output_file=call)
+    options = real_or_fast(server, question, call, fast=fast)
     assert await asyncio.wait_for(talk(options, console), LIMIT_S) == 0
     user, agent = sides(call)
     assert tone_code.decode(user.tobytes(), RATE_HZ) == "echo hello you there"
@@ -87,11 +97,12 @@ async def test_a_call_by_files(server: LocalServer, tmp_path: Path, rate_hz: int
     assert "agent  hello you there" in shown
 
 
-async def test_what_was_cut_is_shown_as_cut(server: LocalServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+async def test_what_was_cut_is_shown_as_cut(server: LocalServer, tmp_path: Path, fast: bool) -> None:
     question = say(tmp_path / "user.wav", (0.2, "count to 30"), (2.5, "echo stop it now please"))
     call = tmp_path / "call.wav"
     console = paper()
-    options = TalkOptions(url=server.url, input_file=question, output_file=call)
+    options = real_or_fast(server, question, call, fast=fast)
     assert await asyncio.wait_for(talk(options, console), LIMIT_S) == 0
     _, agent = sides(call)
     played = tone_code.decode(agent.tobytes(), RATE_HZ)
@@ -103,11 +114,62 @@ async def test_what_was_cut_is_shown_as_cut(server: LocalServer, tmp_path: Path)
     assert played.startswith(heard), "the captions show as heard what the loudspeaker played"
 
 
+async def test_a_fast_call_does_not_wait(tmp_path: Path) -> None:
+    """A minute of a call, and both runs of it the same to the sample."""
+    question = say(tmp_path / "user.wav", (0.5, "count to 9"), (25.0, "echo again"), (30.0, "echo the end"))
+    calls = [tmp_path / "one.wav", tmp_path / "two.wav"]
+    began_at = time.monotonic()
+    for call in calls:
+        options = TalkOptions(input_file=question, output_file=call, fast=True, server_arguments=SCRIPTED)
+        assert await asyncio.wait_for(talk(options, paper()), LIMIT_S) == 0
+    assert time.monotonic() - began_at < 55
+    assert calls[0].read_bytes() == calls[1].read_bytes()
+    _, agent = sides(calls[0])
+    assert tone_code.decode(agent.tobytes(), RATE_HZ) == "one two three four five, six seven eight nine again the end"
+
+
+class Telling(io.StringIO):
+    """A file that tells an event loop when something is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self.written = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self._loop.call_soon_threadsafe(self.written.set)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("when", ["at once", "in the middle"])
+async def test_a_fast_call_can_be_cancelled(tmp_path: Path, when: str) -> None:
+    question = say(tmp_path / "user.wav", (0.5, "count to 9"), (600.0, "echo on"))
+    options = TalkOptions(input_file=question, fast=True, server_arguments=SCRIPTED)
+    screen = Telling()
+    talking = asyncio.create_task(talk(options, Console(file=screen)))
+    if when == "in the middle":
+        await asyncio.wait_for(screen.written.wait(), LIMIT_S)
+    else:
+        await asyncio.sleep(0)
+    talking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(talking, LIMIT_S)
+    assert "echo on" not in screen.getvalue()
+    assert not any(thread.name == "antiphon-fast-call" for thread in threading.enumerate())
+
+
+async def test_an_engine_that_fast_cannot_have_is_told(tmp_path: Path) -> None:
+    question = say(tmp_path / "user.wav", (0.1, "echo hello"))
+    with pytest.raises(ConfigError, match="nonsense"):
+        await talk(TalkOptions(input_file=question, fast=True, server_arguments=("--asr", "nonsense")), paper())
+
+
 async def test_typed_turns_from_a_pipe(server: LocalServer, tmp_path: Path) -> None:
     call = tmp_path / "call.wav"
-    script = program(f"TalkOptions(url={server.url!r}, text=True, output_file=Path({str(call)!r}))")
     process = await asyncio.create_subprocess_exec(
-        *script, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *(*ANTIPHON_TALK, "--url", server.url, "--text", "--out", str(call)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await asyncio.wait_for(process.communicate(b"echo one two\n\necho three four\n"), LIMIT_S)
     assert process.returncode == 0
@@ -121,19 +183,13 @@ async def test_typed_turns_from_a_pipe(server: LocalServer, tmp_path: Path) -> N
     assert tone_code.decode(agent.tobytes(), RATE_HZ) == "one two three four"
 
 
-def program(options: str) -> list[str]:
-    """A Python program that talks."""
-    code = "import asyncio, sys; from pathlib import Path; from antiphon.apps.talk import TalkOptions, talk; "
-    return [sys.executable, "-c", code + f"sys.exit(asyncio.run(talk({options})))"]
-
-
 async def test_ctrl_c_ends_it_within_two_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     """With a server of its own, in the middle of a reply; what was said so far is written."""
     question = say(tmp_path / "user.wav", (0.2, "count to 90"), (30.0, "echo later"))
     call = tmp_path / "call.wav"
-    files = f"input_file=Path({str(question)!r}), output_file=Path({str(call)!r})"
-    script = program(f"TalkOptions({files}, server_arguments={SCRIPTED!r})")
-    process = await asyncio.create_subprocess_exec(*script, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *(*ANTIPHON_TALK, "--in", str(question), "--out", str(call), *SCRIPTED), stdout=asyncio.subprocess.PIPE
+    )
     assert process.stdout is not None
     first = await asyncio.wait_for(process.stdout.readline(), LIMIT_S)
     assert first.decode().strip() == "you  count to 90"

@@ -17,7 +17,7 @@ from aiohttp import web
 from antiphon.core.actions import State
 from antiphon.core.commands import Command, CreateReply
 from antiphon.core.settings import SessionSettings
-from antiphon.ids import ItemId, TurnId
+from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import Referee
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
@@ -319,6 +319,25 @@ async def test_a_reader_that_is_too_slow_is_cut_off(limits: Limits) -> None:
                 await asyncio.sleep(0.002 if limits.max_queued_bytes < 4_000_000 else 0.02)
             await parrot.ended.wait()
         raw.close()
+
+
+async def test_over_a_slow_line_an_interruption_overtakes_the_audio() -> None:
+    async with site() as here, here.connect() as client:
+        await events_until(client, "session.created")
+        outlet = here.parrots[0].outlet
+        reply, item = ReplyId("resp_1"), ItemId("item_1")
+        transport = client._response.connection.transport
+        transport.pause_reading()
+        outlet.reply_created(reply)
+        for _ in range(100):
+            outlet.reply_audio(reply, item, bytes(96_000))  # a second each; 6 MB as base64
+            await asyncio.sleep(0)
+        outlet.speech_started(TurnId(ItemId("item_turn")), 500)
+        outlet.reply_done(reply, "cancelled", "turn_detected")
+        transport.resume_reading()
+        kinds = [event["type"] for event in await events_until(client, "response.done")]
+        assert kinds.index("input_audio_buffer.speech_started") < kinds.index("response.output_audio.done")
+        assert kinds.count("response.output_audio.delta") < 100
 
 
 # Who may come in.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +52,20 @@ def list_devices() -> list[str]:
             + (f"  default {' and '.join(marks)}" if marks else "")
         )
     return lines
+
+
+def check_devices(input_device: str | None, output_device: str | None) -> None:
+    """Raises NoAudioError when there is no such microphone or loudspeaker; opens nothing."""
+    sounddevice = _sounddevice()
+    try:
+        sounddevice.query_devices(_device(input_device), "input")
+        sounddevice.query_devices(_device(output_device), "output")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> NoAudioError:
+    return NoAudioError(f"no usable audio device ({error}): see --list-devices; {WITHOUT_DEVICES}")
 
 
 def _device(name: str | None) -> int | str | None:
@@ -118,7 +132,7 @@ class SoundDevices:
         self._captured.append(pcm)
         self._ready.set()
 
-    async def frames(self) -> AsyncIterator[bytes]:
+    async def frames(self) -> AsyncGenerator[bytes]:
         """What the microphone hears: mono s16 at 24 kHz, about 20 ms at a time."""
         downsampler = LiveResampler(APM_RATE_HZ, WIRE_PCM_RATE_HZ)
         while True:
@@ -162,7 +176,7 @@ def _open_stream(streams: ExitStack, kind: str, device: str | None, callback: Ca
         stream.start()
         streams.callback(stream.abort)
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise NoAudioError(f"no usable audio device ({error}): see --list-devices; {WITHOUT_DEVICES}") from error
+        raise _unusable(error) from error
 
 
 def _playing(devices: SoundDevices, echo: _Echo) -> Callable[..., None]:

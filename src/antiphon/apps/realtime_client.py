@@ -182,7 +182,7 @@ async def _open(http: aiohttp.ClientSession, url: str, headers: dict[str, str]) 
                 headers=headers,
                 max_msg_size=MAX_EVENT_BYTES,
                 compress=0,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),  # pyright: ignore[reportCallIssue] - attrs
             )
     except aiohttp.WSServerHandshakeError as error:
         advice = "give --api-key" if error.status == 401 else error.message

@@ -15,8 +15,8 @@ from typing import Any, Self
 import structlog
 from aiohttp import web
 
+from antiphon.apps.composition import choose_engines, make_offer
 from antiphon.apps.config import Config
-from antiphon.apps.engine_choice import choose_engines
 from antiphon.apps.metrics import Metrics
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
@@ -27,7 +27,6 @@ from antiphon.session.recording import Archive
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
-from antiphon.transport.realtime.config import Offer
 from antiphon.transport.websocket import Limits
 
 CLOSE_TIMEOUT_S = 0.8
@@ -71,8 +70,8 @@ class Server:
         """The base address, as a client on this machine would write it; only while the server runs."""
         if self._socket is None:
             raise RuntimeError("the server does not run")
-        host, port = self._socket.getsockname()[:2]
-        host = _ALL_ADDRESSES.get(host, host)
+        address: tuple[str, int] = self._socket.getsockname()[:2]
+        host, port = _ALL_ADDRESSES.get(address[0], address[0]), address[1]
         scheme = "https" if self.config.tls_cert else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
@@ -125,7 +124,7 @@ class Server:
             recorder = archive.recorder(session_id) if archive is not None else None
             return Session(self.suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
 
-        offer = _offer(config, self.suite)
+        offer = make_offer(config, self.suite)
         app = make_app(
             session,
             offer=lambda: offer,
@@ -155,23 +154,6 @@ class Server:
         suite = self.suite
         engines = {"vad": suite.vad, "asr": suite.recognizer, "llm": suite.brain, "tts": suite.synthesizer}
         return {"status": self._status, "engines": {stage: engine.name for stage, engine in engines.items()}}
-
-
-def _offer(config: Config, suite: Suite) -> Offer:
-    """What clients may choose from. Raises ConfigError when the voice that the configuration wants is not there."""
-    voices = [voice.name for voice in suite.synthesizer.voices]
-    wanted = config.session.voice
-    if wanted is not None:
-        if wanted not in voices:
-            raise ConfigError(f"session.voice: there is no voice {wanted!r}; there are {', '.join(voices)}")
-        voices = [wanted, *(voice for voice in voices if voice != wanted)]
-    return Offer(
-        models=(suite.brain.name,),
-        voices=tuple(voices),
-        transcription_models=(suite.recognizer.name,),
-        instructions=config.session.instructions,
-        turn=config.session.turn_settings(),
-    )
 
 
 def _archive(config: Config, stack: contextlib.AsyncExitStack) -> Archive | None:

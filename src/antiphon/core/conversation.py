@@ -47,6 +47,12 @@ class Item:
         """How long the agent's audio of it is."""
         return self.spoken[-1].end_ms if self.spoken else 0.0
 
+    @property
+    def weight_bytes(self) -> int:
+        """About how much memory its texts and images take."""
+        parts = sum(len(value) for part in self.content for value in part.values() if isinstance(value, str))
+        return len(self.text) + len(self.arguments) + len(self.output) + parts
+
     def heard(self) -> str:
         """The words that the listener has heard; for all that was not cut, the text."""
         return self.text if self.heard_ms is None else heard_text(self.spoken, self.heard_ms)
@@ -65,12 +71,13 @@ class Item:
 class Conversation:
     """Items in order. Raises ProtocolError, with the wire's code, for a request that cannot be met.
 
-    It keeps ``max_items`` items and forgets the oldest beyond.
+    It keeps ``max_items`` items of ``max_bytes`` in all, and forgets the oldest beyond.
     """
 
-    def __init__(self, max_items: int = 1000) -> None:
+    def __init__(self, max_items: int = 1000, max_bytes: int = 32 * 1024 * 1024) -> None:
         self._items: list[Item] = []
         self._max_items = max_items
+        self._max_bytes = max_bytes
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
@@ -117,9 +124,13 @@ class Conversation:
             place = index + 1
         self._items.insert(place, item)
         before = self._items[place - 1].id if place else None
-        if len(self._items) > self._max_items:
-            del self._items[0]
+        self._forget_oldest()
         return before
+
+    def _forget_oldest(self) -> None:
+        weight_bytes = sum(item.weight_bytes for item in self._items)
+        while len(self._items) > 1 and (len(self._items) > self._max_items or weight_bytes > self._max_bytes):
+            weight_bytes -= self._items.pop(0).weight_bytes
 
     def delete(self, item: ItemId) -> None:
         index = self._index(item)

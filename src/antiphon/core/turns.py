@@ -38,6 +38,7 @@ class Turns:
         self._owed: dict[TurnId, Owed] = {}
         self._reply: Reply | None = None
         self._side: dict[ReplyId, None] = {}
+        self._last_reply: ReplyId | None = None
         self._idle_since: float | None = None
         self._closed = False
         self._shown = State.IDLE
@@ -259,6 +260,7 @@ class Turns:
 
     def _start(self, reply: ReplyId, *, prepared: bool = False) -> None:
         self._reply = Reply(reply)
+        self._last_reply = reply
         self._owed.clear()
         self._emit(do.StartReply(reply, prepared=prepared))
 
@@ -319,6 +321,8 @@ class Turns:
             self._start(self._ids.reply())
         if self.state is not State.IDLE:
             self._idle_since = None
+        elif self._idle_since is None and self._last_reply is not None:
+            self._idle_since = self._now  # a sound that was no turn has interrupted the silence
 
     def _floor_is_free(self) -> bool:
         return self._reply is None and self._turn is None

@@ -129,6 +129,9 @@ class AimlKernel(Kernel):  # type: ignore[misc]
     def _processId(self, elem: Elements, sessionID: str) -> str:
         return "unknown to me"
 
+    def _processSize(self, elem: Elements, sessionID: str) -> str:
+        return str(self.getBotPredicate("size"))
+
     def _nothing(self, _elem: Elements, _session: str) -> str:
         """For elements that would touch the machine, or run code."""
         return ""
@@ -146,23 +149,25 @@ def load_kernel(
     cached = cache_folder / f"alice-{_key(files)}.patterns" if cache_folder else None
     unwritten: OSError | None = None
     with _no_collection():
-        patterns = _read(cached) if cached else None
-        if patterns is None:
-            patterns = _learnt(kernel, files)
+        payload = _read(cached) if cached else None
+        if payload is None:
+            payload = _learnt(files)
             try:
                 if cached:
-                    _write(cached, patterns)
+                    _write(cached, payload)
             except OSError as error:
                 unwritten = error
-        kernel._brain._root = patterns
+        kernel._brain._root = marshal.loads(payload)
     return kernel, unwritten
 
 
-def _learnt(kernel: AimlKernel, files: Sequence[Path]) -> dict[Any, Any]:
+def _learnt(files: Sequence[Path]) -> bytes:
+    """The patterns as bytes: what learning needed, 400 MB, is given back before they are made objects again."""
+    learner = AimlKernel({})
     for file in files:
         with file.open("rb"):  # learn() passes over files that it cannot find
-            kernel.learn(str(file))
-    return _Once().node(kernel._brain._root)
+            learner.learn(str(file))
+    return marshal.dumps(_Once().node(learner._brain._root))
 
 
 @contextmanager
@@ -183,22 +188,18 @@ def _key(files: Sequence[Path]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _read(path: Path) -> dict[Any, Any] | None:
-    """The patterns in the file; None when it is not there or not whole."""
+def _read(path: Path) -> bytes | None:
+    """The payload of the file; None when it is not there or not whole."""
     try:
         data = path.read_bytes()
     except OSError:
         return None
     digest, payload = data[:32], data[32:]
-    if hashlib.sha256(payload).digest() != digest:
-        return None
-    patterns: dict[Any, Any] = marshal.loads(payload)
-    return patterns
+    return payload if hashlib.sha256(payload).digest() == digest else None
 
 
-def _write(path: Path, patterns: dict[Any, Any]) -> None:
+def _write(path: Path, payload: bytes) -> None:
     """Whole or not at all, also when two processes start at once. Raises OSError."""
-    payload = marshal.dumps(patterns)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
     try:

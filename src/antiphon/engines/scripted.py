@@ -7,10 +7,9 @@ time as they do on a wall clock. Each reads its options from ``key=value,key=val
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -29,58 +28,10 @@ from antiphon.core.speech import (
 )
 from antiphon.engines import tone_code
 from antiphon.engines.base import RecognizerStream, Transcript, VadStream, VoiceInfo
-from antiphon.errors import ConfigError, EngineError
+from antiphon.engines.script_options import Failures, Options
+from antiphon.errors import EngineError
 
 _MS = 1000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What every scripted engine can be told: when to fail.
-
-    ``fail_on`` lists jobs by number, from 1, joined by ``+``; ``fail_rate`` is the share of jobs that fail, drawn from
-    ``seed``. A job is one final, one answer, or one piece of text to speak.
-    """
-
-    fail_rate: float = 0.0
-    fail_on: str = ""
-    seed: int = 0
-
-    @classmethod
-    def parse(cls, options: str) -> Self:
-        """Reads ``key=value,key=value``. Raises ConfigError, naming the keys that there are."""
-        types: dict[str, type[str | int | float]] = {}
-        for entry in fields(cls):
-            types[entry.name] = type(entry.default)  # type: ignore[assignment]  # every field has a default
-        values: dict[str, str | int | float] = {}
-        for pair in filter(None, options.split(",")):
-            key, _, value = pair.partition("=")
-            if key.strip() not in types:
-                raise ConfigError(f"scripted engine: no option {key.strip()!r}; there are {', '.join(types)}")
-            try:
-                values[key.strip()] = types[key.strip()](value)
-            except ValueError as error:
-                raise ConfigError(f"scripted engine: {key.strip()}={value}: {error}") from error
-        return cls(**values)  # type: ignore[arg-type]  # each value has the type of its field
-
-
-class _Failures:
-    """Says which jobs fail."""
-
-    def __init__(self, options: Options) -> None:
-        self._jobs = 0
-        self._rate = options.fail_rate
-        self._random = random.Random(options.seed)
-        try:
-            self._on = frozenset(int(job) for job in options.fail_on.split("+") if job)
-        except ValueError as error:
-            raise ConfigError(f"scripted engine: fail_on={options.fail_on}: give job numbers joined by +") from error
-
-    def next_job(self) -> bool:
-        """Begins a job; true if it must fail."""
-        self._jobs += 1
-        drawn = self._rate > 0 and self._random.random() < self._rate
-        return drawn or self._jobs in self._on
 
 
 class _Scripted:
@@ -151,7 +102,7 @@ class RecognizerOptions(Options):
 
 
 class _RecognizerStream:
-    def __init__(self, options: RecognizerOptions, failures: _Failures, on_partial: Callable[[str], None]) -> None:
+    def __init__(self, options: RecognizerOptions, failures: Failures, on_partial: Callable[[str], None]) -> None:
         self._options = options
         self._failures = failures
         self._tell = on_partial
@@ -212,7 +163,7 @@ class ScriptedRecognizer(_Scripted):
 
     def __init__(self, options: RecognizerOptions | None = None) -> None:
         self._options = options or RecognizerOptions()
-        self._failures = _Failures(self._options)
+        self._failures = Failures(self._options)
 
     @classmethod
     def from_options(cls, options: str) -> Self:
@@ -278,7 +229,7 @@ class ScriptedBrain(_Scripted):
     def __init__(self, options: BrainOptions | None = None, answers: Sequence[str] = ()) -> None:
         self._options = options or BrainOptions()
         self._answers = tuple(answers)
-        self._failures = _Failures(self._options)
+        self._failures = Failures(self._options)
         self.requests: deque[BrainRequest] = deque(maxlen=64)
         """The latest requests, for tests to read."""
         self.running = 0
@@ -376,7 +327,7 @@ class ScriptedSynthesizer(_Scripted):
 
     def __init__(self, options: SynthesizerOptions | None = None) -> None:
         self._options = options or SynthesizerOptions()
-        self._failures = _Failures(self._options)
+        self._failures = Failures(self._options)
         self.running = 0
         """How many streams are being spoken."""
 

@@ -108,8 +108,8 @@ class _Buffer:
 async def speak_segments(text: AsyncIterator[str], executor: Executor, render: Render) -> AsyncGenerator[AudioChunk]:
     """Renders each piece of ``text`` in ``executor`` as it comes; yields its chunks, and after them an empty last one.
 
-    Closing the generator stops a running render at its next emit. Raises what ``render`` raises, and EngineError when
-    the engine was closed meanwhile.
+    Closing the generator stops a running render at its next emit, and closes ``text`` if that is a generator. Raises
+    what ``render`` raises, and EngineError when the engine was closed meanwhile.
     """
     buffer = _Buffer()
     producer = asyncio.create_task(_produce(text, executor, render, buffer))
@@ -142,6 +142,8 @@ async def _produce(text: AsyncIterator[str], executor: Executor, render: Render,
             segment += 1
     finally:
         buffer.put(None)
+        if isinstance(text, AsyncGenerator):
+            await text.aclose()
 
 
 class _SegmentPart:

@@ -23,7 +23,9 @@ _LOUD_RMS = 250.0
 """-42 dBFS. Pico closes a sentence with a rustle of about half of that, some 400 ms after its last sound."""
 _SOFT_RMS = 25.0
 """-62 dBFS. What is louder and leads up to a loud window is the onset of its sound, as the f of "fine"."""
-_ONSET_MS = 100
+_ONSET_GAP_WINDOWS = 3
+"""An onset is a noise, so single windows of it may be quiet."""
+_ONSET_MS = 150
 """The longest such onset."""
 
 _SENTENCE_ENDS = ".!?…。！？"
@@ -96,8 +98,11 @@ class SilenceTrimmer:
         """The byte at which to begin, given the index of the first loud window."""
         level = _rms(samples_of(sound[: first_loud * 2 * self._window]).reshape(-1, self._window))
         onset = first_loud
-        while onset > 0 and level[onset - 1] > _SOFT_RMS:
-            onset -= 1
+        for window in range(first_loud - 1, -1, -1):
+            if level[window] > _SOFT_RMS:
+                onset = window
+            elif onset - window > _ONSET_GAP_WINDOWS:
+                break
         return 2 * max(0, onset * self._window - self._lead_samples)
 
     def _hold(self, silence: bytes) -> None:

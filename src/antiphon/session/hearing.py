@@ -17,7 +17,7 @@ from antiphon.core.settings import Detection, SessionSettings
 from antiphon.core.speech_gate import SpeechGate
 from antiphon.engines.base import VAD_WINDOW_SAMPLES, Recognizer, Vad
 from antiphon.ids import TurnId
-from antiphon.session.utterance import Post, Utterance
+from antiphon.session.utterance import LEAD_MS, Post, Utterance
 
 _WINDOW_BYTES = VAD_WINDOW_SAMPLES * 2
 _IN_FLIGHT = 32
@@ -156,7 +156,7 @@ class Hearing:
     def _hear_manual(self, window: bytes) -> None:
         """All audio up to the client's commit is one turn; it is recognized as it comes."""
         if self._utterance is None:
-            self._utterance = Utterance(self._recognizer, self._settings.language, self._post_words)
+            self._utterance = self._new_utterance(prefix_bytes=0)
         self._utterance.feed(window)
 
     def flush(self) -> None:
@@ -169,14 +169,20 @@ class Hearing:
         """Begins the turn at ``at_ms`` less the prefix, as far as that audio is still here and in no other turn."""
         utterance = self._utterance
         if utterance is None:
-            utterance = Utterance(self._recognizer, self._settings.language, self._post_words)
             start = ms_to_bytes(max(0, at_ms - self._settings.turn.prefix_padding_ms), EAR_RATE_HZ)
             start = max(start, self._uncommitted_from_bytes)
             back = min(len(self._recent), max(0, self._position_bytes - start))
+            utterance = self._new_utterance(back)
             if back:
                 utterance.feed(bytes(self._recent[-back:]))
             self._utterance = utterance
         utterance.name(turn)
+        return utterance
+
+    def _new_utterance(self, prefix_bytes: int) -> Utterance:
+        utterance = Utterance(self._recognizer, self._settings.language, self._post_words)
+        if prefix_bytes < ms_to_bytes(LEAD_MS, EAR_RATE_HZ):
+            utterance.lead_in()
         return utterance
 
     def commit(self, end_ms: int) -> None:

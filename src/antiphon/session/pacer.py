@@ -29,11 +29,12 @@ class Pacer:
     def join(self, tick: Tick) -> None:
         """Calls ``tick(now)`` 20 ms from now, to within a slot, and then every 20 ms."""
         loop = asyncio.get_running_loop()
+        now = loop.time()
         if self._timer is None:
-            self._next_at = loop.time() + _SLOT_S
-            self._timer = loop.call_at(self._next_at, self._turn)
-        # The slot before the next one is the furthest away: a whole frame.
-        self._slots[(self._next_slot - 1) % SLOTS][tick] = None
+            self._next_at = now + _SLOT_S
+        slots_ahead = int((now + FRAME_MS / 1000 - self._next_at) / _SLOT_S + 1e-6)
+        self._slots[(self._next_slot + min(slots_ahead, SLOTS - 1)) % SLOTS][tick] = None
+        self._arm(loop)
 
     def leave(self, tick: Tick) -> None:
         """``tick`` is not called any more. No harm if it was no member."""
@@ -42,12 +43,27 @@ class Pacer:
 
     def _turn(self) -> None:
         loop = asyncio.get_running_loop()
+        self._timer = None
         now = loop.time()
         if now - self._next_at > _MAX_LATE_S:
             self._next_at = now
         while self._next_at <= now:
             for tick in tuple(self._slots[self._next_slot]):
                 tick(now)
-            self._next_slot = (self._next_slot + 1) % SLOTS
-            self._next_at += _SLOT_S
-        self._timer = loop.call_at(self._next_at, self._turn) if any(self._slots) else None
+            self._advance()
+        self._arm(loop)
+
+    def _advance(self) -> None:
+        self._next_slot = (self._next_slot + 1) % SLOTS
+        self._next_at += _SLOT_S
+
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Sleeps until the next slot that has members: waking up is what costs."""
+        if self._timer is not None:
+            self._timer.cancel()  # a tick has let somebody join
+            self._timer = None
+        if not any(self._slots):
+            return
+        while not self._slots[self._next_slot]:
+            self._advance()
+        self._timer = loop.call_at(self._next_at, self._turn)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from antiphon.audio import EAR_RATE_HZ, bytes_to_ms
+from antiphon.audio import EAR_RATE_HZ, bytes_to_ms, ms_to_bytes
 from antiphon.core.captions import Captions
 from antiphon.core.events import FinalHeard, PartialHeard
 from antiphon.engines.base import Recognizer
@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 
 KEPT_BYTES = 16 * EAR_RATE_HZ * 2
 """Of a turn's audio so much is kept for the client that retrieves the item: 16 s, 1 MiB on the wire."""
+
+LEAD_MS = 100
+"""Recognizers want so much quiet before the first word; where a turn begins with speech, it is put there."""
 
 Post = Callable[[PartialHeard | FinalHeard], None]
 
@@ -49,6 +52,10 @@ class Utterance:
 
     def name(self, turn: TurnId) -> None:
         self.turn = turn
+
+    def lead_in(self) -> None:
+        """Puts silence before the first audio, for the recognizer alone."""
+        self._stream.feed(bytes(ms_to_bytes(LEAD_MS, EAR_RATE_HZ)))
 
     def feed(self, pcm: bytes) -> None:
         self._length_bytes += len(pcm)

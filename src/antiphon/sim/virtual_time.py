@@ -4,14 +4,15 @@ A program that takes all its times from ``loop.time()`` and all its waits from t
 minutes of a conversation take seconds, and the same program gives the same times every time. The idea is that of trio's
 ``MockClock`` with autojump.
 
-What waits for other threads needs ``busy``: while it returns true the clock stands and the loop waits in real time.
-Jobs of ``run_in_executor`` are counted by the loop itself.
+Work in other threads, or at the other end of a socket, takes real time. While ``busy`` says that there is some, the
+clock runs as clocks do; jobs of ``run_in_executor`` are counted by the loop itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
@@ -34,18 +35,24 @@ class LeftoverError(AntiphonError):
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Never sleeps: where the loop would, it lets the clock jump."""
+    """Where the loop would sleep, it lets the clock jump instead."""
 
-    def __init__(self, advance: Callable[[float | None], float]) -> None:
+    def __init__(self, advance: Callable[[float | None], float], elapse: Callable[[float], None]) -> None:
         super().__init__()
         self._advance = advance
+        self._elapse = elapse
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
         real_wait_s = self._advance(timeout)
-        return super().select(real_wait_s) if real_wait_s else []
+        if not real_wait_s:
+            return []
+        began_s = time.monotonic()
+        ready = super().select(real_wait_s)
+        self._elapse(time.monotonic() - began_s)
+        return ready
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -57,7 +64,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._executor_jobs = 0
         self.problems: list[Mapping[str, Any]] = []
         """What reached the loop's exception handler."""
-        super().__init__(_JumpingSelector(self._advance))
+        super().__init__(_JumpingSelector(self._advance, self._elapse))
         self.set_exception_handler(lambda _loop, context: self.problems.append(context))
 
     def time(self) -> float:
@@ -82,11 +89,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _advance(self, timeout_s: float | None) -> float:
         """Moves the clock on by ``timeout_s``; returns how long to wait in real time instead, or 0."""
         if self._executor_jobs or self._busy():
-            return _BUSY_POLL_S
+            return _BUSY_POLL_S if timeout_s is None else min(_BUSY_POLL_S, timeout_s)
         if timeout_s is None:
             raise DeadlockError(_describe_deadlock(self))
         self._now_s += timeout_s
         return 0.0
+
+    def _elapse(self, real_s: float) -> None:
+        self._now_s += real_s
 
 
 def _describe(task: asyncio.Task[Any]) -> str:

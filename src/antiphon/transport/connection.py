@@ -72,7 +72,7 @@ class Connection:
         self._phase = Phase.OPEN
         self._close_code: int = WSCloseCode.OK
         self._close_reason = ""
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, bool]] = deque()  # events, and whether they are media
         self._queued = asyncio.Event()
         self._session: Conversing | None = None
         self._conversing: asyncio.Task[None] | None = None
@@ -147,7 +147,7 @@ class Connection:
             await self._close_socket()
 
     async def _send_next(self) -> None:
-        data = self._queue.popleft()
+        data, _ = self._queue.popleft()
         self._sending_since = self._loop.time()
         await self._socket.send_frame(data, WSMsgType.TEXT)
         self._active_at = self._loop.time()
@@ -184,15 +184,21 @@ class Connection:
 
     # Sending.
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, *, media: bool = False) -> None:
         """Queues one event. A client that lets too much of it wait is cut off."""
         if self._phase is Phase.CUT:
             return
-        self._queue.append(data)
+        self._queue.append((data, media))
         self.queued_bytes += len(data)
         self._queued.set()
         if self.queued_bytes > self._limits.max_queued_bytes:
             self._cut_off("too much waits to be read")
+
+    def drop_media(self) -> None:
+        """Forgets the media that waits; all else keeps its order."""
+        kept = [(data, media) for data, media in self._queue if not media]
+        self.queued_bytes -= sum(len(data) for data, media in self._queue if media)
+        self._queue = deque(kept)
 
     def error(self, message: str, code: str, *, kind: str = "invalid_request_error") -> None:
         if self._outlet is not None:

@@ -22,6 +22,10 @@ from antiphon.transport.realtime.outlet import RealtimeOutlet
 __all__ = ["Conversing", "Gateway", "Limits", "NoWatcher", "SessionFactory", "Watcher"]
 
 SUBPROTOCOL = "realtime"
+
+_WRITER_LIMIT_BYTES = 64 * 1024
+"""What waits is to wait in our queue, where it can be counted and dropped, rather than in the socket's."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -105,6 +109,7 @@ class Gateway:
                 max_msg_size=self._limits.max_message_bytes,
                 timeout=self._limits.close_timeout_s,
                 decode_text=False,
+                writer_limit=_WRITER_LIMIT_BYTES,
             )
             try:
                 await socket.prepare(request)
@@ -120,7 +125,7 @@ class Gateway:
         connection = Connection(socket, request.transport, self._limits)
         outlet = RealtimeOutlet(
             config,
-            connection.send,
+            connection,
             conversation_id=self._ids.conversation(),
             vendor=request.query.get("events") == "antiphon",
         )

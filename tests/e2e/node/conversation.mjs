@@ -9,6 +9,7 @@ const by = (role, pattern) => (item) => item.type === 'message' && item.role ===
 const scenarios = {
   async typed({ session, log }) {
     session.sendMessage('What is the capital of France?');
+    await log.until('agent_start', ({ type }) => type === 'agent_start');
     const question = await untilHistory(log, 'question', by('user', /capital of France/));
     const answer = await untilHistory(log, 'answer', by('assistant', /Paris/));
     const end = await log.until('agent_end', ({ type }) => type === 'agent_end');
@@ -21,6 +22,7 @@ const scenarios = {
     session.sendMessage('What is the weather in Paris?');
     const call = await log.until('tool_end', ({ type }) => type === 'tool_end');
     const answer = await untilHistory(log, 'answer', by('assistant', /cloudy/));
+    await log.until('agent_end', ({ type, output }) => type === 'agent_end' && /cloudy/.test(output));
     return { name: call.name, result: call.result, answer: said(answer) };
   },
 
@@ -32,6 +34,7 @@ const scenarios = {
     await microphone.say(files[1]);
     const question = await untilHistory(log, 'question', (i) => i.itemId !== statement.itemId && by('user', /\w/)(i), since);
     const answer = await untilHistory(log, 'answer', by('assistant', /Peter/), since);
+    await log.until('agent_end', ({ type }) => type === 'agent_end', since);
     return { statement: said(statement), question: said(question), answer: said(answer) };
   },
 
@@ -45,6 +48,7 @@ const scenarios = {
     const shorter = (item) => item.itemId === whole.itemId && said(item).length < 0.8 * end.output.length;
     const cut = await untilHistory(log, 'cut reply', shorter, since);
     const answer = await untilHistory(log, 'answer', by('assistant', /Paris/), since);
+    await log.until('agent_end', ({ type }) => type === 'agent_end', since);
     return { whole: end.output, cut: said(cut), answer: said(answer) };
   },
 };

@@ -112,13 +112,14 @@ class Caller:
             name="the transcript of the user's turn",
         )
 
-    async def type(self, text: str) -> int:
-        """Writes a message and asks for an answer; returns the mark before it."""
+    async def type(self, text: str) -> tuple[int, float]:
+        """Writes a message and asks for an answer; returns the mark before it, and when it asked."""
         mark = self.mark
         content = [{"type": "input_text", "text": text}]
         await self.add({"type": "message", "role": "user", "content": content})
+        asked_at = asyncio.get_running_loop().time()
         await send(self.client, {"type": "response.create"})
-        return mark
+        return mark, asked_at
 
     async def add(self, item: dict[str, Any]) -> Arrival:
         """Adds an item to the conversation and waits until it is in."""

@@ -42,6 +42,8 @@ class ReplyAudio:
     first_audible_at: float | None
     """When its first audible sample can be played at the earliest; leading silence counts as delay."""
     last_audible_at: float | None
+    last_frame_at: float | None
+    """When the last of its frames came, audible or not."""
     longest_gap_ms: float
     """The longest time between two of its frames."""
 
@@ -70,7 +72,7 @@ def reply_audio(arrivals: Sequence[Arrival], reply: str) -> ReplyAudio:
             last = arrival.at + int(audible[-1]) / WIRE_PCM_RATE_HZ
             if first is None:
                 first = arrival.at + int(audible[0]) / WIRE_PCM_RATE_HZ
-    return ReplyAudio(b"".join(pieces), first, last, gap_s * 1000)
+    return ReplyAudio(b"".join(pieces), first, last, previous_at, gap_s * 1000)
 
 
 def word_errors(expected: str, heard: str) -> int:

@@ -15,7 +15,10 @@ STAGES: tuple[tuple[str, str], ...] = (
     ("server_ms", "server, all else"),
     ("response_ms", "response on the audio"),
 )
-"""Figures of a turn and how people read them. All but the last are the server's, see ``antiphon.session.meter``."""
+"""Figures of a turn and how people read them. All but the last are the server's, see ``antiphon.session.meter``.
+
+The first five are what remains to be waited for: work that was done ahead, in the silence that ends the turn, is 0.
+"""
 
 BARGE_IN: tuple[tuple[str, str], ...] = (
     ("onset_to_edge_ms", "true onset to VAD edge"),

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager, contextmanager
 
 from rich.console import Console
 
-from antiphon.apps.audio_devices import list_devices
+from antiphon.apps.audio_devices import check_devices, list_devices
 from antiphon.apps.realtime_client import connect
 from antiphon.apps.server_process import local_server
+from antiphon.apps.talk.fast import by_file_fast
 from antiphon.apps.talk.options import TalkOptions
 from antiphon.apps.talk.ways import by_devices, by_file, by_keyboard
 from antiphon.apps.wav import read_wav
@@ -32,20 +33,29 @@ async def talk(options: TalkOptions, console: Console | None = None) -> int:
         return 0
     options.check()
     question = None if options.input_file is None else read_wav(options.input_file, WIRE_PCM_RATE_HZ)
+    if question is None and not options.text:
+        check_devices(options.input_device, options.output_device)  # before a server is started in vain
     with _interruptible() as interrupted:
         try:
-            async with _server(options, console) as url, connect(url, options.api_key) as client:
-                if question is not None:
-                    await by_file(client, options, question, console)
-                elif options.text:
-                    await by_keyboard(client, options, console)
-                else:
-                    await by_devices(client, options, console)
+            if options.fast and question is not None:
+                await by_file_fast(options, question, console)
+            else:
+                await _over_a_socket(options, question, console)
         except asyncio.CancelledError:
             if not interrupted():
                 raise
             return EXIT_INTERRUPTED
     return 0
+
+
+async def _over_a_socket(options: TalkOptions, question: bytes | None, console: Console) -> None:
+    async with _server(options, console) as url, connect(url, options.api_key) as client:
+        if question is not None:
+            await by_file(client, options, question, console)
+        elif options.text:
+            await by_keyboard(client, options, console)
+        else:
+            await by_devices(client, options, console)
 
 
 @contextmanager

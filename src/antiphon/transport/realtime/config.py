@@ -32,6 +32,8 @@ class Offer:
     transcription_models: tuple[str, ...] = ("default",)
     instructions: str = ""
     turn: TurnSettings = field(default_factory=TurnSettings)
+    voice_called: Callable[[str], str | None] = lambda name: None
+    """Which of the voices is meant by a name that is not among them, if any."""
 
 
 def _known(value: str | None, offered: tuple[str, ...]) -> str:
@@ -106,7 +108,7 @@ def read_voice(value: Any, offer: Offer, param: str) -> str:
     name = value.get("id") if isinstance(value, dict) else value
     if not isinstance(name, str):
         raise fields.invalid(param, "a voice's name")
-    return _known(name, offer.voices)
+    return _known(name if name in offer.voices else offer.voice_called(name), offer.voices)
 
 
 def read_tools(value: Any, param: str = "tools") -> list[Json]:
@@ -247,7 +249,7 @@ class SessionConfig:
         self._offer = offer
         self._expires_at = expires_at
         self._kind: Literal["realtime", "transcription"] = kind
-        self._paced = paced
+        self.paced = paced
         self._wire = _defaults(offer)
         if kind == "transcription":
             self._wire["audio"]["input"]["transcription"] = _read_transcription({}, None, offer)
@@ -256,6 +258,12 @@ class SessionConfig:
     def transcribes_only(self) -> bool:
         """The session answers nothing; it writes down what it hears."""
         return self._kind == "transcription"
+
+    @property
+    def interrupts(self) -> bool:
+        """The user's speech ends a reply."""
+        detection = self._wire["audio"]["input"]["turn_detection"]
+        return detection is not None and bool(detection["interrupt_response"])
 
     @property
     def input_format(self) -> AudioFormat:
@@ -322,7 +330,7 @@ class SessionConfig:
 
     def _turn(self) -> TurnSettings:
         wire = self._wire["audio"]["input"]["turn_detection"]
-        base = replace(self._offer.turn, paced=self._paced, detection=Detection.MANUAL, idle_timeout_ms=None)
+        base = replace(self._offer.turn, paced=self.paced, detection=Detection.MANUAL, idle_timeout_ms=None)
         if wire is not None:
             given = {key: value for key, value in wire.items() if key != "type"}
             base = replace(base, detection=Detection(wire["type"]), **given)

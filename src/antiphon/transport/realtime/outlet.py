@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -15,8 +14,18 @@ from antiphon.transport.realtime.config import ReplyPlan, SessionConfig
 from antiphon.transport.realtime.items import item_wire
 from antiphon.transport.realtime.replies import OpenReply
 
-Send = Callable[[bytes], None]
-"""Queues one event's JSON. It never blocks and raises nothing."""
+
+class Sender(Protocol):
+    """Where events go."""
+
+    def send(self, data: bytes, *, media: bool = False) -> None:
+        """Queues one event's JSON. ``media``: the audio of a reply. It never blocks and raises nothing."""
+        ...
+
+    def drop_media(self) -> None:
+        """Forgets the media that waits to be sent; nobody wants to hear it any more."""
+        ...
+
 
 _MAX_PLANS = 64
 """Replies asked for and not yet begun. One that is refused never begins; its plan is forgotten when it is this old."""
@@ -55,9 +64,9 @@ class RealtimeOutlet:
     updates it; a reply keeps the plan with which it began.
     """
 
-    def __init__(self, config: SessionConfig, send: Send, *, conversation_id: str, vendor: bool = False) -> None:
+    def __init__(self, config: SessionConfig, sender: Sender, *, conversation_id: str, vendor: bool = False) -> None:
         self._config = config
-        self._send = send
+        self._sender = sender
         self._conversation_id = conversation_id
         self._vendor = vendor
         self._event_prefix = f"event_{secrets.token_hex(8)}"
@@ -66,9 +75,10 @@ class RealtimeOutlet:
         self._plans: dict[ReplyId, ReplyPlan] = {}
         self._replies: dict[ReplyId, OpenReply] = {}
 
-    def _emit(self, event: str, **values: Any) -> None:
+    def _emit(self, event: str, *, media: bool = False, **values: Any) -> None:
         self._events += 1
-        self._send(orjson.dumps({"type": event, "event_id": f"{self._event_prefix}{self._events:06x}", **values}))
+        data = orjson.dumps({"type": event, "event_id": f"{self._event_prefix}{self._events:06x}", **values})
+        self._sender.send(data, media=media)
 
     # What the inlet tells.
 
@@ -99,6 +109,8 @@ class RealtimeOutlet:
     # The user's side.
 
     def speech_started(self, turn: TurnId, at_ms: int) -> None:
+        if self._config.interrupts:
+            self._drop_media()
         self._emit("input_audio_buffer.speech_started", item_id=turn, audio_start_ms=at_ms)
 
     def speech_stopped(self, turn: TurnId, at_ms: int) -> None:
@@ -189,7 +201,15 @@ class RealtimeOutlet:
         output_tokens: int = 0,
     ) -> None:
         if opened := self._replies.pop(reply, None):
+            if status == "cancelled" and not opened.side:
+                self._drop_media()
             opened.done(status, reason, error, input_tokens, output_tokens)
+
+    def _drop_media(self) -> None:
+        # Over a slow line much of a reply that was sent in a burst still waits, and would go before the news of the
+        # interruption. What the server sends on its own clock has been counted as heard, and may go on.
+        if not self._config.paced:
+            self._sender.drop_media()
 
     # The rest.
 

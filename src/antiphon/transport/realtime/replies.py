@@ -13,7 +13,7 @@ from antiphon.transport.realtime.config import ReplyPlan
 from antiphon.transport.realtime.fields import Json
 
 Emit = Callable[..., None]
-"""``emit(type, **fields)``."""
+"""``emit(type, media=False, **fields)``; ``media`` is audio that may be thrown away when the reply is interrupted."""
 
 MAX_DELTA_BYTES = 96 * 1024
 """Longer audio goes in several deltas: as base64 each stays well under the 512 KiB of an event."""
@@ -68,6 +68,7 @@ class OpenReply:
     ) -> None:
         """``place`` puts an item at the end of the conversation and returns the id of the one before it."""
         self.id = reply
+        self.side = plan.side
         self._plan = plan
         self._conversation_id = None if plan.side else conversation_id
         self._emit = emit
@@ -127,7 +128,7 @@ class OpenReply:
         self._item = opened
         wire = opened.wire("in_progress", empty=True)
         self._emit("response.output_item.added", response_id=self.id, output_index=opened.index, item=wire)
-        if not self._plan.side:
+        if not self.side:
             self._before = self._place(item)
             self._emit("conversation.item.added", previous_item_id=self._before, item=wire)
         if kind is not Kind.CALL:
@@ -163,7 +164,7 @@ class OpenReply:
         if item.kind is not Kind.CALL:
             self._emit("response.content_part.done", **self._where(item), part=_part(item.kind, said))
         wire = item.wire(status)
-        if not self._plan.side:
+        if not self.side:
             self._emit("conversation.item.done", previous_item_id=self._before, item=wire)
         self._emit("response.output_item.done", response_id=self.id, output_index=item.index, item=wire)
         self._output.append(wire)
@@ -178,7 +179,7 @@ class OpenReply:
     def _send_audio(self, item: OpenItem, data: bytes) -> None:
         for start in range(0, len(data), MAX_DELTA_BYTES):
             delta = binascii.b2a_base64(data[start : start + MAX_DELTA_BYTES], newline=False).decode("ascii")
-            self._emit("response.output_audio.delta", **self._where(item), delta=delta)
+            self._emit("response.output_audio.delta", media=not self.side, **self._where(item), delta=delta)
 
     def _where(self, item: OpenItem) -> Json:
         return {"response_id": self.id, "item_id": item.id, "output_index": item.index, "content_index": 0}
