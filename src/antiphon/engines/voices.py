@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 from antiphon.core.speech import AudioChunk, Voice
-from antiphon.engines.base import Synthesizer, VoiceInfo
+from antiphon.engines.base import Synthesizer, VoiceInfo, prepare_voice
 
 _OPENAI_NAMES = "marin cedar alloy ash ballad coral echo sage shimmer verse fable onyx nova"
 """What clients of OpenAI ask for without looking at what there is."""
@@ -56,6 +56,10 @@ class MultiSynthesizer:
     def resolve(self, name: str) -> str:
         """The same, and the default voice for a name that means nothing here."""
         return self.find(name) or next(iter(self._by_name))
+
+    async def prepare(self, voice: Voice) -> None:
+        engine, own = self._by_name[self.resolve(voice.name)]
+        await prepare_voice(engine, Voice(own.name, voice.speed))
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         engine, own = self._by_name[self.resolve(voice.name)]
