@@ -33,11 +33,13 @@ def make_offer(config: Config, suite: Suite) -> Offer:
     """
     synthesizer = suite.synthesizer
     voices = tuple(voice.name for voice in synthesizer.voices)
+    engines = dict.fromkeys(voice.partition(":")[0] for voice in voices if ":" in voice)
     find = synthesizer.find if isinstance(synthesizer, MultiSynthesizer) else _no_other_names
     offer = Offer(
         models=(suite.brain.name,),
         voices=voices,
         transcription_models=(suite.recognizer.name,),
+        other_models=(suite.recognizer.name, *(engines or [synthesizer.name])),
         instructions=config.session.instructions,
         turn=config.session.turn_settings(),
         voice_called=find,

@@ -27,6 +27,7 @@ from antiphon.session.recording import Archive
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
+from antiphon.transport.speech_http import SpeechRoutes
 from antiphon.transport.websocket import Limits
 
 CLOSE_TIMEOUT_S = 0.8
@@ -125,6 +126,7 @@ class Server:
             return Session(self.suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
 
         offer = make_offer(config, self.suite)
+        speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, lambda: offer)
         app = make_app(
             session,
             offer=lambda: offer,
@@ -139,6 +141,7 @@ class Server:
             health=self._health,
             metrics=self.metrics.render,
             watcher=self.metrics,
+            more_routes=speech.routes(),
         )
         gateway = app[GATEWAY]
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
