@@ -36,7 +36,7 @@ FILE_NAME = "antiphon.yaml"
 ENVIRONMENT_PREFIX = "ANTIPHON_"
 DEFAULT_ORIGIN = "default"
 
-_ELSEWHERE = frozenset({"ANTIPHON_CONFIG"})
+_ELSEWHERE = frozenset({"ANTIPHON_CONFIG", "ANTIPHON_MODELS"})
 """Variables with our prefix that are no settings."""
 
 _SERVICE_LINK = re.compile(r"ANTIPHON_(SERVICE_|PORT_\d)")

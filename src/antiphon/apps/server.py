@@ -17,6 +17,7 @@ from aiohttp import web
 
 from antiphon.apps.composition import choose_engines, make_offer
 from antiphon.apps.config import Config
+from antiphon.apps.local_models import LocalModels
 from antiphon.apps.metrics import Metrics
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
@@ -27,6 +28,7 @@ from antiphon.session.recording import Archive
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
+from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.speech_http import SpeechRoutes
 from antiphon.transport.websocket import Limits
 
@@ -141,7 +143,7 @@ class Server:
             health=self._health,
             metrics=self.metrics.render,
             watcher=self.metrics,
-            more_routes=speech.routes(),
+            more_routes=(*speech.routes(), *ModelRoutes(LocalModels(self.suite)).routes()),
         )
         gateway = app[GATEWAY]
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)

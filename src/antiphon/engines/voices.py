@@ -36,6 +36,10 @@ class MultiSynthesizer:
         return self._engines[0].description + also
 
     @property
+    def engines(self) -> tuple[Synthesizer, ...]:
+        return self._engines
+
+    @property
     def voices(self) -> tuple[VoiceInfo, ...]:
         return tuple(VoiceInfo(name, voice.language, voice.repeatable) for name, (_, voice) in self._by_name.items())
 
