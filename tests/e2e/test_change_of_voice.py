@@ -52,12 +52,12 @@ def envelope(sound: Samples) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.convolve(np.sqrt(np.mean(blocks**2, axis=1)), np.full(6, 1 / 6), mode="same")
 
 
-def alike(one: Samples, other: Samples) -> bool:
-    """The same words at the same times. Measured: over 0.96 where it is so, under 0.6 with another change."""
+def likeness(one: Samples, other: Samples) -> float:
+    """How far two sounds say the same at the same times. Measured: 0.96 to 0.99 where they do, under 0.6 else."""
     if abs(len(one) - len(other)) > WIRE_PCM_RATE_HZ * 60 // 1000:
-        return False
+        return 0.0
     count = min(len(one), len(other))
-    return float(np.corrcoef(envelope(one[:count]), envelope(other[:count]))[0, 1]) > 0.85
+    return float(np.corrcoef(envelope(one[:count]), envelope(other[:count]))[0, 1])
 
 
 async def converse(url: str, query: str, new_voice: str) -> tuple[list[dict[str, Any]], list[float]]:
@@ -111,6 +111,7 @@ async def test_the_words_are_those_of_the_reply(query: str, old: str, new: str) 
         assert max(gaps) < 10 * FRAME_S
     deltas = (event["delta"] for event in events if event["type"] == "response.output_audio.delta")
     pcm = samples_of(b"".join(base64.b64decode(delta) for delta in deltas))
-    changes_at = [index for index, sound in enumerate(ways) if alike(sound, pcm)]
-    assert len(changes_at) == 1, "the reply is its first clauses in the one voice and the others in the other"
-    assert 1 <= changes_at[0] < len(ways) - 1
+    likenesses = [likeness(sound, pcm) for sound in ways]
+    change = likenesses.index(max(likenesses))
+    assert likenesses[change] > 0.85, "the reply is its first clauses in the one voice and the others in the other"
+    assert 1 <= change < len(ways) - 1
