@@ -66,7 +66,7 @@ class WorkerSettings:
 
 
 class WorkerServer:
-    """Serves within ``async with``. Its address is known then."""
+    """Serves within ``async with``; ``load`` comes first there. Its address is known then."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
@@ -77,7 +77,7 @@ class WorkerServer:
         self.host: Host[Any]
 
     async def __aenter__(self) -> Self:
-        """Loads the preloaded models and listens. Raises ConfigError for names, files and addresses of no use."""
+        """Listens, and says that it does not serve yet. Raises ConfigError for names, files and addresses of no use."""
         settings = self._settings
         stage, models = settings.stage, settings.residency.models
         known = {model: await known_capabilities(stage, model) for model in models}
@@ -91,11 +91,14 @@ class WorkerServer:
         self.host = Host(identity, self.models)
         self._add_services()
         self.address = self._bind()
-        await self.models.start()
+        await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
-        for service in (OVERALL_HEALTH, stage.service):
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         return self
+
+    async def load(self) -> None:
+        """Loads the preloaded models, as far as they can be, and then says that it serves."""
+        await self.models.start()
+        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -109,6 +112,10 @@ class WorkerServer:
         """Says that it serves no more, takes no new calls, and lets those under way end, until ``limit_s`` is over."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(limit_s)
+
+    async def _tell_health(self, status: Any) -> None:
+        for service in (OVERALL_HEALTH, self._settings.stage.service):
+            await self._health.set(service, status)
 
     def _remove_socket(self) -> None:
         if self.address.startswith("unix://"):
