@@ -174,7 +174,7 @@ class HostedService(Generic[E]):
         engine = info.engine
         known = self._host.identity.capabilities.get(info.status.name, Capabilities())
         voices = getattr(engine, "voices", ()) if engine is not None else known.voices
-        return [pb.VoiceInfo(name=voice.name, language=voice.language) for voice in voices]
+        return [pb.VoiceInfo(name=voice.name, language=voice.language, repeatable=voice.repeatable) for voice in voices]
 
 
 def _model(info: ModelInfo[Any], voices: list[pb.VoiceInfo]) -> pb.Model:
