@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.shell.worker_client import Request, Speaker, channel_to, hosting, pcm_of, terminal
+from tests.shell.worker_client import Request, Speaker, channel_to, hosting, pcm_of, status_of, terminal
 
 from antiphon.audio import FRAME_BYTES, MOUTH_RATE_HZ
 from antiphon.core.speech import Voice
@@ -260,7 +260,7 @@ async def test_an_unknown_model_is_not_found(stub: SynthesizerStub) -> None:
 async def test_what_breaks_the_contract_ends_the_call(stub: SynthesizerStub, request_: Request) -> None:
     speaker = Speaker(stub)
     await speaker.call.write(request_)
-    assert await speaker.call.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await status_of(speaker.call) is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_full_worker_says_so_at_once() -> None:
@@ -270,7 +270,7 @@ async def test_a_full_worker_says_so_at_once() -> None:
         await first.credit(AT_ONCE)
         await first.say(0, "Hello.")
         await first.segment()
-        assert await second.call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await status_of(second.call) is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert ("retry-after-s", "1") in tuple(await second.call.trailing_metadata())
         assert await first.close() is grpc.StatusCode.OK
         third = Speaker(stub)

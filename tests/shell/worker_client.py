@@ -146,11 +146,19 @@ class Speaker:
     async def close(self) -> grpc.StatusCode:
         """Closes our side, reads what still comes, and returns the status."""
         await self.call.done_writing()
-        while await asyncio.wait_for(self.call.read(), LIMIT_S) is not grpc.aio.EOF:
+        return await status_of(self.call)
+
+
+async def status_of(call: Any) -> grpc.StatusCode:
+    """The status in which a call ends. What comes before it must be read, or it does not come."""
+    try:
+        while await asyncio.wait_for(call.read(), LIMIT_S) is not grpc.aio.EOF:
             pass
-        code = await self.call.code()
-        assert isinstance(code, grpc.StatusCode)
-        return code
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    code = await call.code()
+    assert isinstance(code, grpc.StatusCode)
+    return code
 
 
 def terminal(message: Response) -> bool:

@@ -26,6 +26,9 @@ E = TypeVar("E", bound=Engine)
 RETRY_AFTER_KEY = "retry-after-s"
 """In the trailing metadata of a refusal: whole seconds after which it may go better here."""
 
+LAST_WRITE_S = 1.0
+"""How long a message may take on its way out when the call ends with an error."""
+
 _log = structlog.get_logger(__name__)
 
 _STATES = {
@@ -216,3 +219,11 @@ async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def last_write(writing: asyncio.Task[None]) -> None:
+    """Waits for a writer whose outbox was discarded: a status must not be sent while a message still is.
+
+    A client that does not take the message has no claim to the status.
+    """
+    await asyncio.wait([writing], timeout=LAST_WRITE_S)
