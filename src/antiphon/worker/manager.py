@@ -128,7 +128,8 @@ class ModelManager(Generic[E]):
         self._tickets = count(1)
         self._answers: dict[Ticket, asyncio.Future[None]] = {}
         self._revoked: dict[Ticket, Callable[[], None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loads: set[asyncio.Task[None]] = set()
+        self._closes: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -139,17 +140,17 @@ class ModelManager(Generic[E]):
     async def start(self) -> None:
         """Begins to load the preloaded models and waits until each is resident or has failed."""
         self._tell(Started())
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._loads:
+            await asyncio.wait(self._loads)
 
     async def close(self) -> None:
         """Stops loads that run, closes all engines, and refuses those that wait."""
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        for load in self._loads:
+            load.cancel()
+        if tasks := self._loads | self._closes:
+            await asyncio.wait(tasks)
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ModelRefusedError("the worker ends", Reason.LEAVING))
@@ -204,7 +205,7 @@ class ModelManager(Generic[E]):
                 await fresh.close()
                 continue
             self._hosted[model] = fresh
-            self._spawn(old.close())
+            self._spawn(self._closes, old.close())
             replaced += 1
         return replaced
 
@@ -249,9 +250,9 @@ class ModelManager(Generic[E]):
     def _apply(self, action: Action) -> None:
         match action:
             case Load(model):
-                self._spawn(self._load(model))
+                self._spawn(self._loads, self._load(model))
             case Unload(model):
-                self._spawn(self._unload(model))
+                self._spawn(self._closes, self._unload(model))
             case Grant(ticket) | Confirm(ticket):
                 self._settle(ticket, None)
             case Refuse(ticket, _, reason, message, retry_after_s):
@@ -269,10 +270,11 @@ class ModelManager(Generic[E]):
         else:
             answer.set_exception(error)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    @staticmethod
+    def _spawn(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _load(self, model: str) -> None:
         loop = asyncio.get_running_loop()
