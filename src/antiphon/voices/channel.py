@@ -194,6 +194,7 @@ class Connection:
 
     async def ask(self) -> None:
         """Asks it what it has and does."""
+        in_flight = self.in_flight
         try:
             told = await self.stub.GetCapabilities(models_pb2.GetCapabilitiesRequest(), timeout=ANSWER_S)
             if self._wants_voices(told):
@@ -205,7 +206,7 @@ class Connection:
         self._polls += 1
         restarted = told.worker != self._told.worker
         self._told = told
-        self._in_flight_when_told = self.in_flight
+        self._in_flight_when_told = max(in_flight, self.in_flight)  # it counted somewhere between the two
         self._heartbeat_at = self._loop.time()
         if not self._says_serving:
             return

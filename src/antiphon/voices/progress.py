@@ -146,15 +146,16 @@ class SegmentProgress:
         said = _AFTER_WORD.match(text, char) if char else None
         char = said.end() if said else char
         rest = text[char:]
+        silence = bytes(round(JOIN_S * MOUTH_RATE_HZ) * 2)
+        if char and not any(map(str.isalnum, rest)):
+            self.ended = True
+            chunk = self._hand_out(self._received) or AudioChunk(b"", self.index)
+            return None, replace(chunk, pcm=chunk.pcm + silence, last=True)
         # A word of which a part is out of reach is said again; the words before it are not.
         chunk = self._hand_out(max(sample, self._handed_out))
-        if char and not any(map(str.isalnum, rest)):
-            self._waiting.clear()
-            self.ended = True
-            return None, replace(chunk, last=True) if chunk else AudioChunk(b"", self.index, last=True)
         if self._handed_out:
-            silence = bytes(round(JOIN_S * MOUTH_RATE_HZ) * 2)
-            chunk = replace(chunk, pcm=chunk.pcm + silence) if chunk else AudioChunk(silence, self.index)
+            chunk = chunk or AudioChunk(b"", self.index)
+            chunk = replace(chunk, pcm=chunk.pcm + silence)
             self._from_sample += len(silence) // 2
         self._from_char += char
         self._from_sample += self._handed_out

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
 
 import structlog
 
 from antiphon.audio import MOUTH_RATE_HZ
-from antiphon.core.fleet import Request
+from antiphon.core.fleet import BUSY_RETRY_S, Request
 from antiphon.core.speech import AudioChunk, Word
 from antiphon.errors import EngineError
 from antiphon.v1 import synthesizer_pb2 as pb
 from antiphon.voices.fleet import Fleet, Handover, Lease
 from antiphon.voices.offers import Choices, Offer
 from antiphon.voices.progress import SegmentProgress
-from antiphon.voices.speech_stream import LostError, SpeechStream
+from antiphon.voices.speech_stream import SpeechStream
+from antiphon.voices.worker_call import NOT_HERE, LostError
 
 log = structlog.get_logger(__name__)
 
@@ -37,10 +37,6 @@ LONGEST_CATCH_UP_S = 0.3
 
 MAX_LOSSES = 6
 """After so many workers in a row that were lost without a sample the reply fails."""
-
-
-_NOT_HERE = "NOT_FOUND"
-"""The code of a worker that does not have the model, or no longer: another one may."""
 
 
 class SpokenReply:
@@ -158,7 +154,7 @@ class SpokenReply:
     def _take_error(self, error: pb.SynthesizeResponse.Error) -> None:
         if self._stream is None or self._stream.segment_of(error.segment) is None:
             return
-        if not error.retryable and error.code != _NOT_HERE:
+        if not error.retryable and error.code != NOT_HERE:
             raise EngineError(error.message or error.code)
         self._lose(f"{error.code}: {error.message}", refused=True)
 
@@ -205,7 +201,11 @@ class SpokenReply:
             self._lost_at, self._lost_address = self._loop.time(), worker.address
         self._losses += 1
         if self._losses >= MAX_LOSSES:
-            raise EngineError(f"{self._losses} tts workers were lost in a row; the last: {reason}", retryable=True)
+            raise EngineError(
+                f"{self._losses} tts workers were lost in a row; the last: {reason}",
+                retryable=True,
+                retry_after_s=BUSY_RETRY_S,
+            )
 
     async def _connect(self) -> list[AudioChunk]:
         """Finds a worker for what is open. Gives what has to be handed out before it goes on. Raises EngineError."""
@@ -247,13 +247,7 @@ class SpokenReply:
         by_model = {model: offer for offer in reversed(offers) for model in offer.models}
         models = tuple(dict.fromkeys(model for offer in offers for model in offer.models))
         request = Request("tts", models, affinity=self.address)
-        if self._avoid:
-            try:
-                lease = await self._fleet.acquire(replace(request, avoid=self._avoid), even_if_busy=begun)
-                return lease, by_model[lease.model]
-            except EngineError:
-                self._avoid = frozenset()  # nobody but those that refused a moment ago
-        lease = await self._fleet.acquire(request, patience_s=patience_s, even_if_busy=begun)
+        lease = await self._fleet.acquire_but(request, self._avoid, patience_s=patience_s, even_if_busy=begun)
         return lease, by_model[lease.model]
 
     def close(self) -> None:
