@@ -122,7 +122,6 @@ class ModelManager(Generic[E]):
         self._residency = Residency(settings)
         self._make = make
         self._warm_up = warm_up
-        self._models = frozenset(settings.models)
         self._hosted: dict[str, _Hosted[E]] = {}
         self._load_s: dict[str, float] = {}
         self._tickets = count(1)
@@ -145,12 +144,12 @@ class ModelManager(Generic[E]):
 
     async def close(self) -> None:
         """Stops loads that run, closes all engines, and refuses those that wait."""
+        while tasks := self._loads | self._closes:  # what was unloaded may make place for a load that begins
+            for load in self._loads:
+                load.cancel()
+            await asyncio.wait(tasks)
         if self._timer is not None:
             self._timer.cancel()
-        for load in self._loads:
-            load.cancel()
-        if tasks := self._loads | self._closes:
-            await asyncio.wait(tasks)
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ModelRefusedError("the worker ends", Reason.LEAVING))
