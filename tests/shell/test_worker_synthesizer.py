@@ -222,6 +222,23 @@ async def test_cancels_at_random_points(stub: SynthesizerStub) -> None:
     assert await speaker.close() is grpc.StatusCode.OK
 
 
+async def test_a_cancel_stops_the_engine() -> None:
+    model = "scripted:speed=1"
+    async with hosting("tts", model) as server, channel_to(server.address) as channel:
+        speaker = Speaker(SynthesizerStub(channel))  # type: ignore[no-untyped-call]
+        engine = server.models.hosted(model).engine
+        await speaker.credit(AT_ONCE)
+        await speaker.say(0, count_to(99))
+        await speaker.frames(3)
+        assert engine.running == 1
+        await speaker.cancel(0)
+        assert (await speaker.segment())[-1].cancelled.last_seq >= 2
+        await speaker.say(1, "")
+        await speaker.segment()
+        assert engine.running == 0
+        speaker.call.cancel()
+
+
 async def test_closing_the_stream_cancels_what_is_open(stub: SynthesizerStub, server: WorkerServer) -> None:
     speaker = Speaker(stub)
     await speaker.say(0, count_to(90))

@@ -27,12 +27,12 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class GeneratorService(HostedService[Brain], GeneratorServicer):
-    async def Generate(self, requests: AsyncIterator[pb.GenerateRequest], context: Any) -> None:  # noqa: N802
+    async def Generate(self, request_iterator: AsyncIterator[pb.GenerateRequest], context: Any) -> None:  # noqa: N802
         await self.take_place(context)
         answer = AnswerStream(self._host)
         with self._host.place(answer):
             try:
-                await answer.run(requests, context.write)
+                await answer.run(request_iterator, context.write)
             except (BadRequestError, StoppedError) as error:
                 await abort(context, failure_of(error))
 

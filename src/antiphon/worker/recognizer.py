@@ -24,12 +24,12 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class RecognizerService(HostedService[Recognizer], RecognizerServicer):
-    async def Recognize(self, requests: AsyncIterator[pb.RecognizeRequest], context: Any) -> None:  # noqa: N802
+    async def Recognize(self, request_iterator: AsyncIterator[pb.RecognizeRequest], context: Any) -> None:  # noqa: N802
         await self.take_place(context)
         turn = TurnStream(self._host)
         with self._host.place(turn):
             try:
-                await turn.run(requests, context.write)
+                await turn.run(request_iterator, context.write)
             except (BadRequestError, StoppedError) as error:
                 await abort(context, failure_of(error))
 

@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import OVERALL_HEALTH
-from grpc_health.v1.health import aio as health
+from grpc_health.v1.health import aio as health  # pyright: ignore[reportAttributeAccessIssue]  # set at import
 
 from antiphon.core.residency_events import ResidencySettings
 from antiphon.errors import ConfigError
