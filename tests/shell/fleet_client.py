@@ -39,7 +39,9 @@ class Wire:
         self.broken.clear()
         self._cut_at = None
         if self._server is None:
-            self._server = await asyncio.start_unix_server(self._carry, self._path)
+            # In two steps, so that a cancel between them leaves no server behind.
+            self._server = await asyncio.start_unix_server(self._carry, self._path, start_serving=False)
+            await self._server.start_serving()
 
     def cut_after(self, count: int) -> None:
         """Cuts it when the worker has sent so many more bytes."""
@@ -55,10 +57,14 @@ class Wire:
         self.broken.set()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        worker_reader, worker_writer = await asyncio.open_unix_connection(self._worker)
-        ends = {writer, worker_writer}
+        ends = {writer}
         self._writers |= ends
         try:
+            worker_reader, worker_writer = await asyncio.open_unix_connection(self._worker)
+            ends.add(worker_writer)
+            self._writers |= ends
+            if self._server is None:  # cut meanwhile
+                return
             await asyncio.gather(self._pump(reader, worker_writer), self._pump_down(worker_reader, writer))
         except ConnectionError:
             pass  # it was cut, or one end is gone

@@ -149,8 +149,8 @@ class SegmentProgress:
         silence = bytes(round(JOIN_S * MOUTH_RATE_HZ) * 2)
         if char and not any(map(str.isalnum, rest)):
             self.ended = True
-            chunk = self._hand_out(self._received) or AudioChunk(b"", self.index)
-            return None, replace(chunk, pcm=chunk.pcm + silence, last=True)
+            end = self._hand_out(self._received) or AudioChunk(b"", self.index)
+            return None, replace(end, pcm=end.pcm + silence, last=True)
         # A word of which a part is out of reach is said again; the words before it are not.
         chunk = self._hand_out(max(sample, self._handed_out))
         if self._handed_out:
