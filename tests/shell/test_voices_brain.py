@@ -103,3 +103,13 @@ async def test_without_workers_it_says_when_to_come_back(tmp_path: Path) -> None
         with pytest.raises(EngineError, match="try again in 5") as told:
             await answer(FleetBrain(stage.fleet), Message("user", "hello"))
         assert told.value.retry_after_s == 5.0
+
+
+async def test_a_conversation_stays_where_its_context_is(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", QUICK, QUICK, QUICK) as stage:
+        brain = FleetBrain(stage.fleet).of_session("the session")
+        for _ in range(6):
+            assert text_of(await answer(brain, Message("user", "echo hello"))) == "hello"
+            await stage.idle()
+        await brain.close()  # which is its owner's to do
+        assert sum(connection.worker.latency_ms > 0 for connection in stage.fleet.connections) == 1

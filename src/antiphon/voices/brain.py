@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 
@@ -34,9 +35,13 @@ class FleetBrain:
     model, or the same one, would not go on with the same words.
     """
 
-    def __init__(self, fleet: Fleet, models: tuple[str, ...] = ()) -> None:
+    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, session: str = "") -> None:
+        """``session`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
         self.fleet = fleet
         self._models = models
+        self._session = session
+        self._address: str | None = None
+        """The worker that answered last."""
 
     @property
     def name(self) -> str:
@@ -49,22 +54,34 @@ class FleetBrain:
         return f"{self.name} on {count} worker{'' if count == 1 else 's'}"
 
     async def load(self) -> None:
-        await self.fleet.start()
+        if not self._session:
+            await self.fleet.start()
 
     async def close(self) -> None:
-        await self.fleet.close()
+        if not self._session:
+            await self.fleet.close()
+
+    def of_session(self, session: str) -> FleetBrain:
+        """The same for one conversation, which stays at one worker as long as it can: that has its context at hand."""
+        return FleetBrain(self.fleet, self._models, session=session)
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
-        session = uuid.uuid4().hex
+        session = self._session or uuid.uuid4().hex
+        loop = asyncio.get_running_loop()
         avoid: frozenset[str] = frozenset()
         for _ in range(MAX_LOSSES):
-            lease = await self.fleet.acquire_but(Request("llm", self._models), avoid, patience_s=PATIENCE_S)
+            wanted = Request("llm", self._models, affinity=self._address)
+            lease = await self.fleet.acquire_but(wanted, avoid, patience_s=PATIENCE_S)
+            self._address = lease.worker.address if self._session else None
             call: _Call = WorkerCall(self.fleet, lease, "Generate")
             call.send(_start(request, session, lease.model))
             began = finished = False
+            asked_at = loop.time()
             try:
                 while not finished:
                     delta = _delta(await call.read())
+                    if not began:
+                        lease.connection.answered((loop.time() - asked_at) * 1000)
                     began, finished = True, isinstance(delta, Finish)
                     yield delta
                 return

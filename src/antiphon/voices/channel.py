@@ -162,7 +162,7 @@ class Connection:
 
     async def _watch_health(self) -> None:
         """The standard health service pushes each change; its stream breaks when the process ends."""
-        stub = health_pb2_grpc.HealthStub(self._channel)
+        stub: Any = health_pb2_grpc.HealthStub(self._channel)
         while True:
             call = stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
             try:

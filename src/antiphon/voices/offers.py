@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from antiphon.engines.base import VoiceInfo
+from antiphon.engines.voice_names import NamedVoice
 from antiphon.voices.channel import Connection
 
 
@@ -19,6 +20,10 @@ class Offer:
     voice: str
     """Within its model."""
     models: tuple[str, ...]
+
+    @property
+    def named(self) -> NamedVoice:
+        return NamedVoice(self.engine, VoiceInfo(self.voice, self.info.language, self.info.repeatable))
 
 
 def offers_of(connections: Sequence[Connection]) -> tuple[Offer, ...]:

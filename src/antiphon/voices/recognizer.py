@@ -39,9 +39,11 @@ _Call = WorkerCall[pb.RecognizeRequest, pb.RecognizeResponse]
 class FleetRecognizer:
     """The Recognizer over the workers of the stage ``asr``. ``models`` are those to use, best first; none for any."""
 
-    def __init__(self, fleet: Fleet, models: tuple[str, ...] = ()) -> None:
+    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, session: str = "") -> None:
+        """``session`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
         self.fleet = fleet
         self._models = models
+        self._session = session
 
     @property
     def name(self) -> str:
@@ -54,16 +56,24 @@ class FleetRecognizer:
         return f"{self.name} on {count} worker{'' if count == 1 else 's'}"
 
     async def load(self) -> None:
-        await self.fleet.start()
+        if not self._session:
+            await self.fleet.start()
 
     async def close(self) -> None:
-        await self.fleet.close()
+        if not self._session:
+            await self.fleet.close()
+
+    def of_session(self, session: str) -> FleetRecognizer:
+        """The same for one conversation, which its workers know by this name."""
+        return FleetRecognizer(self.fleet, self._models, session=session)
 
     def open(self, on_partial: Callable[[str], None], language: str | None = None) -> RecognizerStream:
         """A language that no worker knows is left to whatever recognizes the turn."""
         wanted = base_language(language or "")
         known = any(not worker.languages or wanted in worker.languages for worker in self.fleet.workers)
-        return FleetTurn(self.fleet, Request("asr", self._models, (language or "") if known else ""), on_partial)
+        return FleetTurn(
+            self.fleet, Request("asr", self._models, (language or "") if known else ""), on_partial, self._session
+        )
 
 
 class FleetTurn:

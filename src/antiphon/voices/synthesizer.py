@@ -12,7 +12,7 @@ import structlog
 from antiphon.core.fleet import base_language
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import VoiceInfo
-from antiphon.engines.voices import MultiSynthesizer
+from antiphon.engines.voice_names import VoiceNames
 from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
 from antiphon.voices.fleet import Fleet
@@ -37,7 +37,7 @@ class FleetSynthesizer:
         self._fallbacks = tuple(fallbacks)
         self._listed: tuple[tuple[models_pb2.Model, ...], ...] = ()
         self._offers: tuple[Offer, ...] = ()
-        self._names: MultiSynthesizer | None = None
+        self._names: VoiceNames | None = None
 
     @property
     def name(self) -> str:
@@ -65,12 +65,12 @@ class FleetSynthesizer:
         if listed != self._listed:
             self._listed = listed
             self._offers = offers_of(self.fleet.connections)
-            self._names = names_of(self._offers) if self._offers else None
+            self._names = VoiceNames([offer.named for offer in self._offers]) if self._offers else None
 
     async def load(self) -> None:
         await self.fleet.start()
-        while not self.offers:
-            await self.fleet.changed()
+        if not self.offers:
+            raise EngineError("the tts workers have no voices: see what they were started with", retryable=True)
 
     async def close(self) -> None:
         await self.fleet.close()
@@ -147,30 +147,3 @@ class SessionVoice:
             feeder.cancel()
             reply.close()
             await asyncio.gather(feeder, return_exceptions=True)
-
-
-class _Names:
-    """The voices of one engine, for ``MultiSynthesizer`` to name. It speaks nothing."""
-
-    description = ""
-
-    def __init__(self, engine: str, offers: Sequence[Offer]) -> None:
-        self.name = f"{engine}:{offers[0].voice}"
-        self.voices = tuple(VoiceInfo(offer.voice, offer.info.language, offer.info.repeatable) for offer in offers)
-
-    async def load(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
-        raise NotImplementedError
-
-
-def names_of(offers: Sequence[Offer]) -> MultiSynthesizer:
-    """What the voices are called, in full and for short."""
-    engines: dict[str, list[Offer]] = {}
-    for offer in offers:
-        engines.setdefault(offer.engine, []).append(offer)
-    return MultiSynthesizer([_Names(engine, voices) for engine, voices in engines.items()])

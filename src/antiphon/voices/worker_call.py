@@ -14,6 +14,8 @@ from antiphon.voices.fleet import Fleet, Lease
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
+_EOF: Any = grpc.aio.EOF  # pyright: ignore[reportAttributeAccessIssue]  # it is there, but not declared
+
 _REFUSALS = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -58,7 +60,7 @@ class WorkerCall(Generic[Asked, Answered]):
         """Reads the call to its end, in a task of its own: a read that is cancelled would take the call with it."""
         reason = LostError("the call was given up")
         try:
-            while (response := await self._call.read()) is not grpc.aio.EOF:
+            while (response := await self._call.read()) is not _EOF:
                 self._incoming.put_nowait(response)
             reason = _lost(await self._call.code(), await self._call.details())
         except grpc.aio.AioRpcError as error:
