@@ -283,10 +283,11 @@ async def test_what_breaks_the_contract_ends_the_call(stub: SynthesizerStub, req
 async def test_a_full_worker_says_so_at_once() -> None:
     async with hosting("tts", FAST, max_concurrent=1) as server, channel_to(server.address) as channel:
         stub = SynthesizerStub(channel)  # type: ignore[no-untyped-call]
-        first, second = Speaker(stub), Speaker(stub)
+        first = Speaker(stub)
         await first.credit(AT_ONCE)
         await first.say(0, "Hello.")
         await first.segment()
+        second = Speaker(stub)
         assert await status_of(second.call) is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert ("retry-after-s", "1") in tuple(await second.call.trailing_metadata())
         assert await first.close() is grpc.StatusCode.OK
