@@ -123,7 +123,7 @@ class Config(Section):
     tts_workers: PositiveInt = 1
     """How many processes speak. With two, a reply goes on at once when one of them dies."""
     workers: tuple[str, ...] = ()
-    """A worker that runs elsewhere, `STAGE=HOST:PORT`, or `HOST:PORT` to ask it for all stages; several may be given."""
+    """A worker that runs elsewhere, `STAGE=HOST:PORT`, or `HOST:PORT` asked for all stages; several may be given."""
     registry: str | None = None
     """Where workers that run elsewhere make themselves known: `redis://HOST:PORT/DB` or `dns://NAME:PORT`."""
 

@@ -58,10 +58,14 @@ class ChildState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``arguments`` are those of ``antiphon``; ``--ready-fd`` is added to them."""
+    """What to run: ``--ready-fd N`` is added to the arguments, where the program writes a line when it is ready.
+
+    It must end with this process, however that ends; ``antiphon.apps.child`` sees to it.
+    """
 
     name: str
     arguments: tuple[str, ...]
+    program: tuple[str, ...] = (sys.executable, "-m", "antiphon.apps.child")
 
 
 @dataclass(slots=True)
@@ -92,6 +96,7 @@ class Supervisor:
         self._ready: dict[str, asyncio.Future[None]] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._change = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -111,7 +116,7 @@ class Supervisor:
         await asyncio.gather(*(_end(process) for process in running))
         await asyncio.gather(*self._keepers, return_exceptions=True)
         for child in self.children:
-            child.state, child.pid = ChildState.STOPPED, None
+            self._tell(child, ChildState.STOPPED)
         for ready in self._ready.values():
             if ready.done() and not ready.cancelled():
                 ready.exception()  # whoever waited is gone
@@ -125,21 +130,31 @@ class Supervisor:
         """
         await asyncio.shield(self._ready[name])
 
+    async def changed(self) -> None:
+        """Waits until a child is another process, or in another state."""
+        await self._change.wait()
+
+    def _tell(self, child: Child, state: ChildState, pid: int | None = None) -> None:
+        child.state, child.pid = state, pid
+        self._change.set()
+        self._change = asyncio.Event()
+
     async def _keep(self, child: Child) -> None:
         loop = asyncio.get_running_loop()
         first_s, longest_s = RESTART_S
         wait_s = first_s
         while True:
-            child.state = ChildState.STARTING
+            self._tell(child, ChildState.STARTING)
             ready_at = await self._live(child)
             if ready_at is not None and loop.time() - ready_at >= RAN_WELL_S:
                 wait_s = first_s
             ready = self._ready[child.name]
             if not ready.done():
                 ready.set_exception(_start_error(child))
-                child.state = ChildState.STOPPED
+                self._tell(child, ChildState.STOPPED)
                 return
-            child.state, child.restarts = ChildState.WAITING, child.restarts + 1
+            child.restarts += 1
+            self._tell(child, ChildState.WAITING)
             _log.warning("worker_ended", worker=child.name, how=child.last_exit, restart_in_s=wait_s)
             self._on_restart(child.name)
             await asyncio.sleep(wait_s)
@@ -159,7 +174,7 @@ class Supervisor:
             finally:
                 os.close(writable)
             self._processes[child.name] = process
-            child.pid = process.pid
+            self._tell(child, ChildState.STARTING, process.pid)
             relay = loop.create_task(_relay(child, process))
             ready_at: float | None = None
             try:
@@ -176,7 +191,7 @@ class Supervisor:
         return ready_at
 
     def _tell_ready(self, child: Child) -> None:
-        child.state = ChildState.RUNNING
+        self._tell(child, ChildState.RUNNING, child.pid)
         ready = self._ready[child.name]
         if not ready.done():
             ready.set_result(None)
@@ -185,8 +200,7 @@ class Supervisor:
 
 async def _spawn(command: Command, ready_fd: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "antiphon.apps.child", *command.arguments, "--ready-fd", str(ready_fd)),
+        *(*command.program, *command.arguments, "--ready-fd", str(ready_fd)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
