@@ -85,7 +85,8 @@ class SegmentProgress:
         """The next audio of the take, without padding, and words timed in it; gives what may be handed out now."""
         self._received += len(pcm) // 2
         self._waiting += pcm
-        self._spoken.add_audio(pcm)
+        if not self._words:  # it is for estimates alone
+            self._spoken.add_audio(pcm)
         known_char = self._words[-1].end_char if self._words else 0
         self._words += [word for word in words if word.start_char >= known_char and word.end_char > word.start_char]
         if last:
