@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from antiphon.apps.config import Config
-from antiphon.apps.supervisor import Child, Command, Supervisor, runtime_folder
+from antiphon.apps.supervisor import Child, ChildState, Command, Supervisor, runtime_folder
 from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
 from antiphon.engines import catalog
@@ -113,8 +113,14 @@ class FleetEngines:
             await engine.load()
             return
         await asyncio.gather(*(self._supervisor.ready(name) for name in local.names(stage)))
-        await until_first(engine.load(), _fail_with(self._fleets[stage]))
-        _check(self._fleets[stage])
+        fleet = self._fleets[stage]
+        await until_first(self._load(engine, fleet, local.count), _fail_with(fleet))
+        _check(fleet)
+
+    async def _load(self, engine: Engine, fleet: Fleet, count: int) -> None:
+        await engine.load()
+        while self.serving(fleet.stage) < count:
+            await fleet.changed()
 
     def _stage_of(self, engine: Engine) -> str:
         by_stage = {"asr": self.suite.recognizer, "llm": self.suite.brain, "tts": self.suite.synthesizer}
@@ -145,7 +151,7 @@ class FleetEngines:
 def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
     about: dict[str, Any] = {"name": name, "stage": connection.stage, "state": connection.worker.health.value}
     if child is not None:
-        if connection.worker.health is not Health.SERVING:
+        if child.state is not ChildState.RUNNING:
             about["state"] = child.state.value
         about |= {"pid": child.pid, "restarts": child.restarts}
         if child.last_exit:
