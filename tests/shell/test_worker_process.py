@@ -73,6 +73,19 @@ async def test_a_signal_lets_what_runs_end() -> None:
     assert "left behind" not in log
 
 
+async def test_who_watches_the_health_does_not_hold_up_the_end() -> None:
+    async with (
+        worker_process("tts", "--models", FAST, "--drain-s", "300") as worker,
+        channel_to(worker.address) as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        worker.process.terminate()
+        code, log = await worker.ended()
+    assert code == 0, log
+    assert "Traceback" not in log
+
+
 async def test_a_drain_has_an_end() -> None:
     async with (
         worker_process("tts", "--models", "scripted:speed=1", "--drain-s", "0.2") as worker,
