@@ -62,9 +62,15 @@ async def _make_recognizer(name: str) -> Recognizer:
     return make_recognizer(name)
 
 
+async def _make_brain(name: str) -> Brain:
+    """``URL#MODEL`` asks the server at that URL for that model."""
+    name, _, model = name.partition("#")
+    return await make_brain(name, model or None)
+
+
 TTS = Stage("tts", "antiphon.v1.Synthesizer", _make_synthesizer, _warm_synthesizer)
 ASR = Stage("asr", "antiphon.v1.Recognizer", _make_recognizer, _warm_recognizer)
-LLM = Stage("llm", "antiphon.v1.Generator", make_brain, _warm_brain)
+LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain)
 STAGES = {stage.name: stage for stage in (TTS, ASR, LLM)}
 
 
