@@ -21,6 +21,7 @@ from antiphon.sim.caller import scripted_suite
 from antiphon.transport.http import make_app
 from antiphon.transport.model_admin import ModelAdmin, ModelPlace, ModelRoutes, Residence
 
+SCRIPTED = {"port": 0, "vad": "scripted", "asr": "scripted", "llm": "scripted"}
 KEY = {"Authorization": "Bearer sk-secret"}
 
 
@@ -149,9 +150,7 @@ async def test_a_key_is_asked_for() -> None:
 
 
 async def test_a_server_with_engines_of_its_own_tells_them_and_keeps_them() -> None:
-    config = Config.model_validate(
-        {"port": 0, "vad": "scripted", "asr": "scripted", "llm": "scripted", "tts": "espeak"}
-    )
+    config = Config.model_validate(SCRIPTED | {"tts": "espeak", "in_process": True})
     async with Server(config) as running:
         listed = await server.places(running.url, None)
         assert [(place["stage"], place["state"], place["where"]) for place in listed] == [
@@ -172,6 +171,28 @@ async def test_each_engine_of_several_is_told() -> None:
     suite = scripted_suite()
     several = Suite(suite.vad, suite.recognizer, suite.brain, MultiSynthesizer([suite.synthesizer, suite.synthesizer]))
     assert [place.stage for place in await LocalModels(several).places()] == ["vad", "asr", "llm", "tts", "tts"]
+
+
+# Workers.
+
+
+async def test_a_server_has_its_workers_load_and_unload() -> None:
+    def in_memory(told: list[dict[str, Any]]) -> dict[str, str]:
+        return {place["name"]: place["state"] for place in told if place["stage"] == "tts"}
+
+    async with Server(Config.model_validate(SCRIPTED | {"tts": "pico,espeak"})) as running:
+        listed = await server.places(running.url, None)
+        assert [place["where"] == "here" for place in listed] == [place["stage"] == "vad" for place in listed]
+        assert all(place["can_unload"] for place in listed if place["stage"] == "tts")
+        told = await server.change(running.url, None, "load", {"model": "espeak"})
+        assert in_memory(told)["espeak"] == "resident"
+        told = await server.change(running.url, None, "unload", {"model": "pico"})
+        assert in_memory(told) == {"pico": "absent", "espeak": "resident"}
+        told = await server.change(running.url, None, "swap", {"from": "espeak", "to": "pico"})
+        assert in_memory(told) == {"pico": "resident", "espeak": "absent"}
+        for verb, body in (("load", {"model": "nope"}), ("swap", {"from": "nope", "to": "pico"})):
+            with pytest.raises(server.ServerError, match="no worker of this server has 'nope'"):
+                await server.change(running.url, None, verb, body)
 
 
 # The command.

@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from antiphon.apps.config import Config, SessionDefaults
+from antiphon.apps.local_models import LocalModels
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError
+from antiphon.transport.model_admin import ModelAdmin
 from antiphon.transport.realtime.config import Offer
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ class Engines(Protocol):
 
     @property
     def suite(self) -> Suite: ...
+
+    @property
+    def models(self) -> ModelAdmin:
+        """Who keeps the models."""
+        ...
 
     async def load(self, engine: Engine) -> None:
         """Makes one of the suite's engines ready. Raises ConfigError and EngineError."""
@@ -55,6 +62,10 @@ class InProcess:
     @property
     def suite(self) -> Suite:
         return self._suite
+
+    @property
+    def models(self) -> ModelAdmin:
+        return LocalModels(self._suite)
 
     async def load(self, engine: Engine) -> None:
         await engine.load()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from antiphon.apps.config import Config
+from antiphon.apps.fleet_models import FleetModels
 from antiphon.apps.supervisor import Child, ChildState, Command, Supervisor, runtime_folder
 from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
@@ -17,6 +18,7 @@ from antiphon.engines import catalog
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
+from antiphon.transport.model_admin import ModelAdmin
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
 from antiphon.voices.channel import Connection
@@ -97,6 +99,10 @@ class FleetEngines:
         self._fleets = fleets
         self._supervisor = supervisor
         self._local = local
+
+    @property
+    def models(self) -> ModelAdmin:
+        return FleetModels(self._fleets, self.suite.vad)
 
     def of_session(self, session_id: str) -> Suite:
         """The engines for one conversation, which stays at one worker as long as it can."""

@@ -18,7 +18,6 @@ from aiohttp import web
 
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
-from antiphon.apps.local_models import LocalModels
 from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
@@ -153,7 +152,7 @@ class Server:
             health=self._health,
             metrics=self.metrics.render,
             watcher=self.metrics,
-            more_routes=(*speech.routes(), *ModelRoutes(LocalModels(self.suite)).routes()),
+            more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
         )
         gateway = app[GATEWAY]
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
