@@ -14,6 +14,8 @@ from antiphon.apps.config import Config
 from antiphon.apps.local_models import LocalModels
 from antiphon.apps.models import command, server
 from antiphon.apps.server import Server
+from antiphon.core.speech import Voice
+from antiphon.engines.base import prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.engines.voices import MultiSynthesizer
 from antiphon.errors import ConfigError, EngineError
@@ -190,6 +192,8 @@ async def test_a_server_has_its_workers_load_and_unload() -> None:
         assert in_memory(told) == {"pico": "absent", "espeak": "resident"}
         told = await server.change(running.url, None, "swap", {"from": "espeak", "to": "pico"})
         assert in_memory(told) == {"pico": "resident", "espeak": "absent"}
+        await prepare_voice(running.suite.synthesizer, Voice("espeak:en-GB"))
+        assert in_memory(await server.places(running.url, None)) == {"pico": "resident", "espeak": "resident"}
         for verb, body in (("load", {"model": "nope"}), ("swap", {"from": "nope", "to": "pico"})):
             with pytest.raises(server.ServerError, match="no worker of this server has 'nope'"):
                 await server.change(running.url, None, verb, body)
