@@ -14,12 +14,14 @@ class ConfigError(AntiphonError):
 class EngineError(AntiphonError):
     """An engine could not be loaded or failed at its work.
 
-    ``retryable`` is true when the same request may succeed a moment later.
+    ``retryable`` is true when the same request may succeed a moment later; ``retry_after_s``, where it is known, says
+    when.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    def __init__(self, message: str, *, retryable: bool = False, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class ProtocolError(AntiphonError):

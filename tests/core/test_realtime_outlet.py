@@ -358,3 +358,17 @@ def test_events_of_our_own_go_only_to_those_who_asked() -> None:
         wire.outlet.state(State.SPEAKING)
         wire.outlet.timing(TurnId(ItemId("item_t")), {"response_ms": 250.0})
         assert wire.kinds() == (["antiphon.state", "antiphon.timing"] if vendor else [])
+
+
+def test_a_change_of_voice_is_echoed_and_a_reply_goes_by_the_one_it_began_with(wire: Wire) -> None:
+    wire.outlet.reply_created(REPLY)
+    wire.config.update({"audio": {"output": {"voice": "joe"}}})
+    wire.outlet.session_updated()
+    assert wire.last()["session"]["audio"]["output"]["voice"] == "joe"
+    speak(wire)
+    wire.outlet.reply_done(REPLY, "completed", None)
+    assert wire.last()["response"]["audio"]["output"]["voice"] == "amy"
+    wire.outlet.reply_created(ReplyId("resp_2"))
+    assert wire.last()["response"]["audio"]["output"]["voice"] == "joe"
+    wire.outlet.reply_done(ReplyId("resp_2"), "completed", None)
+    wire.referee.finish()

@@ -164,3 +164,25 @@ def test_longer_texts_take_longer() -> None:
     assert speaking_ms("FBI") > speaking_ms("fib")
     assert speaking_ms("今天") > speaking_ms("it")
     assert pause_ms('end."') > pause_ms("well,") > pause_ms("well") == 0
+
+
+@given(texts, st.integers(0, 3000), st.booleans())
+def test_a_segment_that_breaks_off_leaves_the_rest_of_its_clause(text: str, audio_ms: int, timed: bool) -> None:
+    for clause in clauses_of(text):
+        segment = SpokenSegment(clause)
+        words = len(segment.timeline())
+        segment.add_audio(b"\0\x40" * audio_ms * MS)
+        if timed and clause.spoken:
+            segment.add_words([Word(0, len(clause.spoken), 0, 1500 * MS)])
+        said, rest = segment.break_off()
+        assert "".join(word.text for word in said) + (rest.source if rest else "") == clause.source
+        assert all(word.end_ms <= audio_ms + 0.01 for word in said)
+        if rest is not None:
+            assert clause.spoken.endswith(rest.spoken)
+            assert rest.marks[-1] == (len(rest.spoken), len(rest.source))
+            assert len(said) + len(SpokenSegment(rest).timeline()) == words
+
+
+def test_a_segment_without_audio_breaks_off_whole() -> None:
+    clause = clause_of("Not a word of it.")
+    assert SpokenSegment(clause).break_off() == ([], clause)

@@ -68,3 +68,25 @@ def test_what_is_told_and_what_is_heard_are_starts_of_the_text(parts: list[str],
     told = narration.tell_until(heard_ms)
     assert narration.text.startswith(told)
     assert told + narration.tell_all() == narration.text
+
+
+@given(st.integers(0, 4), st.integers(0, 2000))
+def test_what_a_failed_voice_left_unsaid_is_told_in_its_place(clauses_said: int, more_ms: int) -> None:
+    narration = Narration()
+    clauses = clauses_of("Well, this is the first one. 🙂 Here we have a second one. And so it comes to its end.")
+    spoken = [clause for clause in clauses if clause.spoken]
+    for clause in clauses:
+        narration.add(clause)
+    for index in range(min(clauses_said, len(spoken))):
+        narration.take(AudioChunk(SECOND, index, last=True))
+    if clauses_said < len(spoken):
+        narration.take(AudioChunk(b"\0\x40" * 48 * more_ms, clauses_said))
+    told = narration.tell_begun()
+    unsaid = narration.break_off()
+    assert "".join(word.text for word in narration.timeline()) == narration.text
+    whole = " ".join(clause.spoken for clause in spoken)
+    assert whole.endswith(" ".join(text.strip() for text in unsaid))
+    for index, _ in enumerate(unsaid):
+        narration.take(AudioChunk(SECOND, index, last=True))
+    assert narration.break_off() == []
+    assert told + narration.tell_all() == narration.text

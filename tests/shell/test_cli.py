@@ -84,3 +84,12 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
     assert "typer" in imported
     heavy = {"aiohttp", "numpy", "openai", "onnxruntime", "pydantic", "prometheus_client", "soxr", "uvloop", "yaml"}
     assert not heavy & imported
+
+
+def test_models_are_a_group_of_commands() -> None:
+    shown = runner.invoke(app, ["models", "--help"]).output
+    for verb in ("list", "pull", "load", "unload", "swap"):
+        assert verb in shown
+    refused = antiphon("models", "pull", "nobody:knows")
+    assert refused.returncode == 2
+    assert "there is no model called 'nobody:knows'" in refused.stderr

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer import Option
 from typer.core import TyperGroup
 
 from antiphon import __version__
+from antiphon.apps.finish import finish
+from antiphon.apps.models.cli import models_app
 from antiphon.errors import AntiphonError, ConfigError
-
-EXIT_INTERRUPTED = 130
-"""What shells give a program that Ctrl-C ended."""
 
 
 class _ServeByDefault(TyperGroup):
@@ -40,6 +38,9 @@ app = typer.Typer(
 )
 
 
+app.add_typer(models_app, name="models")
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"antiphon {__version__}")
@@ -55,6 +56,7 @@ def antiphon(
 
 LISTENING = "Where it listens"
 ENGINES = "Engines"
+WORKERS = "Where the engines run"
 LIMITS = "Limits"
 LOGS = "Logs and records"
 CONFIGURATION = "Configuration"
@@ -108,6 +110,29 @@ def serve(
     llm: Llm = None,
     model: Model = None,
     tts: Tts = None,
+    in_process: Annotated[
+        bool | None,
+        Option("--in-process", help="In the server's own process, not in one beside it.", rich_help_panel=WORKERS),
+    ] = None,
+    tts_workers: Annotated[
+        int | None, Option(help="How many processes speak; the second stands by.", rich_help_panel=WORKERS)
+    ] = None,
+    workers: Annotated[
+        list[str] | None,
+        Option(
+            help="Workers that run elsewhere; may be repeated.",
+            metavar="[STAGE=]HOST:PORT,...",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None,
+        Option(
+            help="Where workers make themselves known.",
+            metavar="redis://HOST:PORT/DB|dns://NAME:PORT",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
     max_sessions: Annotated[int | None, Option(help="Sessions at the same time.", rich_help_panel=LIMITS)] = None,
     max_session_s: Annotated[float | None, Option(help="How long a session may last.", rich_help_panel=LIMITS)] = None,
     idle_timeout_s: Annotated[
@@ -210,7 +235,7 @@ def talk(
         instructions=instructions,
         server_arguments=_engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
     )
-    raise typer.Exit(_finish(run(options)))
+    raise typer.Exit(finish(run(options)))
 
 
 @app.command()
@@ -236,7 +261,7 @@ def selftest(
         json_file=json_file,
         svg_file=svg_file,
     )
-    raise typer.Exit(_finish(run(options)))
+    raise typer.Exit(finish(run(options)))
 
 
 @app.command()
@@ -264,7 +289,7 @@ def loadtest(
         server_arguments=_engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
         json_file=json_file,
     )
-    raise typer.Exit(_finish(run(options)))
+    raise typer.Exit(finish(run(options)))
 
 
 @app.command()
@@ -275,6 +300,81 @@ def replay(
     from antiphon.apps.replay_command import run
 
     raise typer.Exit(run(recording))
+
+
+@app.command()
+def worker(
+    stage: Annotated[str, typer.Argument(help="What its engines do.", metavar="tts|asr|llm")],
+    models: Annotated[
+        list[str],
+        Option(help="The engines, with commas between; the first is the default.", metavar="NAME,NAME,..."),
+    ],
+    listen: Annotated[str, Option(help="Where.", metavar="unix:///PATH|HOST:PORT", rich_help_panel=LISTENING)],
+    preload: Annotated[
+        list[str] | None, Option(help="Those that are loaded at the start, instead of the first.", metavar="NAME,...")
+    ] = None,
+    resident_cap: Annotated[
+        int | None, Option(help="Models in memory at the same time.", rich_help_panel=LIMITS)
+    ] = None,
+    ttl_s: Annotated[float, Option(help="How long an idle model stays.", rich_help_panel=LIMITS)] = 600.0,
+    min_residency_s: Annotated[
+        float, Option(help="How long a model stays before it makes room for another.", rich_help_panel=LIMITS)
+    ] = 120.0,
+    max_concurrent: Annotated[int, Option(help="Requests at the same time.", min=1, rich_help_panel=LIMITS)] = 32,
+    drain_s: Annotated[
+        float, Option(help="How long requests may go on after a signal to end.", rich_help_panel=LIMITS)
+    ] = 10.0,
+    registry: Annotated[
+        str | None,
+        Option(help="Where it makes itself known: redis://HOST:PORT/DB.", metavar="URL", rich_help_panel=LISTENING),
+    ] = None,
+    advertise: Annotated[
+        str | None,
+        Option(help="The address to make known, if not this one's.", metavar="HOST:PORT", rich_help_panel=LISTENING),
+    ] = None,
+    insecure: Annotated[
+        bool, Option("--insecure", help="Listen on any address without TLS.", rich_help_panel=LISTENING)
+    ] = False,
+    tls_cert: Annotated[Path | None, Option(help="The certificate chain (PEM).", rich_help_panel=LISTENING)] = None,
+    tls_key: Annotated[Path | None, Option(help="Its private key (PEM).", rich_help_panel=LISTENING)] = None,
+    tls_ca: Annotated[
+        Path | None, Option(help="Clients must show a certificate signed by this one (PEM).", rich_help_panel=LISTENING)
+    ] = None,
+    log_format: Annotated[
+        str, Option(help="How log lines look.", metavar="auto|json|console", rich_help_panel=LOGS)
+    ] = "auto",
+    log_level: Annotated[
+        str, Option(help="The least important to show.", metavar="debug|info|warning|error", rich_help_panel=LOGS)
+    ] = "info",
+    ready_fd: Annotated[
+        int | None,
+        Option(help="A file descriptor to write the address to, when it is ready.", rich_help_panel=LISTENING),
+    ] = None,
+) -> None:
+    """Host engines in a process of its own, for servers on this machine or on others."""
+    from antiphon.apps.worker import WorkerOptions, names_in, run
+
+    options = WorkerOptions(
+        stage=stage,
+        models=names_in(models),
+        listen=listen,
+        preload=None if preload is None else names_in(preload),
+        resident_cap=resident_cap,
+        ttl_s=ttl_s,
+        min_residency_s=min_residency_s,
+        max_concurrent=max_concurrent,
+        drain_s=drain_s,
+        registry=registry,
+        advertise=advertise,
+        insecure=insecure,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_ca=tls_ca,
+        log_format=log_format,
+        log_level=log_level,
+        ready_fd=ready_fd,
+    )
+    raise typer.Exit(run(options))
 
 
 def _engine_arguments(**engines: str | None) -> tuple[str, ...]:
@@ -290,16 +390,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not numbers or min(numbers) < 1:
         raise ConfigError(f"--sessions {text}: give whole numbers from 1 on, separated by commas")
     return numbers
-
-
-def _finish(work: Coroutine[Any, Any, int]) -> int:
-    """Runs a command's work to its exit code; Ctrl-C ends it in order."""
-    import asyncio
-
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
 
 
 def main() -> None:

@@ -16,6 +16,9 @@ from antiphon.core.speech import Spoken, Word
 SILENCE_PEAK = 300
 """Samples up to this magnitude (-41 dBFS) are silence."""
 
+_ROUNDING_MS = 0.01
+"""Less than a sample at 48 kHz."""
+
 HEARD_TOLERANCE_MS = 50.0
 """A word whose last so many ms are missing was heard: it is about one final consonant."""
 
@@ -93,6 +96,7 @@ class SpokenSegment:
 
     def __init__(self, clause: Clause, *, pace: float = 1.0) -> None:
         self._source = clause.source
+        self._spoken = clause.spoken
         self._pieces = _pieces(clause)
         self._given_pace = pace
         self._samples = 0
@@ -161,6 +165,29 @@ class SpokenSegment:
             earliest = min(max(begin, end), latest)
             result.append(Spoken(piece.text, start_ms + begin, start_ms + earliest))
         return result
+
+    def break_off(self) -> tuple[list[Spoken], Clause | None]:
+        """Ends the segment where its audio ends now, in mid-clause.
+
+        Returns the words that sounded to their ends, with times as in ``timeline``, and the rest, to be said anew;
+        None where nothing is left.
+        """
+        audio_ms = _ms(self._samples)
+        words = self.timeline()
+        done = next((index for index, word in enumerate(words) if word.end_ms > audio_ms + _ROUNDING_MS), len(words))
+        if not self._samples:
+            done = 0
+        if done >= len(self._pieces):
+            return words, None
+        rest = self._pieces[done:]
+        start_char = rest[0].start_char
+        marks: list[tuple[int, int]] = []
+        source_end = 0
+        for piece in rest:
+            source_end += len(piece.text)
+            marks.append((piece.end_char - start_char, source_end))
+        spoken = self._spoken[start_char:]
+        return words[:done], Clause(spoken, "".join(piece.text for piece in rest), tuple(marks))
 
     def _times(self) -> list[tuple[float, float]]:
         """Each word's begin and end; runs of words that the engine did not time share the time between the others."""

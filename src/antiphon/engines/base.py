@@ -118,10 +118,14 @@ class Brain(Engine, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VoiceInfo:
-    """A voice on offer: ``name`` within the engine, BCP 47 ``language``."""
+    """A voice on offer: ``name`` within the engine, BCP 47 ``language``.
+
+    ``repeatable``: it says the same text at the same times each time, in any process, to within some milliseconds.
+    """
 
     name: str
     language: str
+    repeatable: bool = False
 
 
 class Synthesizer(Engine, Protocol):
@@ -133,6 +137,23 @@ class Synthesizer(Engine, Protocol):
     def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         """Speaks each piece of ``text`` as a segment, in order, the first audio before the first piece is done.
 
-        Closing the generator stops the work within some tens of milliseconds. Raises EngineError.
+        The last chunk of a segment never waits for the next piece, since that is given when the segment was taken.
+        Closing the generator stops the work within some tens of milliseconds. Raises EngineError; a retryable one
+        means that the voice is not to be had at the moment, and another may go on in its place.
         """
         ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A synthesizer whose voices may need to be loaded first."""
+
+    async def prepare(self, voice: Voice) -> None:
+        """Returns when ``voice`` can speak at once. Cancelling it is harmless. Raises EngineError."""
+        ...
+
+
+async def prepare_voice(synthesizer: Synthesizer, voice: Voice) -> None:
+    """Has a voice made ready before it is needed; there is nothing to do for engines that are ready as they are."""
+    if isinstance(synthesizer, Preparing):
+        await synthesizer.prepare(voice)

@@ -65,17 +65,26 @@ def make_synthesizer(name: str) -> Synthesizer:
     Raises ConfigError for an engine or a voice that there is not.
     """
     if name.partition(":")[0] == "scripted":
-        from antiphon.engines.scripted import ScriptedSynthesizer
-
-        return ScriptedSynthesizer.from_options(name.partition(":")[2])
+        return make_one_synthesizer(name)
     from antiphon.engines.voices import MultiSynthesizer
 
-    names = ("pico", "espeak") if name == "auto" else tuple(part.strip() for part in name.split(","))
-    return MultiSynthesizer([_voices_of(part) for part in names])
+    return MultiSynthesizer([make_one_synthesizer(part) for part in synthesizer_names(name)])
 
 
-def _voices_of(name: str) -> Synthesizer:
+def synthesizer_names(name: str) -> tuple[str, ...]:
+    """The engines in ``name``, one by one; the commas in ``scripted:KEY=VALUE,...`` belong to it."""
+    if name.partition(":")[0] == "scripted":
+        return (name,)
+    return ("pico", "espeak") if name == "auto" else tuple(part.strip() for part in name.split(","))
+
+
+def make_one_synthesizer(name: str) -> Synthesizer:
+    """The synthesizer of one engine, whose voices go by their own names. Raises ConfigError as above."""
     engine, _, voice = name.partition(":")
+    if engine == "scripted":
+        from antiphon.engines.scripted import ScriptedSynthesizer
+
+        return ScriptedSynthesizer.from_options(voice)
     if engine == "pico":
         from antiphon.engines.pico import PicoSynthesizer
 

@@ -112,7 +112,7 @@ class EspeakSynthesizer:
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
         others = [language for language in _VOICE_OF_LANGUAGE if language != self._default]
-        return tuple(VoiceInfo(language, language) for language in (self._default, *others))
+        return tuple(VoiceInfo(language, language, repeatable=True) for language in (self._default, *others))
 
     async def load(self) -> None:
         """Raises EngineError when the library is not installed or its data is broken."""

@@ -66,7 +66,7 @@ class PicoSynthesizer:
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
         others = [language for language in LANGUAGES if language != self._default]
-        return tuple(VoiceInfo(language, language) for language in (self._default, *others))
+        return tuple(VoiceInfo(language, language, repeatable=True) for language in (self._default, *others))
 
     async def load(self) -> None:
         """Raises EngineError when the package or the language's data is not installed."""

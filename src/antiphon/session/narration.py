@@ -52,6 +52,18 @@ class Narration:
             self._segment = None
             self._open = None
 
+    def break_off(self) -> list[str]:
+        """The voice has failed: what of the text that it was handed was not said, for another to say."""
+        if self._segment is not None:
+            said, rest = self._segment.break_off()
+            start_ms = self._ms(self._segment_start)
+            self._closed += [Spoken(word.text, start_ms + word.start_ms, start_ms + word.end_ms) for word in said]
+            if rest is not None:
+                self._clauses.insert(0, rest)
+            self._segment = None
+        self._open = None
+        return [clause.spoken for clause in self._clauses if clause.spoken]
+
     def _begin_segment(self) -> SpokenSegment:
         while self._clauses and not self._clauses[0].spoken:
             self._closed.append(self._silent(self._clauses.pop(0)))

@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+import structlog
+
 from antiphon.core import actions as do
 from antiphon.core.actions import Action
 from antiphon.core.commands import CreateReply, ItemReference
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
-from antiphon.core.speech import Message
+from antiphon.core.speech import Message, Voice
+from antiphon.engines.base import prepare_voice
 from antiphon.engines.suite import Suite
+from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
 from antiphon.session.pacer import Pacer
 from antiphon.session.reply import Reply, ReplyHost
@@ -21,6 +25,8 @@ from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
 from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
 from antiphon.transport.base import Outlet
+
+log = structlog.get_logger(__name__)
 
 _Messages = Callable[[], Awaitable[tuple[Message, ...]]]
 
@@ -30,6 +36,8 @@ class _Live:
     reply: Reply
     task: asyncio.Task[None]
     side: bool = False
+    follows: bool = False
+    """It speaks in the session's voice, also when that changes."""
 
 
 class Replies:
@@ -59,6 +67,7 @@ class Replies:
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
+        self._preparing: asyncio.Task[None] | None = None
         self._host = ReplyHost(
             add_item=self._add_item,
             audible=self._audible,
@@ -74,8 +83,30 @@ class Replies:
             failed=stopwatch.meter.failed,
         )
 
-    def configure(self, settings: SessionSettings) -> None:
+    def configure(self, settings: SessionSettings, group: asyncio.TaskGroup) -> None:
+        before, voice = _voice_of(self._settings.reply), _voice_of(settings.reply)
         self._settings = settings
+        if voice == before:
+            return
+        if self._preparing is not None:
+            self._preparing.cancel()
+        self._preparing = group.create_task(self._change_voice(voice))
+
+    async def _change_voice(self, voice: Voice) -> None:
+        """Replies that are being spoken change over when the voice is ready, and go on in the old one until then."""
+        try:
+            await prepare_voice(self._suite.synthesizer, voice)
+        except EngineError as error:
+            log.warning(
+                "a voice is not ready; what is being said stays in the old one", voice=voice.name, reason=str(error)
+            )
+            return
+        except Exception:
+            log.exception("a voice could not be prepared", voice=voice.name)
+            return
+        for live in (*self._prepared.values(), *self._live.values()):
+            if live.follows:
+                live.reply.change_voice(voice)
 
     def live(self) -> tuple[ReplyId, ...]:
         return tuple(self._live)
@@ -182,7 +213,8 @@ class Replies:
             speaker_of,
             paced,
         )
-        return _Live(made, group.create_task(made.run()), side)
+        follows = _voice_of(settings) == _voice_of(self._settings.reply)
+        return _Live(made, group.create_task(made.run()), side, follows)
 
     # What a reply answers to.
 
@@ -233,7 +265,13 @@ class Replies:
 
     def close(self) -> None:
         """Stops all work; the turn table has cancelled what was live."""
+        if self._preparing is not None:
+            self._preparing.cancel()
         for live in (*self._prepared.values(), *self._live.values()):
             live.task.cancel()
         self._prepared.clear()
         self._live.clear()
+
+
+def _voice_of(settings: ReplySettings) -> Voice:
+    return Voice(settings.voice, settings.speed)

@@ -7,7 +7,7 @@ the brain's text and calls wait behind it. Discarding it is cancelling its task.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 import structlog
@@ -24,6 +24,7 @@ from antiphon.ids import IdSource, ReplyId
 from antiphon.session.marks import Answered, Marks
 from antiphon.session.narration import Narration
 from antiphon.session.speaker import Speaker
+from antiphon.session.voice_runs import VoiceRuns
 from antiphon.transport.base import Outlet
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,10 @@ class Reply:
         self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_CLAUSES_AHEAD)
         self._held: list[AudioChunk] = []
         self._narration = Narration()
+        voice = Voice(settings.voice, settings.speed)
+        self._runs = VoiceRuns(synthesizer, voice, self._narration, self._next_clause, self._unsaid)
+        self._spoke = False
+        """A clause was handed to the voice."""
         self._calls: dict[str, Item] = {}
         self._untold_calls: list[ToolCallDelta] = []
         self._finish = Finish()
@@ -103,6 +108,10 @@ class Reply:
         held, self._held = self._held, []
         for chunk in held:
             self._deliver(chunk)
+
+    def change_voice(self, voice: Voice) -> None:
+        """From the next clause on."""
+        self._runs.voice = voice
 
     def conclude(self) -> None:
         """Tells its end to the client, after all else of it was told."""
@@ -240,9 +249,8 @@ class Reply:
         self._outlet.reply_call(self.id, item.id, delta.call_id, item.name or "", delta.arguments)
 
     async def _speak(self) -> None:
-        voice = Voice(self._settings.voice, self._settings.speed)
         try:
-            async with aclosing(self._synthesizer.speak(self._spoken_clauses(), voice)) as chunks:
+            async with aclosing(self._runs.chunks()) as chunks:
                 async for chunk in chunks:
                     self.marks.voice_at = self.marks.voice_at or self._loop.time()
                     if not self._committed.is_set():
@@ -254,16 +262,19 @@ class Reply:
             self._host.failed("tts")
             raise
 
-    async def _spoken_clauses(self) -> AsyncGenerator[str]:
+    async def _next_clause(self) -> Clause | None:
         """The clauses as the voice takes them: of a reply that is only prepared, the first and no more."""
-        first = True
-        while (clause := await self._clauses.get()) is not None:
-            if not first:
-                await self._committed.wait()
-            first = first and not clause.spoken
-            self._narration.add(clause)
-            if clause.spoken:
-                yield clause.spoken
+        if self._spoke:
+            await self._committed.wait()
+        clause = await self._clauses.get()
+        self._spoke = self._spoke or (clause is not None and bool(clause.spoken))
+        return clause
+
+    def _unsaid(self) -> list[str]:
+        """A voice has failed. What was only prepared is prepared anew; else the next goes on behind what was said."""
+        self._host.failed("tts")
+        self._held.clear()
+        return self._narration.break_off()
 
     def _message_item(self) -> Item:
         if self.item is None:

@@ -224,7 +224,7 @@ class Session:
                 self._settings = settings
                 self._hearing.configure(settings)
                 self._transcripts.configure(settings)
-                self._replies.configure(settings)
+                self._replies.configure(settings, group)
                 self._handle(on.Configured(settings.turn), group)
             case ask.CommitBuffer():
                 self._commit_buffer(group)

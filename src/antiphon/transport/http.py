@@ -224,7 +224,9 @@ class _Routes:
         return json_response({"value": secret.value, "expires_at": secret.expires_at, "session": shown})
 
     async def models(self, request: web.Request) -> web.Response:
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "antiphon"} for name in self._offer().models]
+        offer = self._offer()
+        names = dict.fromkeys((*offer.models, *offer.other_models))
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "antiphon"} for name in names]
         return json_response({"object": "list", "data": data})
 
     async def health(self, request: web.Request) -> web.Response:
@@ -255,11 +257,12 @@ def make_app(
     metrics: MetricsText | None = None,
     watcher: Watcher | None = None,
     secrets: SecretStore | None = None,
+    more_routes: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """The application. Its ``Gateway``, which knows the sessions, is ``app[GATEWAY]``.
 
     ``factory`` makes a session for each connection; ``offer`` says what a client may choose from. With no
-    ``api_keys`` everybody may come in, so then listen on loopback alone.
+    ``api_keys`` everybody may come in, so then listen on loopback alone. ``more_routes`` stand behind the same guard.
     """
     gateway = Gateway(factory, offer, limits or Limits(), watcher)
     access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
@@ -274,6 +277,7 @@ def make_app(
             web.get("/health", routes.health),
             web.get("/readiness", routes.readiness),
             web.get("/metrics", routes.metrics),
+            *more_routes,
         ]
     )
     app.on_response_prepare.append(_add_cors)

@@ -30,6 +30,8 @@ class Offer:
     models: tuple[str, ...] = ("antiphon",)
     voices: tuple[str, ...] = ("default",)
     transcription_models: tuple[str, ...] = ("default",)
+    other_models: tuple[str, ...] = ()
+    """Those that serve requests without a conversation."""
     instructions: str = ""
     turn: TurnSettings = field(default_factory=TurnSettings)
     voice_called: Callable[[str], str | None] = lambda name: None

@@ -1,0 +1,99 @@
+"""The models of a server whose engines are hosted by workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import grpc
+
+from antiphon.engines.base import Vad
+from antiphon.errors import ConfigError, EngineError
+from antiphon.transport.model_admin import ModelPlace, Residence
+from antiphon.v1 import models_pb2 as pb
+from antiphon.voices.channel import Connection
+from antiphon.voices.fleet import LOAD_S, Fleet
+
+_ANSWER_S = 2.0
+_LATER = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_STATES: dict[int, Residence] = {
+    pb.MODEL_STATE_LOADING: "loading",
+    pb.MODEL_STATE_RESIDENT: "resident",
+    pb.MODEL_STATE_UNLOADING: "unloading",
+    pb.MODEL_STATE_FAILED: "failed",
+}
+
+
+class FleetModels:
+    """Implements ``ModelAdmin`` over the workers of all stages."""
+
+    def __init__(self, fleets: Mapping[str, Fleet], vad: Vad) -> None:
+        self._fleets = fleets
+        self._vad = vad
+
+    async def places(self) -> Sequence[ModelPlace]:
+        """A worker that does not answer has no places."""
+        here = ModelPlace(self._vad.name, "vad", "here", "resident", reason="the server's own process keeps it")
+        return [here, *(place for place, _ in await self._found())]
+
+    async def load(self, model: str) -> None:
+        found = await self._called(model)
+        if any(place.state == "resident" for place, _ in found):
+            return
+        _, connection = next((entry for entry in found if entry[0].state == "loading"), found[0])
+        await _carry_out(lambda: connection.stub.LoadModel(pb.LoadModelRequest(model=model), timeout=LOAD_S))
+        await connection.ask()
+
+    async def unload(self, model: str) -> None:
+        held = [entry for entry in await self._called(model) if entry[0].state in ("resident", "loading")]
+        for _, connection in held:
+            request = pb.UnloadModelRequest(model=model, force=True)
+            await _carry_out(lambda to=connection, what=request: to.stub.UnloadModel(what, timeout=LOAD_S))  # type: ignore[misc]
+            await connection.ask()
+
+    async def swap(self, old: str, new: str) -> None:
+        await self._called(old)  # refused before anything is loaded
+        await self.load(new)
+        await self.unload(old)
+
+    async def _called(self, model: str) -> list[tuple[ModelPlace, Connection]]:
+        """Where a model is, or could be. Raises ConfigError."""
+        every = await self._found()
+        found = [entry for entry in every if entry[0].name == model]
+        if not found:
+            names = ", ".join(dict.fromkeys(place.name for place, _ in every)) or "none"
+            raise ConfigError(f"no worker of this server has {model!r}; there is {names}")
+        return found
+
+    async def _found(self) -> list[tuple[ModelPlace, Connection]]:
+        asked = [(stage, each) for stage, fleet in self._fleets.items() for each in fleet.connections]
+        answers = await asyncio.gather(*(_models_of(connection) for _, connection in asked))
+        return [
+            (_place(stage, connection, model), connection)
+            for (stage, connection), models in zip(asked, answers, strict=True)
+            for model in models
+        ]
+
+
+async def _models_of(connection: Connection) -> Sequence[pb.Model]:
+    try:
+        listed: Any = await connection.stub.ListModels(pb.ListModelsRequest(), timeout=_ANSWER_S)
+    except grpc.aio.AioRpcError:
+        return ()
+    return tuple(listed.models)
+
+
+def _place(stage: str, connection: Connection, model: pb.Model) -> ModelPlace:
+    state = _STATES.get(model.state, "absent")
+    return ModelPlace(
+        model.name, stage, connection.address, state, model.leases, can_unload=state == "resident", reason=model.error
+    )
+
+
+async def _carry_out(call: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        await call()
+    except grpc.aio.AioRpcError as error:
+        message = error.details() or error.code().name
+        raise EngineError(message, retryable=error.code() in _LATER) from error

@@ -1,0 +1,51 @@
+"""The models of a server that hosts its engines itself: all are in memory from its start to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from antiphon.engines.suite import Suite
+from antiphon.engines.voices import MultiSynthesizer
+from antiphon.errors import ConfigError, EngineError
+from antiphon.transport.model_admin import ModelPlace
+
+HERE = "here"
+
+_STAYS = "it is hosted by the server's own process, which keeps its engines while it runs; workers can change theirs"
+
+
+class LocalModels:
+    """Implements ``ModelAdmin``: tells what there is, and refuses what cannot be."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+
+    async def places(self) -> Sequence[ModelPlace]:
+        return [ModelPlace(name, stage, HERE, "resident", reason=_STAYS) for stage, name in self._names()]
+
+    def _names(self) -> list[tuple[str, str]]:
+        suite = self._suite
+        voice = suite.synthesizer
+        voices = voice.engines if isinstance(voice, MultiSynthesizer) else (voice,)
+        named = [("vad", suite.vad.name), ("asr", suite.recognizer.name), ("llm", suite.brain.name)]
+        return [*named, *(("tts", engine.name) for engine in voices)]
+
+    def _find(self, model: str) -> str | None:
+        """A model by its name, or its engine's alone."""
+        names = [name for _, name in self._names()]
+        return next((name for name in names if model in (name, name.partition(":")[0])), None)
+
+    async def load(self, model: str) -> None:
+        if self._find(model) is None:
+            raise ConfigError(
+                f"{model!r} is not among the engines of this server: start it with that engine, or with workers"
+            )
+
+    async def unload(self, model: str) -> None:
+        if self._find(model) is None:
+            raise ConfigError(f"{model!r} is not in this server's memory")
+        raise EngineError(f"{model} cannot be unloaded: {_STAYS}")
+
+    async def swap(self, old: str, new: str) -> None:
+        await self.load(new)
+        await self.unload(old)

@@ -1,0 +1,147 @@
+"""The models that can be pulled: where each comes from, under which licence, and its checksums where they are known.
+
+Facts, not files: they were read in the cards and listings of the repositories named, and where a checksum is missing
+the one that the hub's own headers give is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from antiphon.errors import ConfigError
+
+HUB = "hub:"
+"""In front of a repository of the Hugging Face hub, whose address can be set."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a model: where it is at its source, and what it is called here."""
+
+    path: str
+    name: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """``name`` is ``engine:model``. ``source`` is ``hub:OWNER/REPOSITORY@REVISION`` or a folder's URL."""
+
+    name: str
+    what: str
+    source: str
+    files: tuple[File, ...]
+    licence: str
+    size_mb: int
+
+    @property
+    def engine(self) -> str:
+        return self.name.partition(":")[0]
+
+    @property
+    def model(self) -> str:
+        return self.name.partition(":")[2]
+
+
+_PIPER_VOICE = re.compile(r"(?P<family>[a-z]{2,3})_(?P<region>[A-Z]{2})-(?P<speaker>[A-Za-z0-9_]+)-(?P<quality>\w+)")
+_PIPER_SIZES_MB = {"x_low": 20, "low": 63, "medium": 63, "high": 114}
+"""Of one speaker; the listing of the voices' repository."""
+
+
+def _piper(voice: str) -> Model | None:
+    """Any voice of rhasspy/piper-voices, whose paths follow from the names."""
+    parts = _PIPER_VOICE.fullmatch(voice)
+    if parts is None or parts["quality"] not in _PIPER_SIZES_MB:
+        return None
+    family, region, speaker, quality = parts.groups()
+    folder = f"{family}/{family}_{region}/{speaker}/{quality}"
+    files = (f"{voice}.onnx", f"{voice}.onnx.json")
+    return Model(
+        f"piper:{voice}",
+        f"Piper, {family}-{region}, {speaker}, {quality}",
+        f"{HUB}rhasspy/piper-voices@v1.0.0",
+        (*(File(f"{folder}/{name}", name) for name in files), File(f"{folder}/MODEL_CARD", "MODEL_CARD")),
+        "MIT; the recordings' own in MODEL_CARD",
+        _PIPER_SIZES_MB[quality],
+    )
+
+
+def _whisper(name: str, repository: str, files: str, what: str, size_mb: int) -> Model:
+    return Model(
+        f"faster-whisper:{name}",
+        what,
+        f"{HUB}{repository}@main",
+        tuple(File(file, file) for file in files.split()),
+        "MIT",
+        size_mb,
+    )
+
+
+_KOKORO = Model(
+    "kokoro:v1.0",
+    "Kokoro 82M, 54 voices",
+    "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0",
+    (
+        File(
+            "kokoro-v1.0.onnx",
+            "kokoro-v1.0.onnx",
+            "7d5df8ecf7d4b1878015a32686053fd0eebe2bc377234608764cc0ef3636a6c5",
+            325_532_387,
+        ),
+        File(
+            "voices-v1.0.bin",
+            "voices-v1.0.bin",
+            "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
+            28_214_398,
+        ),
+    ),
+    "Apache-2.0",
+    354,
+)
+
+_MOONSHINE = Model(
+    "moonshine:base-en",
+    "Moonshine base, English",
+    "https://download.moonshine.ai/model/base-en/quantized/base-en",
+    tuple(File(name, name) for name in ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")),
+    "MIT",
+    0,
+)
+
+_PIPER_LISTED = ("en_US-amy-medium", "en_US-lessac-medium", "en_GB-alan-medium", "de_DE-thorsten-medium")
+"""Those shown in the list; the others can be pulled as well."""
+
+
+def _listed() -> Iterator[Model]:
+    yield _KOKORO
+    for voice in _PIPER_LISTED:
+        model = _piper(voice)
+        assert model is not None
+        yield model
+    plain = "config.json model.bin tokenizer.json vocabulary.txt"
+    distilled = "config.json model.bin preprocessor_config.json tokenizer.json vocabulary.json"
+    yield _whisper("small", "Systran/faster-whisper-small", plain, "Whisper small, 99 languages", 486)
+    yield _whisper("small.en", "Systran/faster-whisper-small.en", plain, "Whisper small, English", 486)
+    yield _whisper(
+        "distil-large-v3", "Systran/faster-distil-whisper-large-v3", distilled, "Distil-Whisper large v3, English", 1514
+    )
+    yield _MOONSHINE
+
+
+MODELS: dict[str, Model] = {model.name: model for model in _listed()}
+
+
+def find_model(name: str) -> Model:
+    """Raises ConfigError for a model that there is not."""
+    known = MODELS.get(name)
+    if known is None and name.startswith("piper:"):
+        known = _piper(name.removeprefix("piper:"))
+    if known is None:
+        raise ConfigError(
+            f"there is no model called {name!r}; there are {', '.join(MODELS)}, and every voice of "
+            "https://huggingface.co/rhasspy/piper-voices as piper:LANGUAGE_REGION-SPEAKER-QUALITY"
+        )
+    return known

@@ -1,0 +1,270 @@
+"""The workers of one stage, as one thing to ask: found by a registry, watched, and chosen from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import grpc
+import structlog
+
+from antiphon.core.fleet import Choice, Full, Health, Load, Policy, Request, Router, Shortage, Worker
+from antiphon.errors import EngineError
+from antiphon.v1 import models_pb2
+from antiphon.voices.channel import POLL_S, Connection
+from antiphon.voices.registry import Announcement, Registry
+
+log = structlog.get_logger(__name__)
+
+START_S = 30.0
+"""How long ``start`` waits for the first worker: loading models takes seconds."""
+
+LOAD_S = 120.0
+"""How long a model may take to load in the background."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A request went on at another worker, or at the one that took its place."""
+
+    stage: str
+    from_address: str
+    to_address: str
+    gap_s: float
+    """From the loss to the first audio, word or token of the next."""
+    exact: bool
+    """It went on at the very sample; otherwise at a word."""
+
+
+class Watcher(Protocol):
+    """Hears what happens, for the metrics."""
+
+    def handed_over(self, handover: Handover) -> None: ...
+
+    def refused(self, stage: str, shortage: Shortage) -> None: ...
+
+
+class NoWatcher:
+    def handed_over(self, handover: Handover) -> None:
+        pass
+
+    def refused(self, stage: str, shortage: Shortage) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class Lease:
+    """A place at a worker, for one request. A context manager: leaving gives the place back."""
+
+    connection: Connection
+    worker: Worker
+    """As it was when it was chosen."""
+    model: str
+    _calls: list[Any] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.connection.begun()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for call in self._calls:
+            self.connection.calls.discard(call)
+        self.connection.ended()
+
+    def watch(self, call: Any) -> None:
+        """Cancels the call when the worker falls silent."""
+        self._calls.append(call)
+        self.connection.calls.add(call)
+
+
+class Fleet:
+    """The workers of one stage. ``start`` first, ``close`` last."""
+
+    def __init__(
+        self,
+        stage: str,
+        registry: Registry,
+        *,
+        policy: Policy = Policy.LEAST_LOADED,
+        seed: int | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        watcher: Watcher | None = None,
+        poll_s: float = POLL_S,
+    ) -> None:
+        self.stage = stage
+        self.watcher: Watcher = watcher or NoWatcher()
+        self._registry = registry
+        self._router = Router(policy, seed)
+        self._credentials = credentials
+        self._poll_s = poll_s
+        self._connections: dict[str, Connection] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loads: set[Load] = set()
+        self._change = asyncio.Event()
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """In the order in which they became known."""
+        return tuple(self._connections.values())
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        return tuple(connection.worker for connection in self._connections.values())
+
+    async def start(self, wait_s: float = START_S) -> None:
+        """Begins to follow the workers and waits for the first that serves. Raises EngineError when none comes."""
+        self.spawn(self._follow())
+        try:
+            async with asyncio.timeout(wait_s):
+                while not any(worker.health is Health.SERVING for worker in self.workers):
+                    await self.changed()
+        except TimeoutError as error:
+            known = ", ".join(self._connections) or "none is known"
+            raise EngineError(
+                f"no {self.stage} worker came up within {wait_s:g} s ({known}): start one with "
+                f"`antiphon worker {self.stage}`",
+                retryable=True,
+            ) from error
+
+    async def close(self) -> None:
+        """Ends all that is under way and closes the channels. May be called twice, and without ``start``."""
+        tasks = [*self._tasks, *self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._connections.clear()
+        self._running.clear()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs something beside its caller until it ends, or the fleet is closed."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("fleet_task_failed", stage=self.stage, exc_info=error)
+
+    # Who there is.
+
+    async def _follow(self) -> None:
+        async for announced in self._registry.watch():
+            self._update({worker.address for worker in announced if self._is_ours(worker)})
+
+    def _is_ours(self, worker: Announcement) -> bool:
+        return worker.stage in ("", self.stage)
+
+    def _update(self, addresses: set[str]) -> None:
+        for address in self._connections.keys() - addresses:
+            self._retire(address)
+        for address in sorted(addresses - self._connections.keys()):
+            connection = Connection(address, self.stage, self._tell_change, self._credentials, poll_s=self._poll_s)
+            self._connections[address] = connection
+            task = asyncio.create_task(connection.run())
+            task.add_done_callback(self._ended)
+            self._running[address] = task
+        self._tell_change()
+
+    def _retire(self, address: str) -> None:
+        """A worker that is no longer announced gets nothing new. What it has it may end."""
+        connection, task = self._connections.pop(address), self._running.pop(address)
+        self._router.forget(address)
+        self.spawn(self._close_when_idle(connection, task))
+
+    async def _close_when_idle(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        try:
+            while connection.in_flight:
+                await self.changed()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _tell_change(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def changed(self, timeout_s: float | None = None) -> None:
+        """Waits until something is different: a worker, a place, a model; or until the time is over."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._change.wait()
+        except TimeoutError:
+            pass
+
+    # Who serves.
+
+    async def acquire(self, request: Request, *, patience_s: float = 0.0, even_if_busy: bool = False) -> Lease:
+        """A place at a worker for the request.
+
+        Waits up to ``patience_s`` for a worker to come back, and for a place at a busy one only if ``even_if_busy``:
+        what was begun may wait a moment, what is new is refused at once. Raises EngineError, retryable, which says
+        when to try again.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience_s
+        while True:
+            chosen = self._choose(request)
+            if isinstance(chosen, Choice):
+                return self._lease(chosen)
+            left_s = until - loop.time()
+            if left_s <= 0 or (chosen.shortage is Shortage.BUSY and not even_if_busy):
+                raise self._refusal(request, chosen)
+            await self.changed(min(left_s, chosen.retry_after_s))
+
+    async def acquire_but(
+        self, request: Request, avoid: frozenset[str], *, patience_s: float = 0.0, even_if_busy: bool = False
+    ) -> Lease:
+        """A place at none of the instances ``avoid``, which refused this very request, if there is any other; else at
+        any, since what is refused once may be taken a moment later. Raises EngineError.
+        """
+        if avoid:
+            chosen = self._choose(replace(request, avoid=avoid))
+            if isinstance(chosen, Choice):
+                return self._lease(chosen)
+        return await self.acquire(request, patience_s=patience_s, even_if_busy=even_if_busy)
+
+    def _choose(self, request: Request) -> Choice | Full:
+        return self._router.choose(request, self.workers, asyncio.get_running_loop().time())
+
+    def _lease(self, choice: Choice) -> Lease:
+        if choice.load is not None:
+            self._load_in_background(choice.load)
+        return Lease(self._connections[choice.worker.address], choice.worker, choice.model)
+
+    def _refusal(self, request: Request, full: Full) -> EngineError:
+        self.watcher.refused(self.stage, full.shortage)
+        wanted = f" ({', '.join(request.models)})" if request.models else ""
+        return EngineError(
+            f"the {self.stage} fleet cannot take it now: {full.shortage.value}{wanted}; "
+            f"try again in {full.retry_after_s:.1f} s",
+            retryable=True,
+            retry_after_s=full.retry_after_s,
+        )
+
+    def _load_in_background(self, load: Load) -> None:
+        if load not in self._loads:
+            self._loads.add(load)
+            self.spawn(self._load(load))
+
+    async def _load(self, load: Load) -> None:
+        connection = self._connections[load.address]
+        try:
+            await connection.stub.LoadModel(models_pb2.LoadModelRequest(model=load.model), timeout=LOAD_S)
+            await connection.ask()
+        except grpc.aio.AioRpcError as error:
+            log.warning(
+                "model_not_loaded",
+                address=load.address,
+                model=load.model,
+                reason=f"{error.code().name}: {error.details()}",
+            )
+        finally:
+            self._loads.discard(load)

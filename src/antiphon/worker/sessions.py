@@ -1,0 +1,123 @@
+"""The conversations that a worker knows: what runs for each, and the models that are kept for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from antiphon.worker.manager import Lease
+
+LAPSE_S = 600.0
+"""A conversation of which nothing was heard for so long has lost its server; its models are no longer kept."""
+
+
+class Running(Protocol):
+    """A request under way. Each method returns on how many segments it acted."""
+
+    @property
+    def session(self) -> str:
+        """Empty until the request has named it."""
+        ...
+
+    def pause(self) -> int:
+        """Nothing leaves any more; the work goes on behind it."""
+        ...
+
+    def resume(self) -> int:
+        """What waits leaves, from where it stopped."""
+        ...
+
+    def stop(self) -> int:
+        """Ends the work."""
+        ...
+
+
+@dataclass(slots=True)
+class _Session:
+    leases: dict[str, Lease[Any]] = field(default_factory=dict)
+    lapse: asyncio.TimerHandle | None = None
+
+
+class Sessions:
+    def __init__(self, lapse_s: float = LAPSE_S) -> None:
+        self._lapse_s = lapse_s
+        self._known: dict[str, _Session] = {}
+        self._running: set[Running] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def running(self) -> int:
+        """Requests under way."""
+        return len(self._running)
+
+    async def idle(self) -> None:
+        """Waits until no request is under way."""
+        await self._idle.wait()
+
+    @contextmanager
+    def run(self, request: Running) -> Iterator[None]:
+        """Within the block ``request`` is under way."""
+        self._running.add(request)
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._running.discard(request)
+            if not self._running:
+                self._idle.set()
+            self.touch(request.session)
+
+    def touch(self, session: str) -> None:
+        """Something was heard of the conversation."""
+        known = self._known.get(session)
+        if known is not None:
+            if known.lapse is not None:
+                known.lapse.cancel()
+            known.lapse = asyncio.get_running_loop().call_later(self._lapse_s, self._lapse, session)
+
+    def keep(self, session: str, lease: Lease[Any]) -> None:
+        """Keeps a model for the conversation, until its end; a second lease of the same model ends at once."""
+        known = self._known.setdefault(session, _Session())
+        if lease.model in known.leases:
+            known.leases.pop(lease.model).end()
+        known.leases[lease.model] = lease
+        self.touch(session)
+
+    def end(self, session: str) -> None:
+        """Stops all that runs for it and ends its leases. Unknown ones are no error."""
+        for request in self._of(session):
+            request.stop()
+        known = self._known.pop(session, None)
+        if known is None:
+            return
+        if known.lapse is not None:
+            known.lapse.cancel()
+        for lease in known.leases.values():
+            lease.end()
+
+    def pause(self, session: str) -> int:
+        return sum(request.pause() for request in self._of(session))
+
+    def resume(self, session: str) -> int:
+        return sum(request.resume() for request in self._of(session))
+
+    def stop(self, session: str) -> int:
+        return sum(request.stop() for request in self._of(session))
+
+    def close(self) -> None:
+        for session in list(self._known):
+            self.end(session)
+
+    def _of(self, session: str) -> list[Running]:
+        self.touch(session)
+        return [request for request in self._running if request.session == session]
+
+    def _lapse(self, session: str) -> None:
+        if any(request.session == session for request in self._running):
+            self.touch(session)
+        else:
+            self.end(session)

@@ -1,0 +1,117 @@
+"""A change of voice in the midst of a reply, on real engines: what is heard is the reply, without a gap."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from antiphon.apps.config import Config
+from antiphon.apps.server import Server
+from antiphon.audio import MOUTH_RATE_HZ, WIRE_PCM_RATE_HZ, Samples, resample, samples_of
+from antiphon.core.clauses import Clauses
+from antiphon.core.speech import Voice
+from antiphon.engines.base import Synthesizer
+
+TEXT = (
+    "The old lighthouse stands on the northern shore. Every evening the keeper climbs the stairs. "
+    "He opens the window and looks at the sea. Then he lights the lamp and sits down to read. "
+    "The ships pass by in the darkness. In the morning he goes home and sleeps."
+)
+FRAME_S = 0.02
+
+
+async def say(synthesizer: Synthesizer, text: str, voice: str) -> bytes:
+    async def once() -> AsyncGenerator[str]:
+        yield text
+
+    return b"".join([chunk.pcm async for chunk in synthesizer.speak(once(), Voice(voice))])
+
+
+async def every_way(synthesizer: Synthesizer, old: str, new: str) -> list[Samples]:
+    """How the reply sounds at 24 kHz when the voice changes before its first clause, its second, ..., and never."""
+    clauses = Clauses()
+    spoken = [clause.spoken for clause in (*clauses.push(TEXT), *clauses.finish()) if clause.spoken]
+    in_old = [await say(synthesizer, text, old) for text in spoken]
+    in_new = [await say(synthesizer, text, new) for text in spoken]
+    ways = (b"".join(in_old[:change] + in_new[change:]) for change in range(len(spoken) + 1))
+    return [samples_of(resample(pcm, MOUTH_RATE_HZ, WIRE_PCM_RATE_HZ)) for pcm in ways]
+
+
+def envelope(sound: Samples) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The loudness, smoothed over 60 ms: voices say the same at the same times, but never with the same samples."""
+    window = WIRE_PCM_RATE_HZ // 100
+    blocks = sound[: len(sound) // window * window].astype(np.float64).reshape(-1, window)
+    return np.convolve(np.sqrt(np.mean(blocks**2, axis=1)), np.full(6, 1 / 6), mode="same")
+
+
+def likeness(one: Samples, other: Samples) -> float:
+    """How far two sounds say the same at the same times. Measured: 0.96 to 0.99 where they do, under 0.6 else."""
+    if abs(len(one) - len(other)) > WIRE_PCM_RATE_HZ * 60 // 1000:
+        return 0.0
+    count = min(len(one), len(other))
+    return float(np.corrcoef(envelope(one[:count]), envelope(other[:count]))[0, 1])
+
+
+async def converse(url: str, query: str, new_voice: str) -> tuple[list[dict[str, Any]], list[float]]:
+    """Has the text read, and changes the voice at the first audio; all events, and when audio came."""
+    events: list[dict[str, Any]] = []
+    audio_at: list[float] = []
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/v1/realtime{query}") as call:
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": f"echo {TEXT}"}]}
+        await call.send_json({"type": "conversation.item.create", "item": item})
+        await call.send_json({"type": "response.create"})
+        async for message in call:
+            event = json.loads(message.data)
+            events.append(event)
+            if event["type"] == "response.output_audio.delta":
+                audio_at.append(loop.time())
+                if len(audio_at) == 1:
+                    session = {"type": "realtime", "audio": {"output": {"voice": new_voice}}}
+                    await call.send_json({"type": "session.update", "session": session})
+            if event["type"] == "response.done":
+                break
+    return events, audio_at
+
+
+@pytest.mark.parametrize("query", ["?pacing=realtime", ""])
+@pytest.mark.parametrize(("old", "new"), [("pico:en-US", "espeak:en-GB"), ("espeak:en-GB", "pico:en-GB")])
+async def test_the_words_are_those_of_the_reply(query: str, old: str, new: str) -> None:
+    config = Config.model_validate(
+        {
+            "port": 0,
+            "vad": "scripted",
+            "asr": "scripted",
+            "llm": "scripted:first_token_ms=10,token_ms=30",
+            "tts": "pico,espeak",
+            "session": {"voice": old},
+        }
+    )
+    async with Server(config) as server:
+        voices = [voice.name for voice in server.suite.synthesizer.voices]
+        assert {old, new} <= set(voices)
+        events, audio_at = await converse(server.url, query, new)
+        ways = await every_way(server.suite.synthesizer, old, new)
+    updated = next(event for event in events if event["type"] == "session.updated")
+    assert updated["session"]["audio"]["output"]["voice"] == new
+    response = events[-1]["response"]
+    assert response["status"] == "completed"
+    assert response["audio"]["output"]["voice"] == old
+    assert response["output"][0]["content"][0]["transcript"] == TEXT
+    if query:
+        gaps = [later - earlier for earlier, later in itertools.pairwise(audio_at)]
+        assert max(gaps) < 10 * FRAME_S
+    deltas = (event["delta"] for event in events if event["type"] == "response.output_audio.delta")
+    pcm = samples_of(b"".join(base64.b64decode(delta) for delta in deltas))
+    likenesses = [likeness(sound, pcm) for sound in ways]
+    change = likenesses.index(max(likenesses))
+    assert likenesses[change] > 0.85, "the reply is its first clauses in the one voice and the others in the other"
+    assert 1 <= change < len(ways) - 1
