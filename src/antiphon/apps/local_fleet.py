@@ -150,6 +150,7 @@ class FleetEngines:
 
 def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
     about: dict[str, Any] = {"name": name, "stage": connection.stage, "state": connection.worker.health.value}
+    about["active"] = connection.in_flight
     if child is not None:
         if child.state is not ChildState.RUNNING:
             about["state"] = child.state.value
