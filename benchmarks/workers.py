@@ -225,6 +225,7 @@ async def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     figures: dict[str, Any] = {}
+    columns: tuple[str, ...]
     figures["failover"] = await failover(options.kills, random.Random(options.seed))
     columns = ("a worker is killed in mid-speech", "p50", "p95", "p99", "max", "kills")
     show("Failover with a standby", columns, [(name, *row.values()) for name, row in figures["failover"].items()])
