@@ -14,7 +14,7 @@ import psutil
 import pytest
 from tests.shell.worker_client import hosting
 
-from antiphon.apps import supervisor
+from antiphon.apps import local_fleet, supervisor
 from antiphon.apps.config import Config
 from antiphon.apps.server import Server
 from antiphon.errors import ConfigError, EngineError
@@ -98,7 +98,8 @@ async def test_it_names_its_workers_and_leaves_none(
 async def test_a_stage_without_a_worker_is_told_plainly_and_comes_back(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "RESTART_S", (6.0, 6.0))
+    monkeypatch.setattr(supervisor, "RESTART_S", (4.0, 4.0))
+    monkeypatch.setattr(local_fleet, "BACK_S", 1.0)
     async with Server(config()) as server, http.ws_connect(f"{server.url}/v1/realtime") as call:
         (tts,) = (worker for worker in server.engines.workers() if worker["stage"] == "tts")
         os.kill(tts["pid"], signal.SIGKILL)

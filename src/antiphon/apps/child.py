@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import signal
 import sys
 
@@ -17,6 +18,7 @@ def die_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # a crash within a library says where it was, in the parent's log
     from antiphon.apps.cli import main
 
     die_with_parent()

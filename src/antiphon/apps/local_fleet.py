@@ -22,7 +22,7 @@ from antiphon.transport.model_admin import ModelAdmin
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
 from antiphon.voices.channel import Connection
-from antiphon.voices.fleet import Fleet, Watcher
+from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
 from antiphon.voices.recognizer import FleetRecognizer
 from antiphon.voices.registry import Registry, StaticRegistry, open_registry
 from antiphon.voices.synthesizer import FleetSynthesizer
@@ -34,6 +34,9 @@ REQUESTS_PER_SESSION = 2
 
 DRAIN_S = 1.0
 """What a worker of ours gets to end its requests when it is told to end by others than us, or left alone."""
+
+BACK_S = 6.0
+"""How long a request waits for a worker of ours that ended: what one takes to be back on a busy machine."""
 
 _STATES = {
     models_pb2.MODEL_STATE_ABSENT: "absent",
@@ -156,6 +159,7 @@ class FleetEngines:
 
 def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
     about: dict[str, Any] = {"name": name, "stage": connection.stage, "state": connection.worker.health.value}
+    about["active"] = connection.in_flight
     if child is not None:
         if child.state is not ChildState.RUNNING:
             about["state"] = child.state.value
@@ -208,7 +212,10 @@ async def fleet_engines(
         registries = {
             stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
         }
-        fleets = {stage: Fleet(stage, registry, watcher=watcher) for stage, registry in registries.items()}
+        fleets = {
+            stage: Fleet(stage, registry, watcher=watcher, patience_s=BACK_S if stage in local else PATIENCE_S)
+            for stage, registry in registries.items()
+        }
         suite = Suite(vad, *_engines(fleets, local))
         stack.push_async_callback(suite.close)
         yield FleetEngines(suite, fleets, supervisor, local)

@@ -96,6 +96,7 @@ class Metrics:
             buckets=LAG_BUCKETS_S,
             registry=self.registry,
         )
+        self._tasks = self._gauge("event_loop_tasks", "Tasks that the event loop has")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"antiphon_{name}", text, labels, registry=self.registry)
@@ -139,6 +140,8 @@ class Metrics:
 
     async def watch_event_loop(self) -> None:
         """Samples the event loop's lag until cancelled. The one task that metrics need."""
+        loop = asyncio.get_running_loop()
+        self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         while True:
             await self.sample_lag()
 

@@ -18,9 +18,6 @@ from antiphon.voices.worker_call import NOT_HERE, LostError, WorkerCall
 
 log = structlog.get_logger(__name__)
 
-PATIENCE_S = 2.0
-"""How long an answer waits for a worker."""
-
 GOODBYE_S = 0.5
 """How long the end of a call may take after its last delta."""
 
@@ -71,7 +68,7 @@ class FleetBrain:
         avoid: frozenset[str] = frozenset()
         for _ in range(MAX_LOSSES):
             wanted = Request("llm", self._models, affinity=self._address)
-            lease = await self.fleet.acquire_but(wanted, avoid, patience_s=PATIENCE_S)
+            lease = await self.fleet.acquire_but(wanted, avoid, patience_s=self.fleet.patience_s)
             self._address = lease.worker.address if self._session else None
             call: _Call = WorkerCall(self.fleet, lease, "Generate")
             call.send(_start(request, session, lease.model))

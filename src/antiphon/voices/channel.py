@@ -24,9 +24,11 @@ OPTIONS = (
     # A worker that is started again is back within some 100 ms; the default first wait is a second.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
 )
+
+_SLOWEST_RECONNECT_MS = {"unix": 200, "": 1000}
+"""By the address: to knock at a socket of this machine costs next to nothing."""
 
 POLL_S = 2.0
 """How often a worker is asked what it has and does. Between these its load is reckoned."""
@@ -76,10 +78,12 @@ class Connection:
         """As it listed them last, with their voices."""
         self._on_change = on_change
         self._poll_s = poll_s
+        slowest_ms = _SLOWEST_RECONNECT_MS["unix" if address.startswith("unix:") else ""]
+        options = (*OPTIONS, ("grpc.max_reconnect_backoff_ms", slowest_ms))
         if credentials is None:
-            self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+            self._channel = grpc.aio.insecure_channel(address, options=options)
         else:
-            self._channel = grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+            self._channel = grpc.aio.secure_channel(address, credentials, options=options)
         self.stub = _STUBS[stage](self._channel)
         self._loop = asyncio.get_running_loop()
         self._health = Health.UNKNOWN

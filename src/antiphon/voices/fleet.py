@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 START_S = 30.0
 """How long ``start`` waits for the first worker: loading models takes seconds."""
 
+PATIENCE_S = 2.0
+"""How long a request waits for a worker to come back, unless the fleet is told otherwise."""
+
 LOAD_S = 120.0
 """How long a model may take to load in the background."""
 
@@ -95,8 +98,11 @@ class Fleet:
         credentials: grpc.ChannelCredentials | None = None,
         watcher: Watcher | None = None,
         poll_s: float = POLL_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
+        """``patience_s`` is how long a request waits for a worker to come back before it fails."""
         self.stage = stage
+        self.patience_s = patience_s
         self.watcher: Watcher = watcher or NoWatcher()
         self._registry = registry
         self._router = Router(policy, seed)

@@ -24,9 +24,6 @@ one that heard all of it."""
 AUDIO_BYTES = 65536
 """What is kept is sent in pieces of so much: two seconds."""
 
-PATIENCE_S = 2.0
-"""How long a turn waits for a worker."""
-
 GOODBYE_S = 0.5
 """How long a worker may take to close its side after us."""
 
@@ -145,7 +142,7 @@ class FleetTurn:
         """Gives a worker all of the turn so far. Raises EngineError."""
         if self._fed_bytes > KEPT_BYTES:
             raise EngineError("the recognizer's worker was lost in a turn of more than two minutes", retryable=True)
-        lease = await self._fleet.acquire_but(self._request, self._avoid, patience_s=PATIENCE_S)
+        lease = await self._fleet.acquire_but(self._request, self._avoid, patience_s=self._fleet.patience_s)
         call: _Call = WorkerCall(self._fleet, lease, "Recognize")
         start = pb.RecognizeRequest.Start(session=self._session, model=lease.model, language=self._request.language)
         call.send(pb.RecognizeRequest(start=start))

@@ -27,10 +27,7 @@ SAME_VOICE_S = 1.5
 """How long a reply waits for its own voice, when its worker was lost, before another one goes on."""
 
 ANY_VOICE_S = 3.0
-"""And how long for any."""
-
-START_S = 1.5
-"""How long a new reply waits for a worker that is being started again."""
+"""And how long for any, unless the fleet has more patience."""
 
 LONGEST_CATCH_UP_S = 0.3
 """A slow voice that would need longer to come again to where it was goes on at a word instead."""
@@ -237,11 +234,12 @@ class SpokenReply:
         its own voice, and then goes on in any of its language.
         """
         if not begun:
-            return await self._acquire(self._choices.wanted, START_S, begun)
+            return await self._acquire(self._choices.wanted, self._fleet.patience_s, begun)
         try:
             return await self._acquire((self._offer,), SAME_VOICE_S, begun)
         except EngineError:
-            return await self._acquire((*self._choices.wanted, *self._choices.alike), ANY_VOICE_S, begun)
+            patience_s = max(ANY_VOICE_S, self._fleet.patience_s)
+            return await self._acquire((*self._choices.wanted, *self._choices.alike), patience_s, begun)
 
     async def _acquire(self, offers: tuple[Offer, ...], patience_s: float, begun: bool) -> tuple[Lease, Offer]:
         by_model = {model: offer for offer in reversed(offers) for model in offer.models}

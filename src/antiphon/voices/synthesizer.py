@@ -18,7 +18,7 @@ from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
 from antiphon.voices.fleet import LOAD_S, Fleet
 from antiphon.voices.offers import Choices, Offer, offers_of
-from antiphon.voices.spoken_reply import START_S, SpokenReply
+from antiphon.voices.spoken_reply import SpokenReply
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,9 @@ class FleetSynthesizer:
         """Raises EngineError where there is no voice at all."""
         offers = {offer.info.name: offer for offer in self.offers}
         if self._names is None:
-            raise EngineError("no tts worker has a voice: see the log", retryable=True, retry_after_s=START_S)
+            raise EngineError(
+                "no tts worker has a voice: see the log", retryable=True, retry_after_s=self.fleet.patience_s
+            )
         meant = offers[self._names.resolve(voice)]
         language = base_language(meant.info.language)
         named = tuple(offers[name] for name in self._fallbacks if name in offers)
