@@ -137,7 +137,7 @@ def write_piper_voice(path: Path, speakers: Sequence[str] = (), language: str = 
     graph.save(path, inputs, [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, 1, "samples"])])
     settings = {
         "audio": {"sample_rate": 22050, "quality": "tiny"},
-        "espeak": {"voice": language.lower().replace("_", "-")},
+        "espeak": {"voice": "en-us" if language == "en_US" else language.partition("_")[0]},
         "language": {"code": language},
         "inference": {"noise_scale": 0.667, "length_scale": 1.0, "noise_w": 0.8},
         "phoneme_type": "espeak",

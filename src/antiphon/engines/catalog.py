@@ -249,7 +249,7 @@ class _SpeechServer:
 
 
 def _speech_server(name: str) -> _SpeechServer:
-    """What a name says of a server for speech: ``openai:MODEL[:VOICE]``, ``URL``, ``URL#MODEL`` or ``URL#KEY=VALUE&...``.
+    """What a name says of a server for speech: ``openai:MODEL[:VOICE]``, ``URL[#MODEL]`` or ``URL#KEY=VALUE&...``.
 
     Its keys are model, voice (several times if there are several), language and rate. Raises ConfigError.
     """
