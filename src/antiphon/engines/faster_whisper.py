@@ -7,6 +7,7 @@ short turn costs as much as one over a long one. A pass that has begun on a wind
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from antiphon.errors import EngineError
 
 _PARTIAL_EVERY_S = 1.0
 _WINDOW_S = 30.0
+_MOST_THREADS = 4
+"""Of one pass. More than there are cores only wait for each other."""
 _FINAL, _PARTIAL, _END = 0, 1, 2
 """The order in which the thread takes what waits."""
 
@@ -121,7 +124,8 @@ class FasterWhisper:
                 # Without them the package would download something.
                 raise EngineError(f"{folder} has no {file}: run `antiphon models pull faster-whisper:{self._short}`")
         try:
-            return WhisperModel(str(folder), device=self._device, compute_type=self._compute_type)
+            threads = min(_MOST_THREADS, os.cpu_count() or 1)
+            return WhisperModel(str(folder), device=self._device, compute_type=self._compute_type, cpu_threads=threads)
         except Exception as error:  # whatever a broken file does to the libraries
             raise EngineError(f"the Whisper model in {folder} cannot be loaded ({error}): pull it again") from error
 

@@ -139,7 +139,7 @@ class KokoroSynthesizer:
 def _read_model(folder: Path) -> Any:
     """A Kokoro. Raises EngineError."""
     try:
-        from kokoro_onnx import Kokoro
+        import kokoro_onnx  # noqa: F401  (it is there)
     except ImportError as error:
         raise EngineError("Kokoro is not installed: run `pip install 'antiphon[kokoro]'`") from error
     if not folder.is_dir():
@@ -149,18 +149,25 @@ def _read_model(folder: Path) -> Any:
     try:
         session = open_session(model)
         if not apart.is_dir():
-            return Kokoro.from_session(session, str(only_file(folder, "voices*.bin", "*.npz")))
+            return _with_voices(session, only_file(folder, "voices*.bin", "*.npz"))
         with tempfile.TemporaryDirectory(prefix="antiphon-kokoro-") as scratch:
             together = Path(scratch) / "voices.npz"
             np.savez(together, allow_pickle=False, **{file.stem: _read_style(file) for file in apart.glob("*.bin")})
-            kokoro = Kokoro.from_session(session, str(together))
-            with kokoro.voices as opened:  # before its file goes
-                kokoro.voices = {name: opened[name] for name in opened}
-            return kokoro
+            return _with_voices(session, together)
     except EngineError:
         raise
     except Exception as error:  # whatever a broken file does to the libraries
         raise EngineError(f"the Kokoro model in {folder} cannot be read ({error}): pull it again") from error
+
+
+def _with_voices(session: Any, file: Path) -> Any:
+    """A Kokoro that has all its voices in memory, where it would read one from the file for each sentence."""
+    from kokoro_onnx import Kokoro
+
+    kokoro: Any = Kokoro.from_session(session, str(file))
+    with kokoro.voices as opened:
+        kokoro.voices = {name: opened[name] for name in opened}
+    return kokoro
 
 
 def _read_style(file: Path) -> Any:
