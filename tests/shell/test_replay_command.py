@@ -19,7 +19,7 @@ async def recording(tmp_path: Path) -> Path:
     folder = tmp_path / "records"
     scripted = {"vad": "scripted", "asr": "scripted", "llm": "scripted:tokens=5", "tts": "scripted"}
     async with (
-        Server(Config.model_validate({"port": 0, "record": folder, **scripted})) as server,
+        Server(Config.model_validate({"port": 0, "in_process": True, "record": folder, **scripted})) as server,
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{server.url}/v1/realtime") as call,
     ):

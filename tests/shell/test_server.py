@@ -16,7 +16,7 @@ from antiphon.errors import ConfigError, EngineError
 
 def config(**settings: object) -> Config:
     scripted = {"vad": "scripted", "asr": "scripted", "llm": "scripted", "tts": "scripted"}
-    return Config.model_validate({"port": 0, **scripted, **settings})
+    return Config.model_validate({"port": 0, "in_process": True, **scripted, **settings})
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def antiphon(
 
 LISTENING = "Where it listens"
 ENGINES = "Engines"
+WORKERS = "Where the engines run"
 LIMITS = "Limits"
 LOGS = "Logs and records"
 CONFIGURATION = "Configuration"
@@ -108,6 +109,29 @@ def serve(
     llm: Llm = None,
     model: Model = None,
     tts: Tts = None,
+    in_process: Annotated[
+        bool | None,
+        Option("--in-process", help="In the server's own process, not in one beside it.", rich_help_panel=WORKERS),
+    ] = None,
+    tts_workers: Annotated[
+        int | None, Option(help="How many processes speak; the second stands by.", rich_help_panel=WORKERS)
+    ] = None,
+    workers: Annotated[
+        list[str] | None,
+        Option(
+            help="Workers that run elsewhere; may be repeated.",
+            metavar="[STAGE=]HOST:PORT,...",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None,
+        Option(
+            help="Where workers make themselves known.",
+            metavar="redis://HOST:PORT/DB|dns://NAME:PORT",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
     max_sessions: Annotated[int | None, Option(help="Sessions at the same time.", rich_help_panel=LIMITS)] = None,
     max_session_s: Annotated[float | None, Option(help="How long a session may last.", rich_help_panel=LIMITS)] = None,
     idle_timeout_s: Annotated[

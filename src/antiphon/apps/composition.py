@@ -2,27 +2,112 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from antiphon.apps.config import Config
+from antiphon.apps.config import Config, SessionDefaults
 from antiphon.engines import catalog
+from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
-from antiphon.engines.voices import MultiSynthesizer
 from antiphon.errors import ConfigError
 from antiphon.transport.realtime.config import Offer
 
+if TYPE_CHECKING:
+    from antiphon.apps.local_fleet import FleetWatcher
 
-async def choose_engines(config: Config, own_port: int | None = None) -> Suite:
-    """The engines that the configuration names, not loaded yet. Raises ConfigError.
+
+class Engines(Protocol):
+    """What sessions are served by, wherever it runs."""
+
+    @property
+    def suite(self) -> Suite: ...
+
+    async def load(self, engine: Engine) -> None:
+        """Makes one of the suite's engines ready. Raises ConfigError and EngineError."""
+        ...
+
+    def of_session(self, session_id: str) -> Suite:
+        """The engines for one conversation."""
+        ...
+
+    def missing(self) -> list[str]:
+        """The stages that nothing serves now."""
+        ...
+
+    def serving(self, stage: str) -> int:
+        """How many workers serve a stage; 0 where none is needed."""
+        ...
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The processes in which engines run, in plain types; none where they run in this one."""
+        ...
+
+
+class InProcess:
+    """Engines in threads of this process."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+
+    @property
+    def suite(self) -> Suite:
+        return self._suite
+
+    async def load(self, engine: Engine) -> None:
+        await engine.load()
+
+    def of_session(self, session_id: str) -> Suite:
+        return self._suite
+
+    def missing(self) -> list[str]:
+        return []
+
+    def serving(self, stage: str) -> int:
+        return 0
+
+    def workers(self) -> list[dict[str, Any]]:
+        return []
+
+
+@asynccontextmanager
+async def engines_of(
+    config: Config, own_port: int | None = None, watcher: FleetWatcher | None = None
+) -> AsyncIterator[Engines]:
+    """The engines that the configuration names, where it wants them; not loaded yet. Raises ConfigError.
 
     ``own_port`` is where we listen ourselves: that is no language model.
     """
+    if config.in_process or sys.platform == "win32":  # which has no Unix sockets
+        suite = await choose_engines(config, own_port)
+        try:
+            yield InProcess(suite)
+        finally:
+            await suite.close()
+        return
+    from antiphon.apps.local_fleet import fleet_engines
+
+    async with fleet_engines(config, own_port, watcher) as engines:
+        yield engines
+
+
+async def choose_engines(config: Config, own_port: int | None = None) -> Suite:
+    """The engines that the configuration names, for this process. Raises ConfigError."""
     return Suite(
         vad=catalog.make_vad(config.vad),
         recognizer=catalog.make_recognizer(config.asr),
         brain=await catalog.make_brain(config.llm, config.model, exclude_ports=() if own_port is None else (own_port,)),
         synthesizer=catalog.make_synthesizer(config.tts),
     )
+
+
+@runtime_checkable
+class _Namer(Protocol):
+    """A synthesizer whose voices have other names too."""
+
+    def find(self, name: str) -> str | None: ...
 
 
 def make_offer(config: Config, suite: Suite) -> Offer:
@@ -33,7 +118,7 @@ def make_offer(config: Config, suite: Suite) -> Offer:
     """
     synthesizer = suite.synthesizer
     voices = tuple(voice.name for voice in synthesizer.voices)
-    find = synthesizer.find if isinstance(synthesizer, MultiSynthesizer) else _no_other_names
+    find = synthesizer.find if isinstance(synthesizer, _Namer) else _no_other_names
     offer = Offer(
         models=(suite.brain.name,),
         voices=voices,
@@ -53,3 +138,29 @@ def make_offer(config: Config, suite: Suite) -> Offer:
 
 def _no_other_names(name: str) -> str | None:
     return None
+
+
+def offers_of(config: Config, suite: Suite) -> Callable[[], Offer]:
+    """Gives the offer, anew whenever other engines or voices are there than before. Raises ConfigError as above."""
+    offer, seen = make_offer(config, suite), _seen(suite)
+
+    def current() -> Offer:
+        nonlocal offer, seen
+        now = _seen(suite)
+        if now != seen:
+            seen = now
+            try:
+                offer = make_offer(config, suite)
+            except ConfigError:  # the voice that is wanted left: it may come back, and another one serves till then
+                offer = make_offer(config.model_copy(update={"session": _any_voice(config)}), suite)
+        return offer
+
+    return current
+
+
+def _seen(suite: Suite) -> tuple[object, ...]:
+    return suite.brain.name, suite.recognizer.name, suite.synthesizer.voices
+
+
+def _any_voice(config: Config) -> SessionDefaults:
+    return config.session.model_copy(update={"voice": None})

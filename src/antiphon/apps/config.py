@@ -118,6 +118,15 @@ class Config(Section):
     tts: str = "auto"
     """The synthesizer; `auto` offers every embedded voice."""
 
+    in_process: bool = False
+    """Run the engines in the server's own process, instead of one beside it for each stage."""
+    tts_workers: PositiveInt = 1
+    """How many processes speak. With two, a reply goes on at once when one of them dies."""
+    workers: tuple[str, ...] = ()
+    """A worker that runs elsewhere, `STAGE=HOST:PORT`, or `HOST:PORT` asked for all stages; several may be given."""
+    registry: str | None = None
+    """Where workers that run elsewhere make themselves known: `redis://HOST:PORT/DB` or `dns://NAME:PORT`."""
+
     max_sessions: PositiveInt = 200
     """Sessions at the same time; more are refused."""
     max_session_s: PositiveFloat = 3600.0
@@ -136,7 +145,7 @@ class Config(Section):
 
     session: SessionDefaults = SessionDefaults()
 
-    @field_validator("api_key", "allow_origin", mode="before")
+    @field_validator("api_key", "allow_origin", "workers", mode="before")
     @classmethod
     def _several(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -149,6 +158,14 @@ class Config(Section):
             )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both --tls-cert and --tls-key")
+        return self
+
+    @model_validator(mode="after")
+    def _one_place_for_engines(self) -> Config:
+        places = {"--in-process": self.in_process, "--workers": self.workers, "--registry": self.registry}
+        given = [option for option, value in places.items() if value]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other: they say where the engines run")
         return self
 
 

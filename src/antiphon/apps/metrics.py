@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,6 +16,10 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+if TYPE_CHECKING:
+    from antiphon.core.fleet import Shortage
+    from antiphon.voices.fleet import Handover
 
 LATENCY_BUCKETS_S = (
     0.005,
@@ -146,6 +152,41 @@ class Metrics:
     def render(self) -> tuple[bytes, str]:
         """The text exposition and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4
+
+
+class FleetMetrics:
+    """Counts what happens to workers: the ``Watcher`` of the fleets. In the server's registry, beside its own figures.
+
+    Without workers its series stay empty.
+    """
+
+    def __init__(self, registry: CollectorRegistry, serving: Callable[[str], int]) -> None:
+        """``serving`` says how many workers serve a stage."""
+        workers = Gauge("antiphon_workers_serving", "Workers that serve", ("stage",), registry=registry)
+        for stage in ("asr", "llm", "tts"):
+            workers.labels(stage).set_function(partial(serving, stage))
+        self._restarts = Counter(
+            "antiphon_worker_restarts", "Workers of the server's own that ended", ("worker",), registry=registry
+        )
+        self._refused = Counter(
+            "antiphon_fleet_refusals", "Requests that no worker could take", ("stage", "reason"), registry=registry
+        )
+        self._gaps = Histogram(
+            "antiphon_handover_gap_seconds",
+            "From the loss of a worker in the middle of its work to what the next one gives",
+            ("stage",),
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+
+    def handed_over(self, handover: Handover) -> None:
+        self._gaps.labels(handover.stage).observe(handover.gap_s)
+
+    def refused(self, stage: str, shortage: Shortage) -> None:
+        self._refused.labels(stage, shortage.name.lower()).inc()
+
+    def restarted(self, worker: str) -> None:
+        self._restarts.labels(worker).inc()
 
 
 def _observe(histograms: dict[str, Histogram], figures: dict[str, float]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import ssl
 import sys
@@ -15,9 +16,9 @@ from typing import Any, Self
 import structlog
 from aiohttp import web
 
-from antiphon.apps.composition import choose_engines, make_offer
+from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
-from antiphon.apps.metrics import Metrics
+from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
@@ -55,15 +56,20 @@ class Server:
         self._on_loaded = on_loaded
         self._stack = contextlib.AsyncExitStack()
         self._status = "starting"
-        self._suite: Suite | None = None
+        self._engines: Engines | None = None
         self._socket: socket.socket | None = None
 
     @property
     def suite(self) -> Suite:
         """The engines; only while the server runs."""
-        if self._suite is None:
+        return self.engines.suite
+
+    @property
+    def engines(self) -> Engines:
+        """The engines and where they run; only while the server runs."""
+        if self._engines is None:
             raise RuntimeError("the server does not run")
-        return self._suite
+        return self._engines
 
     @property
     def url(self) -> str:
@@ -79,9 +85,10 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             tls = _tls(self.config)
             self._socket = stack.enter_context(_bind(self.config))
-            self._suite = await choose_engines(self.config, own_port=self._socket.getsockname()[1])
-            stack.push_async_callback(self._suite.close)
-            await self._load(self._suite)
+            own_port = self._socket.getsockname()[1]
+            engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
+            self._engines = await stack.enter_async_context(engines)
+            await self._load(self._engines)
             await self._listen(stack, self._socket, tls, _archive(self.config, stack))
             watching = await stack.enter_async_context(asyncio.TaskGroup())
             lag = watching.create_task(self.metrics.watch_event_loop())
@@ -94,10 +101,10 @@ class Server:
         self._status = "stopping"
         await self._stack.aclose()
 
-    async def _load(self, suite: Suite) -> None:
+    async def _load(self, engines: Engines) -> None:
         async def load(engine: Engine) -> None:
             began_at = time.monotonic()
-            await engine.load()
+            await engines.load(engine)
             took_s = time.monotonic() - began_at
             _log.debug("engine loaded", engine=engine.name, took_s=round(took_s, 2))
             if self._on_loaded is not None:
@@ -105,10 +112,12 @@ class Server:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for engine in suite:
+                for engine in engines.suite:
                     group.create_task(load(engine))
         except* EngineError as failures:
-            raise EngineError("\n".join(str(failure) for failure in failures.exceptions)) from failures
+            raise EngineError(_messages(failures)) from failures
+        except* ConfigError as failures:
+            raise ConfigError(_messages(failures)) from failures
 
     async def _listen(
         self,
@@ -122,12 +131,12 @@ class Server:
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
             recorder = archive.recorder(session_id) if archive is not None else None
-            return Session(self.suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
+            suite = self.engines.of_session(session_id)
+            return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
 
-        offer = make_offer(config, self.suite)
         app = make_app(
             session,
-            offer=lambda: offer,
+            offer=offers_of(config, self.suite),
             limits=Limits(
                 max_sessions=config.max_sessions,
                 max_session_s=config.max_session_s,
@@ -153,7 +162,20 @@ class Server:
     def _health(self) -> dict[str, Any]:
         suite = self.suite
         engines = {"vad": suite.vad, "asr": suite.recognizer, "llm": suite.brain, "tts": suite.synthesizer}
-        return {"status": self._status, "engines": {stage: engine.name for stage, engine in engines.items()}}
+        missing = self.engines.missing()
+        health: dict[str, Any] = {
+            "status": "degraded" if self._status == "ok" and missing else self._status,
+            "engines": {stage: engine.name for stage, engine in engines.items()},
+        }
+        workers = self.engines.workers()
+        return health | ({"pid": os.getpid(), "workers": workers} if workers else {})
+
+    def _serving(self, stage: str) -> int:
+        return self._engines.serving(stage) if self._engines is not None else 0
+
+
+def _messages(failures: BaseExceptionGroup[Exception]) -> str:
+    return "\n".join(str(failure) for failure in failures.exceptions)
 
 
 def _archive(config: Config, stack: contextlib.AsyncExitStack) -> Archive | None:

@@ -94,8 +94,14 @@ def make_synthesizer(name: str) -> Synthesizer:
         return make_one_synthesizer(name)
     from antiphon.engines.voices import MultiSynthesizer
 
-    names = ("pico", "espeak") if name == "auto" else tuple(part.strip() for part in name.split(","))
-    return MultiSynthesizer([make_one_synthesizer(part) for part in names])
+    return MultiSynthesizer([make_one_synthesizer(part) for part in synthesizer_names(name)])
+
+
+def synthesizer_names(name: str) -> tuple[str, ...]:
+    """The engines in ``name``, one by one; the commas in ``scripted:KEY=VALUE,...`` belong to it."""
+    if name.partition(":")[0] == "scripted":
+        return (name,)
+    return ("pico", "espeak") if name == "auto" else tuple(part.strip() for part in name.split(","))
 
 
 def make_one_synthesizer(name: str) -> Synthesizer:

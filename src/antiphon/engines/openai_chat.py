@@ -49,6 +49,15 @@ class OpenAIChat:
         self._gives_usage = True
 
     @property
+    def base_url(self) -> str:
+        return self._base_url
+
+    @property
+    def model(self) -> str | None:
+        """What is asked for; None until ``load`` where the server's first is taken."""
+        return self._model
+
+    @property
     def name(self) -> str:
         return f"openai:{self._model or 'first'}"
 

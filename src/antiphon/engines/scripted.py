@@ -310,6 +310,8 @@ class SynthesizerOptions(Options):
     symbol_ms: int = tone_code.SYMBOL_MS
     word_times: int = 1
     """0: it does not tell when its words sound."""
+    repeatable: int = 1
+    """0: its voices do not count as repeatable."""
 
 
 _VOICES = {"alpha": 8000, "beta": 3000}
@@ -337,7 +339,7 @@ class ScriptedSynthesizer(_Scripted):
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        return tuple(VoiceInfo(name, "en", repeatable=True) for name in _VOICES)
+        return tuple(VoiceInfo(name, "en", bool(self._options.repeatable)) for name in _VOICES)
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         speech = _Speech(

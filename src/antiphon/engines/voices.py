@@ -8,9 +8,7 @@ from contextlib import aclosing
 
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import Synthesizer, VoiceInfo
-
-_OPENAI_NAMES = "marin cedar alloy ash ballad coral echo sage shimmer verse fable onyx nova"
-"""What clients of OpenAI ask for without looking at what there is."""
+from antiphon.engines.voice_names import NamedVoice, VoiceNames
 
 
 class MultiSynthesizer:
@@ -23,7 +21,7 @@ class MultiSynthesizer:
         """``engines`` has at least one."""
         self._engines = tuple(engines)
         self._by_name = self._all_voices()
-        self._aliases = self._all_aliases()
+        self._names = self._all_names()
 
     @property
     def name(self) -> str:
@@ -43,19 +41,19 @@ class MultiSynthesizer:
         """Loads all engines at once. Raises the first EngineError."""
         await asyncio.gather(*(engine.load() for engine in self._engines))
         self._by_name = self._all_voices()
-        self._aliases = self._all_aliases()
+        self._names = self._all_names()
 
     async def close(self) -> None:
         for engine in self._engines:
             await engine.close()
 
     def find(self, name: str) -> str | None:
-        """The full name of the voice that is meant: "en-GB", "de", "espeak" and "marin" all mean one."""
-        return self._aliases.get(name.lower())
+        """As ``VoiceNames.find``."""
+        return self._names.find(name)
 
     def resolve(self, name: str) -> str:
-        """The same, and the default voice for a name that means nothing here."""
-        return self.find(name) or next(iter(self._by_name))
+        """As ``VoiceNames.resolve``."""
+        return self._names.resolve(name)
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         engine, own = self._by_name[self.resolve(voice.name)]
@@ -70,26 +68,5 @@ class MultiSynthesizer:
             for voice in engine.voices
         }
 
-    def _all_aliases(self) -> dict[str, str]:
-        """Lower-case names to full ones; what comes first wins."""
-        aliases: dict[str, str] = {}
-        for full in self._by_name:
-            aliases.setdefault(full.lower(), full)
-        for full, (engine, voice) in self._by_name.items():
-            language = voice.language.lower()
-            for alias in (voice.name.lower(), language, language.partition("-")[0], engine.name.partition(":")[0]):
-                aliases.setdefault(alias, full)
-        alike = self._like_the_default()
-        for number, alias in enumerate(_OPENAI_NAMES.split()):
-            aliases.setdefault(alias, alike[number % len(alike)])
-        return aliases
-
-    def _like_the_default(self) -> list[str]:
-        """The voices of the default one's engine and language."""
-        default_engine, default = next(iter(self._by_name.values()))
-        language = default.language.partition("-")[0]
-        return [
-            full
-            for full, (engine, voice) in self._by_name.items()
-            if engine is default_engine and voice.language.partition("-")[0] == language
-        ]
+    def _all_names(self) -> VoiceNames:
+        return VoiceNames([NamedVoice(engine.name.partition(":")[0], own) for engine, own in self._by_name.values()])

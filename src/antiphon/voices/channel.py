@@ -162,7 +162,7 @@ class Connection:
 
     async def _watch_health(self) -> None:
         """The standard health service pushes each change; its stream breaks when the process ends."""
-        stub = health_pb2_grpc.HealthStub(self._channel)
+        stub: Any = health_pb2_grpc.HealthStub(self._channel)
         while True:
             call = stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
             try:
@@ -194,6 +194,7 @@ class Connection:
 
     async def ask(self) -> None:
         """Asks it what it has and does."""
+        in_flight = self.in_flight
         try:
             told = await self.stub.GetCapabilities(models_pb2.GetCapabilitiesRequest(), timeout=ANSWER_S)
             if self._wants_voices(told):
@@ -205,7 +206,7 @@ class Connection:
         self._polls += 1
         restarted = told.worker != self._told.worker
         self._told = told
-        self._in_flight_when_told = self.in_flight
+        self._in_flight_when_told = max(in_flight, self.in_flight)  # it counted somewhere between the two
         self._heartbeat_at = self._loop.time()
         if not self._says_serving:
             return

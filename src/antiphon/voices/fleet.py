@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -218,6 +218,18 @@ class Fleet:
             if left_s <= 0 or (chosen.shortage is Shortage.BUSY and not even_if_busy):
                 raise self._refusal(request, chosen)
             await self.changed(min(left_s, chosen.retry_after_s))
+
+    async def acquire_but(
+        self, request: Request, avoid: frozenset[str], *, patience_s: float = 0.0, even_if_busy: bool = False
+    ) -> Lease:
+        """A place at none of the instances ``avoid``, which refused this very request, if there is any other; else at
+        any, since what is refused once may be taken a moment later. Raises EngineError.
+        """
+        if avoid:
+            chosen = self._choose(replace(request, avoid=avoid))
+            if isinstance(chosen, Choice):
+                return self._lease(chosen)
+        return await self.acquire(request, patience_s=patience_s, even_if_busy=even_if_busy)
 
     def _choose(self, request: Request) -> Choice | Full:
         return self._router.choose(request, self.workers, asyncio.get_running_loop().time())

@@ -15,7 +15,7 @@ from antiphon.core.speech import Message as ContextMessage
 from antiphon.engines.base import Brain
 from antiphon.v1 import generator_pb2 as pb
 from antiphon.v1.generator_pb2_grpc import GeneratorServicer
-from antiphon.worker.host import Host, HostedService, abort, end_tasks, told
+from antiphon.worker.host import Host, HostedService, abort, end_tasks, last_write, told
 from antiphon.worker.outbox import Hold, Outbox, Parcel
 from antiphon.worker.refusals import UNLOADED, BadRequestError, Failure, StoppedError, failure_of
 
@@ -27,12 +27,12 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class GeneratorService(HostedService[Brain], GeneratorServicer):
-    async def Generate(self, requests: AsyncIterator[pb.GenerateRequest], context: Any) -> None:  # noqa: N802
+    async def Generate(self, request_iterator: AsyncIterator[pb.GenerateRequest], context: Any) -> None:  # noqa: N802
         await self.take_place(context)
         answer = AnswerStream(self._host)
         with self._host.place(answer):
             try:
-                await answer.run(requests, context.write)
+                await answer.run(request_iterator, context.write)
             except (BadRequestError, StoppedError) as error:
                 await abort(context, failure_of(error))
 
@@ -83,6 +83,10 @@ class AnswerStream:
             if stopped.done():
                 raise StoppedError("the answer was stopped")
             await writing
+        except (BadRequestError, StoppedError):
+            self._outbox.discard()
+            await last_write(writing)
+            raise
         finally:
             await end_tasks(writing, answering, reading, stopped)
 

@@ -26,6 +26,9 @@ E = TypeVar("E", bound=Engine)
 RETRY_AFTER_KEY = "retry-after-s"
 """In the trailing metadata of a refusal: whole seconds after which it may go better here."""
 
+LAST_WRITE_S = 1.0
+"""How long a message may take on its way out when the call ends with an error."""
+
 _log = structlog.get_logger(__name__)
 
 _STATES = {
@@ -174,7 +177,7 @@ class HostedService(Generic[E]):
         engine = info.engine
         known = self._host.identity.capabilities.get(info.status.name, Capabilities())
         voices = getattr(engine, "voices", ()) if engine is not None else known.voices
-        return [pb.VoiceInfo(name=voice.name, language=voice.language) for voice in voices]
+        return [pb.VoiceInfo(name=voice.name, language=voice.language, repeatable=voice.repeatable) for voice in voices]
 
 
 def _model(info: ModelInfo[Any], voices: list[pb.VoiceInfo]) -> pb.Model:
@@ -216,3 +219,11 @@ async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def last_write(writing: asyncio.Task[None]) -> None:
+    """Waits for a writer whose outbox was discarded: a status must not be sent while a message still is.
+
+    A client that does not take the message has no claim to the status.
+    """
+    await asyncio.wait([writing], timeout=LAST_WRITE_S)

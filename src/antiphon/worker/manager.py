@@ -122,13 +122,13 @@ class ModelManager(Generic[E]):
         self._residency = Residency(settings)
         self._make = make
         self._warm_up = warm_up
-        self._models = frozenset(settings.models)
         self._hosted: dict[str, _Hosted[E]] = {}
         self._load_s: dict[str, float] = {}
         self._tickets = count(1)
         self._answers: dict[Ticket, asyncio.Future[None]] = {}
         self._revoked: dict[Ticket, Callable[[], None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loads: set[asyncio.Task[None]] = set()
+        self._closes: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -139,17 +139,17 @@ class ModelManager(Generic[E]):
     async def start(self) -> None:
         """Begins to load the preloaded models and waits until each is resident or has failed."""
         self._tell(Started())
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._loads:
+            await asyncio.wait(self._loads)
 
     async def close(self) -> None:
         """Stops loads that run, closes all engines, and refuses those that wait."""
+        while tasks := self._loads | self._closes:  # what was unloaded may make place for a load that begins
+            for load in self._loads:
+                load.cancel()
+            await asyncio.wait(tasks)
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ModelRefusedError("the worker ends", Reason.LEAVING))
@@ -204,7 +204,7 @@ class ModelManager(Generic[E]):
                 await fresh.close()
                 continue
             self._hosted[model] = fresh
-            self._spawn(old.close())
+            self._spawn(self._closes, old.close())
             replaced += 1
         return replaced
 
@@ -249,9 +249,9 @@ class ModelManager(Generic[E]):
     def _apply(self, action: Action) -> None:
         match action:
             case Load(model):
-                self._spawn(self._load(model))
+                self._spawn(self._loads, self._load(model))
             case Unload(model):
-                self._spawn(self._unload(model))
+                self._spawn(self._closes, self._unload(model))
             case Grant(ticket) | Confirm(ticket):
                 self._settle(ticket, None)
             case Refuse(ticket, _, reason, message, retry_after_s):
@@ -269,10 +269,11 @@ class ModelManager(Generic[E]):
         else:
             answer.set_exception(error)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    @staticmethod
+    def _spawn(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _load(self, model: str) -> None:
         loop = asyncio.get_running_loop()

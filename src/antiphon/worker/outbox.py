@@ -85,6 +85,12 @@ class Outbox(Generic[M]):
         self._finished = True
         self._to_send.set()
 
+    def discard(self) -> None:
+        """Nothing more is sent, and ``next`` gives None."""
+        self._urgent.clear()
+        self._parcels.clear()
+        self.finish()
+
     async def next(self) -> Parcel[M] | None:
         """The next parcel that may leave; it counts as sent. None when the outbox is finished and nothing may."""
         while True:

@@ -11,7 +11,7 @@ from antiphon.audio import EAR_RATE_HZ
 from antiphon.engines.base import Recognizer, RecognizerStream, Transcript
 from antiphon.v1 import recognizer_pb2 as pb
 from antiphon.v1.recognizer_pb2_grpc import RecognizerServicer
-from antiphon.worker.host import Host, HostedService, abort, end_tasks, told
+from antiphon.worker.host import Host, HostedService, abort, end_tasks, last_write, told
 from antiphon.worker.manager import ModelRefusedError
 from antiphon.worker.outbox import Hold, Outbox, Parcel
 from antiphon.worker.refusals import UNLOADED, BadRequestError, Failure, StoppedError, failure_of
@@ -24,12 +24,12 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class RecognizerService(HostedService[Recognizer], RecognizerServicer):
-    async def Recognize(self, requests: AsyncIterator[pb.RecognizeRequest], context: Any) -> None:  # noqa: N802
+    async def Recognize(self, request_iterator: AsyncIterator[pb.RecognizeRequest], context: Any) -> None:  # noqa: N802
         await self.take_place(context)
         turn = TurnStream(self._host)
         with self._host.place(turn):
             try:
-                await turn.run(requests, context.write)
+                await turn.run(request_iterator, context.write)
             except (BadRequestError, StoppedError) as error:
                 await abort(context, failure_of(error))
 
@@ -76,6 +76,10 @@ class TurnStream:
                 hearing.result()
             self._outbox.finish()
             await writing
+        except (BadRequestError, StoppedError):
+            self._outbox.discard()
+            await last_write(writing)
+            raise
         finally:
             await end_tasks(hearing, writing, stopped, lost)
 

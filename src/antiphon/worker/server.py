@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -15,13 +16,13 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import OVERALL_HEALTH
-from grpc_health.v1.health import aio as health
+from grpc_health.v1.health import aio as health  # pyright: ignore[reportAttributeAccessIssue]  # set at import
 
 from antiphon.core.residency_events import ResidencySettings
 from antiphon.errors import ConfigError
 from antiphon.v1 import generator_pb2_grpc, recognizer_pb2_grpc, synthesizer_pb2_grpc
 from antiphon.worker.generator import GeneratorService
-from antiphon.worker.host import Host, Identity
+from antiphon.worker.host import Host, Identity, end_tasks
 from antiphon.worker.manager import ModelManager
 from antiphon.worker.recognizer import RecognizerService
 from antiphon.worker.stages import Stage, known_capabilities
@@ -65,13 +66,32 @@ class WorkerSettings:
     tls: Tls | None = None
 
 
+class _Health(health.HealthServicer):  # type: ignore[misc]
+    """Its watches would last until the clients end them, and hold up the end of the server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ended = asyncio.Event()
+
+    def end_watches(self) -> None:
+        self._ended.set()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
+        watching = asyncio.create_task(super().Watch(request, context))
+        ended = asyncio.create_task(self._ended.wait())
+        try:
+            await asyncio.wait([watching, ended], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end_tasks(watching, ended)
+
+
 class WorkerServer:
     """Serves within ``async with``; ``load`` comes first there. Its address is known then."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._server = grpc.aio.server(options=_OPTIONS)
-        self._health = health.HealthServicer()
+        self._health = _Health()
         self.models: ModelManager[Any] = ModelManager(settings.residency, settings.stage.make, settings.stage.warm_up)
         self.address = ""
         self.host: Host[Any]
@@ -111,7 +131,14 @@ class WorkerServer:
     async def drain(self, limit_s: float) -> None:
         """Says that it serves no more, takes no new calls, and lets those under way end, until ``limit_s`` is over."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(limit_s)
+        stopping = asyncio.create_task(self._server.stop(limit_s))
+        idle = asyncio.create_task(self.host.sessions.idle())
+        try:
+            await asyncio.wait([stopping, idle], return_when=asyncio.FIRST_COMPLETED)
+            self._health.end_watches()
+            await stopping
+        finally:
+            await end_tasks(idle)
 
     async def _tell_health(self, status: Any) -> None:
         for service in (OVERALL_HEALTH, self._settings.stage.service):

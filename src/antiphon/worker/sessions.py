@@ -46,20 +46,29 @@ class Sessions:
         self._lapse_s = lapse_s
         self._known: dict[str, _Session] = {}
         self._running: set[Running] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def running(self) -> int:
         """Requests under way."""
         return len(self._running)
 
+    async def idle(self) -> None:
+        """Waits until no request is under way."""
+        await self._idle.wait()
+
     @contextmanager
     def run(self, request: Running) -> Iterator[None]:
         """Within the block ``request`` is under way."""
         self._running.add(request)
+        self._idle.clear()
         try:
             yield
         finally:
             self._running.discard(request)
+            if not self._running:
+                self._idle.set()
             self.touch(request.session)
 
     def touch(self, session: str) -> None:

@@ -18,7 +18,7 @@ from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import Synthesizer
 from antiphon.v1 import synthesizer_pb2 as pb
 from antiphon.worker.frames import Frame, Framer, TextFeed
-from antiphon.worker.host import Host, told
+from antiphon.worker.host import Host, end_tasks, last_write, told
 from antiphon.worker.manager import Lease
 from antiphon.worker.outbox import Hold, Outbox, Parcel
 from antiphon.worker.refusals import UNLOADED, BadRequestError, Failure
@@ -68,18 +68,23 @@ class SpeechStream:
 
     async def run(self, requests: AsyncIterator[pb.SynthesizeRequest], send: Send) -> None:
         """Serves the call to its end. Raises BadRequestError; cancel it when the client is gone."""
+        writing = asyncio.create_task(self._write(send))
+        producing = asyncio.create_task(self._produce())
+        reading = asyncio.create_task(self._read(requests))
         try:
-            async with asyncio.TaskGroup() as group:
-                producing = group.create_task(self._produce())
-                group.create_task(self._write(send))
-                async for request in requests:
-                    self._take(request)
-                self.stop()
-                self._outbox.finish()
-                producing.cancel()
-        except* BadRequestError as broken:
-            raise broken.exceptions[0] from None
+            await asyncio.wait([reading, writing, producing], return_when=asyncio.FIRST_COMPLETED)
+            for task in (reading, writing, producing):
+                if task.done():
+                    task.result()
+            self.stop()
+            self._outbox.finish()
+            await writing
+        except BadRequestError:
+            self._outbox.discard()
+            await last_write(writing)
+            raise
         finally:
+            await end_tasks(reading, producing, writing)
             for lease in self._leases.values():
                 lease.end()
 
@@ -100,6 +105,10 @@ class SpeechStream:
         return len(stopped)
 
     # What the client says.
+
+    async def _read(self, requests: AsyncIterator[pb.SynthesizeRequest]) -> None:
+        async for request in requests:
+            self._take(request)
 
     def _take(self, request: pb.SynthesizeRequest) -> None:
         match request.WhichOneof("message"):

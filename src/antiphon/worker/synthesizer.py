@@ -14,11 +14,11 @@ from antiphon.worker.speech import SpeechStream
 
 
 class SynthesizerService(HostedService[Synthesizer], SynthesizerServicer):
-    async def Synthesize(self, requests: AsyncIterator[pb.SynthesizeRequest], context: Any) -> None:  # noqa: N802
+    async def Synthesize(self, request_iterator: AsyncIterator[pb.SynthesizeRequest], context: Any) -> None:  # noqa: N802
         await self.take_place(context)
         stream = SpeechStream(self._host)
         with self._host.place(stream):
             try:
-                await stream.run(requests, context.write)
+                await stream.run(request_iterator, context.write)
             except BadRequestError as error:
                 await abort(context, failure_of(error))

@@ -53,6 +53,8 @@ class Report:
 
     server: str = ""
     engines: dict[str, str] = field(default_factory=dict)
+    processes: dict[str, int] = field(default_factory=dict)
+    """The process of each worker of the server, and of the server itself; nothing where it has no workers."""
     ready_s: float | None = None
     """How long our own server took to start; None when it ran already."""
     total_s: float = 0.0
@@ -91,6 +93,7 @@ class Report:
             "passed": self.passed,
             "server": self.server,
             "engines": self.engines,
+            "processes": self.processes,
             "ready_s": self.ready_s,
             "total_s": round(self.total_s, 2),
             "checks": [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in self.checks],

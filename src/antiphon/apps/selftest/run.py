@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import orjson
@@ -100,7 +101,8 @@ async def _hold_conversation(options: SelfTestOptions, second_voice: Synthesizer
     async with _server(options) as server, calling(server.url, options.api_key) as call:
         report.server = server.url
         report.ready_s = server.start_s if server.pid else None
-        report.engines = await _engines(server.url)
+        health = await _health(server.url)
+        report.engines, report.processes = _engines(health), _processes(health)
         agents_voice = str(call.session.get("audio", {}).get("output", {}).get("voice"))
         voice = next(name for name in CALLER_VOICES if not agents_voice.endswith(name))
         stage = Stage(call, await rehearse(second_voice, Voice(voice)), report)
@@ -124,15 +126,26 @@ async def _server(options: SelfTestOptions) -> AsyncIterator[LocalServer]:
             yield server
 
 
-async def _engines(url: str) -> dict[str, str]:
-    """Which engine serves each stage; nothing when the server does not say."""
+async def _health(url: str) -> dict[str, Any]:
+    """What the server says of itself; nothing when it does not."""
     limit = aiohttp.ClientTimeout(total=HEALTH_LIMIT_S)
     try:
         async with aiohttp.ClientSession(timeout=limit) as http, http.get(f"{url.rstrip('/')}/health") as response:
-            engines = (await response.json()).get("engines", {})
+            health = await response.json()
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return {}
-    return {str(stage): str(engine) for stage, engine in engines.items()}
+    return health if isinstance(health, dict) else {}
+
+
+def _engines(health: dict[str, Any]) -> dict[str, str]:
+    """Which engine serves each stage."""
+    return {str(stage): str(engine) for stage, engine in health.get("engines", {}).items()}
+
+
+def _processes(health: dict[str, Any]) -> dict[str, int]:
+    """The server's process and those of its workers, where there are any on its machine."""
+    pids = {str(worker["name"]): worker["pid"] for worker in health.get("workers", []) if worker.get("pid")}
+    return {"server": health["pid"], **pids} if pids and "pid" in health else {}
 
 
 async def _check_replies(stage: Stage, recognizer: Recognizer) -> None:

@@ -52,6 +52,9 @@ def print_summary(report: Report, console: Console) -> None:
     """The engines, the tables and the verdict."""
     for stage, engine in report.engines.items():
         console.print(f"{stage:>12}  {engine}", highlight=False, markup=False, style="dim")
+    if report.processes:
+        shown = ", ".join(f"{name} {pid}" for name, pid in report.processes.items())
+        console.print(f"{'processes':>12}  {shown}", highlight=False, markup=False, style="dim")
     console.print(latency_table(report))
     if report.barge_in:
         console.print(barge_in_table(report))

@@ -1,0 +1,275 @@
+"""The engines of a server whose models are in other processes: its own workers, and those that run elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from antiphon.apps.config import Config
+from antiphon.apps.supervisor import Child, ChildState, Command, Supervisor, runtime_folder
+from antiphon.apps.tasks import until_first
+from antiphon.core.fleet import Health
+from antiphon.engines import catalog
+from antiphon.engines.base import Engine
+from antiphon.engines.suite import Suite
+from antiphon.errors import ConfigError, EngineError
+from antiphon.v1 import models_pb2
+from antiphon.voices.brain import FleetBrain
+from antiphon.voices.channel import Connection
+from antiphon.voices.fleet import Fleet, Watcher
+from antiphon.voices.recognizer import FleetRecognizer
+from antiphon.voices.registry import Registry, StaticRegistry, open_registry
+from antiphon.voices.synthesizer import FleetSynthesizer
+
+STAGES = ("asr", "llm", "tts")
+
+REQUESTS_PER_SESSION = 2
+"""A reply, and one that is prepared while it may yet be dropped."""
+
+DRAIN_S = 1.0
+"""What a worker of ours gets to end its requests when it is told to end by others than us, or left alone."""
+
+_STATES = {
+    models_pb2.MODEL_STATE_ABSENT: "absent",
+    models_pb2.MODEL_STATE_LOADING: "loading",
+    models_pb2.MODEL_STATE_RESIDENT: "resident",
+    models_pb2.MODEL_STATE_UNLOADING: "unloading",
+    models_pb2.MODEL_STATE_FAILED: "failed",
+}
+
+
+class FleetWatcher(Watcher, Protocol):
+    """Hears what happens to workers, for the metrics."""
+
+    def restarted(self, worker: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """A stage whose workers are ours."""
+
+    models: tuple[str, ...]
+    like: Engine
+    """An engine of the first model, which is never loaded: it knows what people call it."""
+    count: int = 1
+
+    def names(self, stage: str) -> tuple[str, ...]:
+        return (stage, *(f"{stage}-{number}" for number in range(2, self.count + 1)))
+
+
+class _Like:
+    """Goes by the name of the engine that its workers host."""
+
+    like: Engine
+
+    @property
+    def name(self) -> str:
+        return self.like.name
+
+    @property
+    def description(self) -> str:
+        return self.like.description
+
+
+class _LocalRecognizer(_Like, FleetRecognizer):
+    pass
+
+
+class _LocalBrain(_Like, FleetBrain):
+    pass
+
+
+class _LocalSynthesizer(_Like, FleetSynthesizer):
+    pass
+
+
+class FleetEngines:
+    """What sessions are served by, and how the workers behind it stand."""
+
+    def __init__(
+        self, suite: Suite, fleets: Mapping[str, Fleet], supervisor: Supervisor, local: Mapping[str, _Local]
+    ) -> None:
+        self.suite = suite
+        self._fleets = fleets
+        self._supervisor = supervisor
+        self._local = local
+
+    def of_session(self, session_id: str) -> Suite:
+        """The engines for one conversation, which stays at one worker as long as it can."""
+        synthesizer = self.suite.synthesizer
+        if isinstance(synthesizer, FleetSynthesizer):
+            return replace(self.suite, synthesizer=synthesizer.of_session(session_id))
+        return self.suite
+
+    async def load(self, engine: Engine) -> None:
+        """Loads the VAD, or waits until the workers of a stage are ready. Raises ConfigError and EngineError."""
+        stage = self._stage_of(engine)
+        local = self._local.get(stage)
+        if local is None:
+            await engine.load()
+            return
+        await asyncio.gather(*(self._supervisor.ready(name) for name in local.names(stage)))
+        fleet = self._fleets[stage]
+        await until_first(self._load(engine, fleet, local.count), _fail_with(fleet))
+        _check(fleet)
+
+    async def _load(self, engine: Engine, fleet: Fleet, count: int) -> None:
+        await engine.load()
+        while self.serving(fleet.stage) < count:
+            await fleet.changed()
+
+    def _stage_of(self, engine: Engine) -> str:
+        by_stage = {"asr": self.suite.recognizer, "llm": self.suite.brain, "tts": self.suite.synthesizer}
+        return next((stage for stage, known in by_stage.items() if known is engine), "vad")
+
+    def missing(self) -> list[str]:
+        """The stages that no worker serves."""
+        return [
+            stage
+            for stage, fleet in self._fleets.items()
+            if not any(worker.health is Health.SERVING for worker in fleet.workers)
+        ]
+
+    def serving(self, stage: str) -> int:
+        return sum(worker.health is Health.SERVING for worker in self._fleets[stage].workers)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Each worker, in plain types."""
+        children = {child.name: child for child in self._supervisor.children}
+        found = []
+        for stage, fleet in self._fleets.items():
+            for connection in fleet.connections:
+                name = Path(connection.address).stem if stage in self._local else connection.address
+                found.append(_worker(name, connection, children.get(name)))
+        return found
+
+
+def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
+    about: dict[str, Any] = {"name": name, "stage": connection.stage, "state": connection.worker.health.value}
+    if child is not None:
+        if child.state is not ChildState.RUNNING:
+            about["state"] = child.state.value
+        about |= {"pid": child.pid, "restarts": child.restarts}
+        if child.last_exit:
+            about["last_exit"] = child.last_exit
+    return about | {"models": {model.name: _STATES.get(model.state, "unknown") for model in connection.models}}
+
+
+def _check(fleet: Fleet) -> None:
+    """Raises EngineError for models that could not be loaded."""
+    errors = [
+        model.error
+        for connection in fleet.connections
+        for model in connection.models
+        if model.state == models_pb2.MODEL_STATE_FAILED
+    ]
+    if errors:
+        raise EngineError("\n".join(dict.fromkeys(errors)))
+
+
+async def _fail_with(fleet: Fleet) -> None:
+    """Raises EngineError when a model cannot be loaded; never returns."""
+    while True:
+        _check(fleet)
+        await fleet.changed()
+
+
+@asynccontextmanager
+async def fleet_engines(
+    config: Config, own_port: int | None = None, watcher: FleetWatcher | None = None
+) -> AsyncIterator[FleetEngines]:
+    """Starts the workers that are ours and follows those of others. The engines are not loaded yet.
+
+    Raises ConfigError.
+    """
+    elsewhere = registries_of(config)
+    local = {stage: await _local(config, stage, own_port) for stage in STAGES if stage not in elsewhere}
+    vad = catalog.make_vad(config.vad)
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(runtime_folder())
+        addresses = {stage: _addresses(folder, own.names(stage)) for stage, own in local.items()}
+        commands = [
+            _command(config, stage, name, own, address)
+            for stage, own in local.items()
+            for name, address in zip(own.names(stage), addresses[stage], strict=True)
+        ]
+        on_restart = watcher.restarted if watcher is not None else None
+        supervisor = await stack.enter_async_context(Supervisor(commands, on_restart))
+        registries = {
+            stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
+        }
+        fleets = {stage: Fleet(stage, registry, watcher=watcher) for stage, registry in registries.items()}
+        suite = Suite(vad, *_engines(fleets, local))
+        stack.push_async_callback(suite.close)
+        yield FleetEngines(suite, fleets, supervisor, local)
+
+
+def _engines(
+    fleets: Mapping[str, Fleet], local: Mapping[str, _Local]
+) -> tuple[FleetRecognizer, FleetBrain, FleetSynthesizer]:
+    recognizer = _LocalRecognizer(fleets["asr"]) if "asr" in local else FleetRecognizer(fleets["asr"])
+    brain = _LocalBrain(fleets["llm"]) if "llm" in local else FleetBrain(fleets["llm"])
+    synthesizer = _LocalSynthesizer(fleets["tts"]) if "tts" in local else FleetSynthesizer(fleets["tts"])
+    for stage, engine in zip(STAGES, (recognizer, brain, synthesizer), strict=True):
+        if isinstance(engine, _Like):
+            engine.like = local[stage].like
+    return recognizer, brain, synthesizer
+
+
+async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
+    """What the workers of a stage of ours host. Raises ConfigError for what there is not."""
+    match stage:
+        case "asr":
+            return _Local((config.asr,), catalog.make_recognizer(config.asr))
+        case "llm":
+            ports = () if own_port is None else (own_port,)
+            brain = await catalog.make_brain(config.llm, config.model, exclude_ports=ports)
+            return _Local((_brain_name(config, brain),), brain)
+        case _:
+            models = catalog.synthesizer_names(config.tts)
+            return _Local(models, catalog.make_synthesizer(config.tts), config.tts_workers)
+
+
+def _brain_name(config: Config, brain: Engine) -> str:
+    """As a worker is told it: what "auto" has found, and the model with the server."""
+    from antiphon.engines.openai_chat import OpenAIChat
+
+    if config.llm != "auto":
+        return f"{config.llm}#{config.model}" if config.model else config.llm
+    return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"
+
+
+def _addresses(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"unix://{folder / name}.sock" for name in names)
+
+
+def _command(config: Config, stage: str, name: str, local: _Local, address: str) -> Command:
+    models = ",".join(local.models)
+    options = {
+        "--models": models,
+        "--preload": models,
+        "--listen": address,
+        "--max-concurrent": str(REQUESTS_PER_SESSION * config.max_sessions),
+        "--drain-s": str(DRAIN_S),
+        "--log-format": "json",
+        "--log-level": config.log_level,
+    }
+    return Command(name, ("worker", stage, *(part for option in options.items() for part in option)))
+
+
+def registries_of(config: Config) -> dict[str, Registry]:
+    """Where the workers of each stage are that run elsewhere. Raises ConfigError."""
+    if config.registry is not None:
+        return {stage: open_registry(config.registry) for stage in STAGES}
+    addresses: dict[str, list[str]] = {}
+    for worker in config.workers:
+        stage, equals, address = worker.partition("=")
+        if equals and stage not in STAGES:
+            raise ConfigError(f"--workers {worker}: there is no stage {stage!r}; there are {', '.join(STAGES)}")
+        for name in (stage,) if equals else STAGES:
+            addresses.setdefault(name, []).append(address if equals else worker)
+    return {stage: StaticRegistry(tuple(found)) for stage, found in addresses.items()}

@@ -1,0 +1,146 @@
+"""The language models of a fleet as one brain."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+
+import orjson
+import structlog
+
+from antiphon.core.fleet import BUSY_RETRY_S, Request
+from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
+from antiphon.errors import EngineError
+from antiphon.v1 import generator_pb2 as pb
+from antiphon.voices.fleet import Fleet
+from antiphon.voices.worker_call import NOT_HERE, LostError, WorkerCall
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_S = 2.0
+"""How long an answer waits for a worker."""
+
+GOODBYE_S = 0.5
+"""How long the end of a call may take after its last delta."""
+
+MAX_LOSSES = 4
+"""After so many workers that were lost before their first word the answer fails."""
+
+
+class FleetBrain:
+    """The Brain over the workers of the stage ``llm``. ``models`` are those to use, best first; none for any.
+
+    An answer whose worker fails before the first delta begins anew elsewhere. After it the error is told: another
+    model, or the same one, would not go on with the same words.
+    """
+
+    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, session: str = "") -> None:
+        """``session`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
+        self.fleet = fleet
+        self._models = models
+        self._session = session
+        self._address: str | None = None
+        """The worker that answered last."""
+
+    @property
+    def name(self) -> str:
+        known = self.fleet.connections
+        return next(iter(self._models), known[0].default_model if known else "") or "fleet:llm"
+
+    @property
+    def description(self) -> str:
+        count = len(self.fleet.connections)
+        return f"{self.name} on {count} worker{'' if count == 1 else 's'}"
+
+    async def load(self) -> None:
+        if not self._session:
+            await self.fleet.start()
+
+    async def close(self) -> None:
+        if not self._session:
+            await self.fleet.close()
+
+    def of_session(self, session: str) -> FleetBrain:
+        """The same for one conversation, which stays at one worker as long as it can: that has its context at hand."""
+        return FleetBrain(self.fleet, self._models, session=session)
+
+    async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
+        session = self._session or uuid.uuid4().hex
+        loop = asyncio.get_running_loop()
+        avoid: frozenset[str] = frozenset()
+        for _ in range(MAX_LOSSES):
+            wanted = Request("llm", self._models, affinity=self._address)
+            lease = await self.fleet.acquire_but(wanted, avoid, patience_s=PATIENCE_S)
+            self._address = lease.worker.address if self._session else None
+            call: _Call = WorkerCall(self.fleet, lease, "Generate")
+            call.send(_start(request, session, lease.model))
+            began = finished = False
+            asked_at = loop.time()
+            try:
+                while not finished:
+                    delta = _delta(await call.read())
+                    if not began:
+                        lease.connection.answered((loop.time() - asked_at) * 1000)
+                    began, finished = True, isinstance(delta, Finish)
+                    yield delta
+                return
+            except LostError as error:
+                log.warning("answer_lost_worker", address=lease.worker.address, reason=str(error))
+                if error.refused:
+                    avoid |= {lease.worker.instance}
+                else:
+                    lease.connection.failed()
+                if began:
+                    raise EngineError(f"the llm worker was lost in mid-answer: {error}", retryable=True) from error
+            finally:
+                self.fleet.spawn(call.close(GOODBYE_S if finished else 0.0))
+        reason = f"{MAX_LOSSES} llm workers were lost in a row: see the log"
+        raise EngineError(reason, retryable=True, retry_after_s=BUSY_RETRY_S)
+
+
+_Call = WorkerCall[pb.GenerateRequest, pb.GenerateResponse]
+
+
+def _delta(response: pb.GenerateResponse) -> BrainDelta:
+    """Raises EngineError, and LostError for a failure that another worker may not have."""
+    match response.WhichOneof("message"):
+        case "text":
+            return TextDelta(response.text.text)
+        case "tool_call":
+            call = response.tool_call
+            return ToolCallDelta(call.call_id, call.name, call.arguments)
+        case "finish":
+            finish = response.finish
+            return Finish(finish.reason, finish.input_tokens, finish.output_tokens)
+        case _:
+            error = response.error
+            if error.retryable or error.code == NOT_HERE:
+                raise LostError(f"{error.code}: {error.message}", refused=True)
+            raise EngineError(error.message or error.code)
+
+
+def _start(request: BrainRequest, session: str, model: str) -> pb.GenerateRequest:
+    start = pb.GenerateRequest.Start(
+        session=session,
+        model=model,
+        messages=[_message(message) for message in request.messages],
+        tools=[
+            pb.Tool(name=tool.name, description=tool.description, parameters=orjson.dumps(tool.parameters).decode())
+            for tool in request.tools
+        ],
+        tool_choice=request.tool_choice,
+        max_output_tokens=request.max_output_tokens or 0,
+    )
+    return pb.GenerateRequest(start=start)
+
+
+def _message(message: Message) -> pb.Message:
+    return pb.Message(
+        role=message.role,
+        text=message.text,
+        call_id=message.call_id or "",
+        name=message.name or "",
+        arguments=message.arguments or "",
+        images=message.images,
+    )

@@ -1,0 +1,173 @@
+"""A server whose engines are in other processes: its own workers, and those that run elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+from tests.shell.worker_client import hosting
+
+from antiphon.apps import supervisor
+from antiphon.apps.config import Config
+from antiphon.apps.server import Server
+from antiphon.errors import ConfigError, EngineError
+
+LIMIT_S = 30.0
+HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello!"}]}
+
+
+def config(**settings: object) -> Config:
+    scripted = {"vad": "scripted", "asr": "scripted", "llm": "scripted:tokens=4", "tts": "scripted:speed=20"}
+    return Config.model_validate({"port": 0, **scripted, **settings})
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def health_of(http: aiohttp.ClientSession, server: Server) -> dict[str, Any]:
+    async with http.get(f"{server.url}/health") as answer:
+        health: dict[str, Any] = await answer.json()
+        return health
+
+
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.rglob("*"))
+
+
+async def is_ready(http: aiohttp.ClientSession, server: Server) -> bool:
+    async with http.get(f"{server.url}/readiness") as answer:
+        return answer.status == 200
+
+
+async def until(holds: Callable[[], bool], change: Callable[[], Any]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not holds():
+            await change()
+
+
+async def answered(call: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    """The response to a typed message."""
+    await call.send_json({"type": "conversation.item.create", "item": HELLO})
+    await call.send_json({"type": "response.create"})
+    while (event := await call.receive_json(timeout=LIMIT_S))["type"] != "response.done":
+        pass
+    response: dict[str, Any] = event["response"]
+    return response
+
+
+async def test_it_names_its_workers_and_leaves_none(
+    http: aiohttp.ClientSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    async with Server(config(tts_workers=2)) as server:
+        health = await health_of(http, server)
+        assert health["status"] == "ok"
+        assert await is_ready(http, server)
+        workers = {worker["name"]: worker for worker in health["workers"]}
+        assert {name: worker["stage"] for name, worker in workers.items()} == {
+            "asr": "asr",
+            "llm": "llm",
+            "tts": "tts",
+            "tts-2": "tts",
+        }
+        assert {worker["state"] for worker in workers.values()} == {"serving"}
+        assert {worker["restarts"] for worker in workers.values()} == {0}
+        assert workers["tts"]["models"] == {"scripted:speed=20": "resident"}
+        pids = [worker["pid"] for worker in workers.values()]
+        assert health["pid"] == os.getpid()
+        assert all(psutil.pid_exists(pid) for pid in pids)
+        assert len(left_in(tmp_path)) == 6, "a folder, its lock and four sockets"
+        async with http.ws_connect(f"{server.url}/v1/realtime") as call:
+            assert (await answered(call))["status"] == "completed"
+        async with http.get(f"{server.url}/metrics") as answer:
+            assert 'antiphon_workers_serving{stage="tts"} 2.0' in await answer.text()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert left_in(tmp_path) == []
+
+
+async def test_a_stage_without_a_worker_is_told_plainly_and_comes_back(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RESTART_S", (6.0, 6.0))
+    async with Server(config()) as server, http.ws_connect(f"{server.url}/v1/realtime") as call:
+        (tts,) = (worker for worker in server.engines.workers() if worker["stage"] == "tts")
+        os.kill(tts["pid"], signal.SIGKILL)
+        change = server.suite.synthesizer.fleet.changed  # type: ignore[attr-defined]
+        await until(lambda: server.engines.missing() == ["tts"], change)
+        health = await health_of(http, server)
+        assert health["status"] == "degraded"
+        assert not await is_ready(http, server)
+
+        response = await answered(call)
+        assert response["status"] == "failed"
+        assert "the tts fleet cannot take it now" in response["status_details"]["error"]["message"]
+
+        await until(lambda: not server.engines.missing(), change)
+        assert await is_ready(http, server)
+        assert (await answered(call))["status"] == "completed"
+        (tts,) = (worker for worker in server.engines.workers() if worker["stage"] == "tts")
+        assert (tts["state"], tts["restarts"], tts["last_exit"]) == ("serving", 1, "SIGKILL")
+        async with http.get(f"{server.url}/metrics") as answer:
+            metrics = await answer.text()
+    assert 'antiphon_worker_restarts_total{worker="tts"} 1.0' in metrics
+    assert 'antiphon_fleet_refusals_total{reason="absent",stage="tts"} 1.0' in metrics
+
+
+async def test_workers_that_run_elsewhere_serve_it(http: aiohttp.ClientSession) -> None:
+    async with (
+        hosting("asr", "scripted:") as asr,
+        hosting("llm", "scripted:tokens=4") as llm,
+        hosting("tts", "scripted:speed=20") as tts,
+    ):
+        named = [f"asr={asr.address}", f"llm={llm.address}", f"tts={tts.address}"]
+        async with Server(config(workers=named)) as server, http.ws_connect(f"{server.url}/v1/realtime") as call:
+            assert (await answered(call))["status"] == "completed"
+            workers = server.engines.workers()
+            assert [worker["name"] for worker in workers] == [asr.address, llm.address, tts.address]
+            assert not any("pid" in worker for worker in workers)
+
+
+async def test_a_stage_that_is_elsewhere_goes_with_workers_of_our_own(http: aiohttp.ClientSession) -> None:
+    async with (
+        hosting("tts", "scripted:speed=20") as tts,
+        Server(config(workers=f"tts={tts.address}")) as server,
+        http.ws_connect(f"{server.url}/v1/realtime") as call,
+    ):
+        assert (await answered(call))["status"] == "completed"
+        assert [worker["name"] for worker in server.engines.workers()] == ["asr", "llm", tts.address]
+
+
+async def test_a_list_of_addresses_is_asked_for_every_stage(http: aiohttp.ClientSession) -> None:
+    async with (
+        hosting("asr", "scripted:") as asr,
+        hosting("llm", "scripted:") as llm,
+        hosting("tts", "scripted:") as tts,
+    ):
+        addresses = [asr.address, llm.address, tts.address]
+        async with Server(config(workers=addresses)) as server, http.ws_connect(f"{server.url}/v1/realtime") as call:
+            assert (await answered(call))["status"] == "completed"
+
+
+async def test_what_a_worker_cannot_use_is_told_as_if_it_ran_here() -> None:
+    with pytest.raises(ConfigError, match="fail_on=x: give job numbers"):
+        await Server(config(llm="scripted:fail_on=x")).__aenter__()
+
+
+async def test_a_model_that_cannot_be_loaded_is_told() -> None:
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1:9"):
+        await Server(config(llm="http://127.0.0.1:9/v1", model="none")).__aenter__()
+
+
+async def test_a_stage_that_there_is_not_is_told() -> None:
+    with pytest.raises(ConfigError, match="there is no stage 'stt'; there are asr, llm, tts"):
+        await Server(config(workers="stt=localhost:7001")).__aenter__()

@@ -1,0 +1,115 @@
+"""The language models of a fleet: an answer begins anew elsewhere until its first word, and never after it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from tests.shell.fleet_client import WAIT_S, staged
+
+from antiphon.core.settings import Tool
+from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
+from antiphon.errors import EngineError
+from antiphon.voices.brain import FleetBrain
+
+QUICK = "scripted:first_token_ms=1,token_ms=1"
+SLOW = "scripted:first_token_ms=300,token_ms=100"
+
+
+async def answer(brain: FleetBrain, *messages: Message, limit: int | None = None) -> list[BrainDelta]:
+    tools = (Tool("lights", "Switches the lights", {"type": "object"}),)
+    async with asyncio.timeout(WAIT_S):
+        return [delta async for delta in brain.respond(BrainRequest(messages, tools, max_output_tokens=limit))]
+
+
+def text_of(deltas: list[BrainDelta]) -> str:
+    return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
+
+
+async def test_an_answer_with_its_end(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", QUICK) as stage:
+        brain = FleetBrain(stage.fleet)
+        deltas = await answer(brain, Message("user", "count to 12"))
+        assert text_of(deltas).startswith("one two three")
+        assert [type(delta) for delta in deltas].count(Finish) == 1
+        assert deltas[-1] == Finish("stop", 3, 12)
+        assert isinstance((await answer(brain, Message("user", "count to 12"), limit=3))[-1], Finish)
+        await stage.idle()
+        assert stage.workers[0].host.sessions.running == 0
+        assert brain.name == QUICK
+        assert "1 worker" in brain.description
+
+
+async def test_calls_and_their_results(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", QUICK) as stage:
+        brain = FleetBrain(stage.fleet)
+        deltas = await answer(brain, Message("user", 'call lights {"on": true}'))
+        calls = [delta for delta in deltas if isinstance(delta, ToolCallDelta)]
+        assert {call.name for call in calls} == {"lights"}
+        assert "".join(call.arguments for call in calls) == '{"on": true}'
+        assert deltas[-1] == Finish("tool_calls", 4, 2)
+        called = Message("assistant", call_id=calls[0].call_id, name="lights", arguments='{"on": true}')
+        result = Message("tool", "done", call_id=calls[0].call_id)
+        assert text_of(await answer(brain, Message("user", "call lights"), called, result)) == "lights says done"
+
+
+async def test_closing_stops_the_work(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", SLOW) as stage:
+        deltas = FleetBrain(stage.fleet).respond(BrainRequest((Message("user", "count to 90"),)))
+        assert await anext(deltas) == TextDelta("one")
+        assert stage.workers[0].host.sessions.running == 1
+        await deltas.aclose()
+        await stage.idle()
+        async with asyncio.timeout(WAIT_S):
+            while stage.workers[0].host.sessions.running:
+                await stage.fleet.changed(0.02)
+
+
+async def test_a_worker_that_dies_before_its_first_word_is_replaced(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", SLOW, SLOW) as stage:
+        answering = asyncio.create_task(answer(FleetBrain(stage.fleet), Message("user", "echo hello")))
+        async with asyncio.timeout(WAIT_S):
+            while not any(worker.host.sessions.running for worker in stage.workers):
+                await stage.fleet.changed(0.02)
+        stage.wires[next(n for n, worker in enumerate(stage.workers) if worker.host.sessions.running)].cut()
+        assert text_of(await answering) == "hello"
+
+
+async def test_a_worker_that_dies_after_it_is_told_of(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", SLOW, SLOW) as stage:
+        deltas = FleetBrain(stage.fleet).respond(BrainRequest((Message("user", "count to 90"),)))
+        async with aclosing(deltas):
+            await anext(deltas)
+            for wire in stage.wires:
+                wire.cut()
+            with pytest.raises(EngineError, match="mid-answer") as told:
+                async for _ in deltas:
+                    pass
+        assert told.value.retryable
+
+
+async def test_the_model_s_own_failure_is_told(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", QUICK + ",fail_on=1") as stage:
+        with pytest.raises(EngineError, match="as it was told to"):
+            await answer(FleetBrain(stage.fleet), Message("user", "hello"))
+
+
+async def test_without_workers_it_says_when_to_come_back(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", QUICK) as stage:
+        stage.wires[0].cut()
+        await stage.serving(0)
+        with pytest.raises(EngineError, match="try again in 5") as told:
+            await answer(FleetBrain(stage.fleet), Message("user", "hello"))
+        assert told.value.retry_after_s == 5.0
+
+
+async def test_a_conversation_stays_where_its_context_is(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", QUICK, QUICK, QUICK) as stage:
+        brain = FleetBrain(stage.fleet).of_session("the session")
+        for _ in range(6):
+            assert text_of(await answer(brain, Message("user", "echo hello"))) == "hello"
+            await stage.idle()
+        await brain.close()  # which is its owner's to do
+        assert sum(connection.worker.latency_ms > 0 for connection in stage.fleet.connections) == 1
