@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -131,6 +132,13 @@ async def test_what_is_wrong_with_a_model_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "kokoro_onnx", None)
     with pytest.raises(EngineError, match=r"antiphon\[kokoro\]"):
         await KokoroSynthesizer(str(folder)).load()
+
+
+async def test_what_is_said_is_not_logged(kokoro: KokoroSynthesizer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert duration_s(await spoken(kokoro, "Secret morning.")) > 0.3
+    assert "ecret" not in caplog.text
+    assert "mˈɔːɹnɪŋ" not in caplog.text
 
 
 async def test_a_closed_engine_says_so(kokoro: KokoroSynthesizer) -> None:

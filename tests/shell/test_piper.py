@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -170,6 +171,13 @@ async def test_without_the_package(voice_file: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "piper", None)
     with pytest.raises(EngineError, match=r"antiphon\[piper\]"):
         await PiperSynthesizer(str(voice_file)).load()
+
+
+async def test_what_is_said_is_not_logged(piper: PiperSynthesizer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert duration_s(await spoken(piper, "Secret morning.")) > 0.3
+    assert "ecret" not in caplog.text
+    assert "mˈɔːɹnɪŋ" not in caplog.text
 
 
 async def test_a_closed_engine_says_so(piper: PiperSynthesizer) -> None:

@@ -7,6 +7,7 @@ short turn costs as much as one over a long one. A pass that has begun on a wind
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import threading
@@ -117,6 +118,7 @@ class FasterWhisper:
             from faster_whisper import WhisperModel
         except ImportError as error:
             raise EngineError("faster-whisper is not installed: run `pip install 'antiphon[whisper]'`") from error
+        logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it tells every pass
         path = Path(self._model_name).expanduser()
         folder = path if is_path(self._model_name) else model_folder("faster-whisper", self._model_name)
         for file in ("model.bin", "tokenizer.json"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 import re
 import tempfile
 import threading
@@ -142,6 +143,7 @@ def _read_model(folder: Path) -> Any:
         import kokoro_onnx  # noqa: F401  (it is there)
     except ImportError as error:
         raise EngineError("Kokoro is not installed: run `pip install 'antiphon[kokoro]'`") from error
+    logging.getLogger("kokoro_onnx").setLevel(logging.WARNING)  # it tells every text
     if not folder.is_dir():
         raise EngineError(f"there is no folder {folder}: run `antiphon models pull kokoro:{DEFAULT_MODEL}`")
     model = only_file(folder, "*.onnx")
@@ -227,8 +229,6 @@ def _phonemes(text: str, language: str) -> str:
 @cache
 def _backend(language: str) -> Any:
     """eSpeak NG with stress, as Kokoro was trained on it. The library is the one that we bring."""
-    import logging
-
     import espeakng_loader
     from phonemizer.backend import EspeakBackend
     from phonemizer.backend.espeak.wrapper import EspeakWrapper

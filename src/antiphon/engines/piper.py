@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,7 @@ def _read_voice(path: Path) -> tuple[Any, str]:
         from piper import PiperConfig, PiperVoice
     except ImportError as error:
         raise EngineError("Piper is not installed: run `pip install 'antiphon[piper]'`") from error
+    logging.getLogger("piper").setLevel(logging.WARNING)  # it tells every text
     settings = Path(f"{path}.json")
     for file in (path, settings):
         if not file.is_file():
