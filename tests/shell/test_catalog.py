@@ -12,7 +12,14 @@ import pytest
 from aiohttp import web
 
 from antiphon.engines import catalog
-from antiphon.engines.catalog import find_local_llm, make_brain, make_recognizer, make_synthesizer, make_vad
+from antiphon.engines.catalog import (
+    find_local_llm,
+    make_brain,
+    make_one_synthesizer,
+    make_recognizer,
+    make_synthesizer,
+    make_vad,
+)
 from antiphon.engines.openai_chat import OpenAIChat
 from antiphon.errors import ConfigError
 
@@ -48,6 +55,43 @@ async def test_synthesizers(name: str, default: str, some_voice: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "engine", "language"),
+    [
+        ("piper:en_US-amy-medium", "piper:en_US-amy-medium", "en-US"),
+        ("kokoro", "kokoro:af_heart", "en-US"),
+        ("kokoro:bm_george", "kokoro:bm_george", "en-GB"),
+        ("http://box:8091/v1#Qwen/Qwen3-TTS", "openai:Qwen/Qwen3-TTS", "und"),
+        ("http://box:8091#model=s2&voice=a&voice=b&language=de-DE&rate=44100", "openai:s2", "de-DE"),
+    ],
+)
+async def test_neural_voices(name: str, engine: str, language: str) -> None:
+    synthesizer = make_one_synthesizer(name)
+    assert (synthesizer.name, synthesizer.voices[0].language) == (engine, language)
+    assert "#" not in synthesizer.description
+    await synthesizer.close()
+
+
+async def test_speech_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    for make in (make_one_synthesizer, make_recognizer):
+        with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+            make("openai:tts-1")
+        with pytest.raises(ConfigError, match="needs a model"):
+            make("openai:")
+        with pytest.raises(ConfigError, match="not pitch"):
+            make("http://box#pitch=3")
+        with pytest.raises(ConfigError, match="Hz"):
+            make("http://box#rate=high")
+        assert "http://box/v1)" in make("http://box").description
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    voices = make_one_synthesizer("openai:tts-1:nova").voices
+    assert [voice.name for voice in voices] == ["nova"]
+    assert make_recognizer("openai:whisper-1").name == "openai:whisper-1"
+    assert make_recognizer("faster-whisper:small").name == "faster-whisper:small"
+
+
+@pytest.mark.parametrize(
     ("make", "name", "offered"),
     [
         (make_vad, "loud", "silero"),
@@ -56,6 +100,8 @@ async def test_synthesizers(name: str, default: str, some_voice: str) -> None:
         (make_synthesizer, "shout", "espeak"),
         (make_synthesizer, "pico:xx", "en-GB"),
         (make_synthesizer, "", "pico"),
+        (make_synthesizer, "piper", "piper:VOICE"),
+        (make_recognizer, "faster-whisper", "faster-whisper:MODEL"),
     ],
 )
 def test_unknown_names_are_told_with_what_there_is(make: Callable[[str], Any], name: str, offered: str) -> None:

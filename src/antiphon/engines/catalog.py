@@ -7,8 +7,9 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from antiphon.audio import WIRE_PCM_RATE_HZ
 from antiphon.engines.base import Brain, Recognizer, Synthesizer, Vad
 from antiphon.errors import ConfigError
 
@@ -16,9 +17,25 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 VADS = ("silero", "scripted:KEY=VALUE,...")
-RECOGNIZERS = ("moonshine:tiny-en", "scripted:KEY=VALUE,...")
+RECOGNIZERS = (
+    "moonshine:tiny-en",
+    "faster-whisper:MODEL",
+    "openai:MODEL",
+    "http://HOST:PORT/v1#MODEL",
+    "scripted:KEY=VALUE,...",
+)
 BRAINS = ("auto", "alice", "openai:MODEL", "http://HOST:PORT/v1 (with --model NAME)", "scripted:KEY=VALUE,...")
-SYNTHESIZERS = ("auto", "pico:VOICE", "espeak:VOICE", "several, with commas between", "scripted:KEY=VALUE,...")
+SYNTHESIZERS = (
+    "auto",
+    "pico:VOICE",
+    "espeak:VOICE",
+    "piper:VOICE",
+    "kokoro:VOICE",
+    "openai:MODEL[:VOICE]",
+    "http://HOST:PORT/v1#MODEL",
+    "several, with commas between",
+    "scripted:KEY=VALUE,...",
+)
 
 LOCAL_SERVERS: Mapping[str, int] = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
 """Programs that serve chat completions on this machine, and the ports they have by default; the first wins."""
@@ -56,6 +73,15 @@ def make_recognizer(name: str) -> Recognizer:
         from antiphon.engines.moonshine import Moonshine
 
         return Moonshine()
+    if engine == "faster-whisper" and options:
+        from antiphon.engines.faster_whisper import FasterWhisper
+
+        return FasterWhisper(options)
+    if engine in ("openai", "http", "https"):
+        from antiphon.engines.openai_transcription import OpenAITranscription
+
+        server = _speech_server(name)
+        return OpenAITranscription(server.url, server.model, api_key=server.key, language=server.language)
     raise _unknown("recognizer", name, RECOGNIZERS)
 
 
@@ -93,6 +119,26 @@ def make_one_synthesizer(name: str) -> Synthesizer:
         from antiphon.engines.espeak import EspeakSynthesizer
 
         return EspeakSynthesizer(voice) if voice else EspeakSynthesizer()
+    if engine == "piper" and voice:
+        from antiphon.engines.piper import PiperSynthesizer
+
+        return PiperSynthesizer(voice)
+    if engine == "kokoro":
+        from antiphon.engines.kokoro import KokoroSynthesizer
+
+        return KokoroSynthesizer(voice)
+    if engine in ("openai", "http", "https"):
+        from antiphon.engines.openai_speech import OpenAISpeech
+
+        server = _speech_server(name)
+        return OpenAISpeech(
+            server.url,
+            server.model,
+            server.voices,
+            api_key=server.key,
+            language=server.language,
+            rate_hz=server.rate_hz,
+        )
     raise _unknown("synthesizer", name, SYNTHESIZERS)
 
 
@@ -196,6 +242,41 @@ async def _json(client: ClientSession, url: str) -> Any:
 def _completed(url: str) -> str:
     """A server's address with the path that chat completions servers have, if it has none."""
     return url.rstrip("/") + "/v1" if urlsplit(url).path in ("", "/") else url
+
+
+@dataclass(frozen=True, slots=True)
+class _SpeechServer:
+    url: str
+    key: str
+    model: str
+    voices: tuple[str, ...]
+    language: str
+    rate_hz: int
+
+
+def _speech_server(name: str) -> _SpeechServer:
+    """What a name says of a server for speech: ``openai:MODEL[:VOICE]``, ``URL[#MODEL]`` or ``URL#KEY=VALUE&...``.
+
+    Its keys are model, voice (several times if there are several), language and rate. Raises ConfigError.
+    """
+    key = os.environ.get("OPENAI_API_KEY", "")
+    if name.startswith("openai:"):
+        _, model, *voices = name.split(":")
+        url = os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
+        if not model:
+            raise ConfigError("openai needs a model, as in openai:gpt-4o-mini-tts")
+        if url == _OPENAI_URL and not key:
+            raise ConfigError(f"{name} needs a key: set OPENAI_API_KEY, or OPENAI_BASE_URL for another server")
+        return _SpeechServer(url, key, model, tuple(voices), "", WIRE_PCM_RATE_HZ)
+    url, _, fragment = name.partition("#")
+    said = parse_qs(fragment) if "=" in fragment else {"model": [fragment]}
+    if unknown := said.keys() - {"model", "voice", "language", "rate"}:
+        raise ConfigError(f"{name}: after the # there may be model, voice, language and rate, not {min(unknown)}")
+    rate = said.get("rate", [str(WIRE_PCM_RATE_HZ)])[0]
+    if not rate.isdecimal() or not 8_000 <= int(rate) <= 96_000:
+        raise ConfigError(f"{name}: the rate is in Hz, from 8000 to 96000")
+    model, language = (said.get(word, [""])[0] for word in ("model", "language"))
+    return _SpeechServer(_completed(url), key, model, tuple(said.get("voice", ())), language, int(rate))
 
 
 def _unknown(stage: str, name: str, known: tuple[str, ...]) -> ConfigError:
