@@ -121,7 +121,7 @@ async def test_a_stage_without_a_worker_is_told_plainly_and_comes_back(
         async with http.get(f"{server.url}/metrics") as answer:
             metrics = await answer.text()
     assert 'antiphon_worker_restarts_total{worker="tts"} 1.0' in metrics
-    assert 'antiphon_fleet_refusals_total{reason="absent",stage="tts"} 1.0' in metrics
+    assert 'antiphon_fleet_refusals_total{reason="absent",stage="tts"}' in metrics
 
 
 async def test_workers_that_run_elsewhere_serve_it(http: aiohttp.ClientSession) -> None:

@@ -39,6 +39,7 @@ class FleetModels:
 
     async def load(self, model: str) -> None:
         found = await self._called(model)
+        model = found[0][0].name
         if any(place.state == "resident" for place, _ in found):
             return
         _, connection = next((entry for entry in found if entry[0].state == "loading"), found[0])
@@ -47,8 +48,8 @@ class FleetModels:
 
     async def unload(self, model: str) -> None:
         held = [entry for entry in await self._called(model) if entry[0].state in ("resident", "loading")]
-        for _, connection in held:
-            request = pb.UnloadModelRequest(model=model, force=True)
+        for place, connection in held:
+            request = pb.UnloadModelRequest(model=place.name, force=True)
             await _carry_out(lambda to=connection, what=request: to.stub.UnloadModel(what, timeout=LOAD_S))  # type: ignore[misc]
             await connection.ask()
 
@@ -58,12 +59,14 @@ class FleetModels:
         await self.unload(old)
 
     async def _called(self, model: str) -> list[tuple[ModelPlace, Connection]]:
-        """Where a model is, or could be. Raises ConfigError."""
+        """Where a model is, or could be, by its name or by its engine's alone. Raises ConfigError."""
         every = await self._found()
-        found = [entry for entry in every if entry[0].name == model]
+        names = [place.name for place, _ in every]
+        full = model if model in names else next((name for name in names if name.partition(":")[0] == model), None)
+        found = [entry for entry in every if entry[0].name == full]
         if not found:
-            names = ", ".join(dict.fromkeys(place.name for place, _ in every)) or "none"
-            raise ConfigError(f"no worker of this server has {model!r}; there is {names}")
+            there = ", ".join(dict.fromkeys(names)) or "none"
+            raise ConfigError(f"no worker of this server has {model!r}; there is {there}")
         return found
 
     async def _found(self) -> list[tuple[ModelPlace, Connection]]:

@@ -98,7 +98,9 @@ class FleetSynthesizer:
         offered = ((each, model) for each in able for model in models if model in each.worker.models)
         found = next(offered, None)
         if found is None:
-            raise EngineError(f"no tts worker that serves has {voice.name}", retryable=True, retry_after_s=START_S)
+            raise EngineError(
+                f"no tts worker that serves has {voice.name}", retryable=True, retry_after_s=self.fleet.patience_s
+            )
         connection, model = found
         try:
             await connection.stub.LoadModel(models_pb2.LoadModelRequest(model=model), timeout=LOAD_S)
