@@ -137,7 +137,7 @@ HANGING = textwrap.dedent(
 
 @pytest.mark.serial
 async def test_work_that_does_not_stop_is_left_behind_in_time() -> None:
-    async with serving(command=("-c", HANGING, "serve")) as server:
+    async with serving("--in-process", command=("-c", HANGING, "serve")) as server:
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         server.interrupt()
@@ -148,7 +148,7 @@ async def test_work_that_does_not_stop_is_left_behind_in_time() -> None:
 
 
 async def test_a_second_signal_ends_it_at_once() -> None:
-    async with serving(command=("-c", HANGING, "serve")) as server:
+    async with serving("--in-process", command=("-c", HANGING, "serve")) as server:
         output = server._process.stdout
         assert output is not None
         server.interrupt()
