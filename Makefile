@@ -6,7 +6,7 @@
 ARGS ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
-BENCHMARKS ?= startup clauses latency barge_in budget
+BENCHMARKS ?= startup clauses latency barge_in budget contract workers
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))

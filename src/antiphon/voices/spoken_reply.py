@@ -32,6 +32,9 @@ ANY_VOICE_S = 3.0
 LONGEST_CATCH_UP_S = 0.3
 """A slow voice that would need longer to come again to where it was goes on at a word instead."""
 
+REFUSED_S = 0.1
+"""How long a reply waits that everybody has refused twice, as while a model is unloaded; doubled at each refusal."""
+
 MAX_LOSSES = 6
 """After so many workers in a row that were lost without a sample the reply fails."""
 
@@ -208,6 +211,8 @@ class SpokenReply:
         """Finds a worker for what is open. Gives what has to be handed out before it goes on. Raises EngineError."""
         begun = any(segment.begun for segment in self._open)
         lease, offer = await self._place(begun)
+        if lease.worker.instance in self._avoid and self._losses > 1:
+            await asyncio.sleep(REFUSED_S * 2.0 ** (self._losses - 2))
         stream = SpeechStream(self._fleet, lease, self._session, offer.voice, self._speed)
         self._exactly = offer.info.repeatable and lease.model == self._model and self._is_quick(lease)
         self._offer, self._model = offer, lease.model
