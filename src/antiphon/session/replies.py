@@ -108,9 +108,6 @@ class Replies:
             if live.follows:
                 live.reply.change_voice(voice)
 
-    def live(self) -> tuple[ReplyId, ...]:
-        return tuple(self._live)
-
     # What the client asked for, between its command and the decision.
 
     def expect(self, command: CreateReply) -> None:

@@ -20,7 +20,7 @@ from antiphon.core.settings import SessionSettings
 from antiphon.core.turns import Turns
 from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
-from antiphon.ids import IdSource, ReplyId
+from antiphon.ids import IdSource
 from antiphon.session.hearing import Hearing
 from antiphon.session.meter import Meter, NoMeter, NoRecorder, Recorder
 from antiphon.session.pacer import Pacer
@@ -268,7 +268,3 @@ class Session:
                 code="input_audio_buffer_commit_empty",
             )
         self._handle(on.BufferCommitted(start_ms, position_ms), group)
-
-    def live_replies(self) -> tuple[ReplyId, ...]:
-        """The replies that are being made or played."""
-        return self._replies.live()
