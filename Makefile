@@ -44,7 +44,7 @@ docs: develop
 
 # What the server and the terminal client need. Whatever else is installed stays.
 install: $(FETCHED_UV)
-	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk
+	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk --extra webrtc
 
 develop: $(FETCHED_UV)
 	@$(UV) sync --quiet --locked --all-extras --all-groups
