@@ -28,9 +28,9 @@ from antiphon.session.recording import Archive
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
+from antiphon.transport.limits import Limits
 from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.speech_http import SpeechRoutes
-from antiphon.transport.websocket import Limits
 
 CLOSE_TIMEOUT_S = 0.8
 """What a client and a session get to end in order when the server stops."""

@@ -13,10 +13,13 @@ import orjson
 from aiohttp import web
 
 from antiphon.errors import ProtocolError
+from antiphon.transport import websocket
+from antiphon.transport.gateway import Gateway, Watcher
+from antiphon.transport.limits import Limits
 from antiphon.transport.realtime.config import Offer
 from antiphon.transport.realtime.fields import Json, mapping
 from antiphon.transport.realtime.secrets import SecretStore
-from antiphon.transport.websocket import Gateway, Limits, SessionFactory, Watcher
+from antiphon.transport.seat import SessionFactory
 
 GATEWAY = web.AppKey("gateway", Gateway)
 _GRANT = web.RequestKey("grant", dict[str, Any])
@@ -208,7 +211,7 @@ class _Routes:
                 headers={"Retry-After": str(_RETRY_AFTER_S)},
             )
         config = self._gateway.configure(request.query, request[_GRANT])
-        return await self._gateway.serve(request, config)
+        return await websocket.serve(request, self._gateway, config, vendor=request.query.get("events") == "antiphon")
 
     async def client_secrets(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -287,7 +290,7 @@ def make_app(
             yield
 
     async def stop(_: web.Application) -> None:
-        await gateway.close()
+        gateway.close()
 
     app.cleanup_ctx.append(alive)
     app.on_shutdown.append(stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
@@ -26,6 +27,9 @@ class Sender(Protocol):
         """Forgets the media that waits to be sent; nobody wants to hear it any more."""
         ...
 
+
+Mouth = Callable[[bytes], None]
+"""Takes the audio of the replies where it does not go as events: mono s16 at 48 kHz."""
 
 _MAX_PLANS = 64
 """Replies asked for and not yet begun. One that is refused never begins; its plan is forgotten when it is this old."""
@@ -64,11 +68,20 @@ class RealtimeOutlet:
     updates it; a reply keeps the plan with which it began.
     """
 
-    def __init__(self, config: SessionConfig, sender: Sender, *, conversation_id: str, vendor: bool = False) -> None:
+    def __init__(
+        self,
+        config: SessionConfig,
+        sender: Sender,
+        *,
+        conversation_id: str,
+        vendor: bool = False,
+        mouth: Mouth | None = None,
+    ) -> None:
         self._config = config
         self._sender = sender
         self._conversation_id = conversation_id
         self._vendor = vendor
+        self._mouth = mouth
         self._event_prefix = f"event_{secrets.token_hex(8)}"
         self._events = 0
         self._order = _ItemOrder()
@@ -170,7 +183,7 @@ class RealtimeOutlet:
 
     def reply_created(self, reply: ReplyId) -> None:
         plan = self._plans.pop(reply, None) or self._config.plan({})
-        opened = OpenReply(reply, plan, self._conversation_id, self._emit, self._order.append)
+        opened = OpenReply(reply, plan, self._conversation_id, self._emit, self._order.append, self._mouth)
         self._replies[reply] = opened
         opened.created()
 
