@@ -30,6 +30,7 @@ from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
 from antiphon.transport.limits import Limits
 from antiphon.transport.model_admin import ModelRoutes
+from antiphon.transport.page import Page, page_folder
 from antiphon.transport.speech_http import SpeechRoutes
 
 CLOSE_TIMEOUT_S = 0.8
@@ -153,6 +154,7 @@ class Server:
             metrics=self.metrics.render,
             watcher=self.metrics,
             more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
+            free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)

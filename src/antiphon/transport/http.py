@@ -126,7 +126,7 @@ def _shown_key(request: web.Request) -> str | None:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def _guard(access: Access, watcher: Watcher | None) -> Any:
+def _guard(access: Access, watcher: Watcher | None, free: frozenset[str]) -> Any:
     def refuse(reason: str) -> None:
         if watcher is not None:
             watcher.refused(reason)
@@ -138,7 +138,7 @@ def _guard(access: Access, watcher: Watcher | None) -> Any:
             return error_response(403, "This origin is not allowed; see --allow-origin", "origin_not_allowed")
         if request.method == "OPTIONS":
             return web.Response(status=204)
-        if request.path not in _FREE:
+        if request.path not in free:
             grant = access.grant(request)
             if grant is None:
                 refuse("key")
@@ -261,15 +261,18 @@ def make_app(
     watcher: Watcher | None = None,
     secrets: SecretStore | None = None,
     more_routes: Sequence[web.RouteDef] = (),
+    free_routes: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """The application. Its ``Gateway``, which knows the sessions, is ``app[GATEWAY]``.
 
     ``factory`` makes a session for each connection; ``offer`` says what a client may choose from. With no
-    ``api_keys`` everybody may come in, so then listen on loopback alone. ``more_routes`` stand behind the same guard.
+    ``api_keys`` everybody may come in, so then listen on loopback alone. ``more_routes`` stand behind the same guard,
+    ``free_routes`` need no key.
     """
     gateway = Gateway(factory, offer, limits or Limits(), watcher)
     access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
-    app = web.Application(middlewares=[_errors, _guard(access, watcher)])
+    free = _FREE.union(route.path for route in free_routes)
+    app = web.Application(middlewares=[_errors, _guard(access, watcher, free)])
     app[GATEWAY] = gateway
     routes = _Routes(gateway, access, health, metrics, offer, watcher)
     app.add_routes(
@@ -281,6 +284,7 @@ def make_app(
             web.get("/readiness", routes.readiness),
             web.get("/metrics", routes.metrics),
             *more_routes,
+            *free_routes,
         ]
     )
     app.on_response_prepare.append(_add_cors)
