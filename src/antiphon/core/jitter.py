@@ -26,8 +26,8 @@ LASTING_S = 0.06
 
 _REMEMBERED = 256
 """Jitter is that of the last so many packets, some 5 s."""
-_TARDY = 3
-"""So many of them, about 1 %, may have been later than the wait makes good."""
+_TARDY_PER_PACKET = 0.01
+"""So many of them may have been later than the wait makes good."""
 _RECKONED_EVERY = 16
 
 LEAP_S = 2.0
@@ -91,6 +91,7 @@ class JitterBuffer:
         "_least",
         "_missed",
         "_next",
+        "_origin",
         "_place",
         "_rate_hz",
         "_reckoned",
@@ -107,6 +108,8 @@ class JitterBuffer:
         """What has come and not gone out, by sequence."""
         self._next: int | None = None
         """The sequence that is next in line; None before the first packet."""
+        self._origin = 0
+        """The timestamp of the first packet."""
         self._place = 0
         """The timestamp up to which the timeline has gone out."""
         self._usual = rate_hz // 50
@@ -130,7 +133,7 @@ class JitterBuffer:
         if self.counts.received - self._reckoned >= _RECKONED_EVERY or len(self._transits) < _RECKONED_EVERY:
             self._reckoned = self.counts.received
             by_delay = sorted(self._transits)
-            self._late_by = by_delay[-min(_TARDY, len(by_delay))] - by_delay[0] if by_delay else 0.0
+            self._late_by = by_delay[-1 - int(len(by_delay) * _TARDY_PER_PACKET)] - by_delay[0] if by_delay else 0.0
         return min(max(self._late_by + MARGIN_S, LEAST_WAIT_S), MOST_WAIT_S)
 
     @property
@@ -162,7 +165,7 @@ class JitterBuffer:
         self._transits.clear()
         self._missed.clear()
         self._stray = self._behind = None
-        self._next, self._place = packet.sequence, packet.timestamp
+        self._next, self._place, self._origin = packet.sequence, packet.timestamp, packet.timestamp
         self._keep(packet, now)
 
     def _keep(self, packet: Packet, now: float) -> None:
@@ -178,7 +181,7 @@ class JitterBuffer:
 
     def _note(self, packet: Packet, now: float) -> float:
         """Remembers the transit of a packet, and returns it."""
-        transit = now - packet.timestamp / self._rate_hz
+        transit = self._transit(packet, now)
         transits = self._transits
         forgotten = transits[0] if len(transits) == _REMEMBERED else None
         transits.append(transit)
@@ -187,6 +190,9 @@ class JitterBuffer:
         elif forgotten == self._least:
             self._least = min(transits)
         return transit
+
+    def _transit(self, packet: Packet, now: float) -> float:
+        return now - (packet.timestamp - self._origin) / self._rate_hz
 
     def _lasts(self, now: float, transit: float) -> bool:
         """They come late for good: what was held up and now comes all at once would have caught up."""
@@ -215,7 +221,7 @@ class JitterBuffer:
         assert self._next is not None
         if abs(packet.sequence - self._next) > LEAP_PACKETS:
             return True
-        return abs(now - packet.timestamp / self._rate_hz - self._transits[-1]) > LEAP_S
+        return abs(self._transit(packet, now) - self._transits[-1]) > LEAP_S
 
     def _doubt(self, packet: Packet, now: float) -> None:
         """One packet out of the blue is dropped; two that follow each other are a sender that began anew."""
@@ -253,7 +259,7 @@ class JitterBuffer:
 
     def _due(self, now: float, wait_s: float) -> bool:
         """The packet whose place is next would have been here ``wait_s`` ago."""
-        return now >= self._least + self._place / self._rate_hz + wait_s
+        return now >= self._least + (self._place - self._origin) / self._rate_hz + wait_s
 
     def _gap(self, samples: int) -> Silence:
         self._place += samples
