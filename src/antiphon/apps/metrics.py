@@ -57,7 +57,7 @@ TURN_PARTS = {
     "brain_ms": "From the final to the brain's first token",
     "voice_ms": "From there to the voice's first audio",
     "server_ms": "The rest of the response time: what the server itself adds",
-    "response_ms": "From the end of the user's speech to the first sample of the reply",
+    "response_ms": "From the end of the user's speech to the first sound of the reply",
 }
 """The figures of a turn (``session.meter``) and what they mean."""
 

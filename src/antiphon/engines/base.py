@@ -157,3 +157,21 @@ async def prepare_voice(synthesizer: Synthesizer, voice: Voice) -> None:
     """Has a voice made ready before it is needed; there is nothing to do for engines that are ready as they are."""
     if isinstance(synthesizer, Preparing):
         await synthesizer.prepare(voice)
+
+
+IN_PROCESS = "server"
+"""The place of an engine that runs in the server's own process."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """An engine, for one conversation, whose work is done elsewhere."""
+
+    @property
+    def place(self) -> str | None:
+        """The name of the worker that it asked last; None before the first time."""
+        ...
+
+
+def place_of(engine: Engine) -> str | None:
+    return engine.place if isinstance(engine, Placed) else IN_PROCESS

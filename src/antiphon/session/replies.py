@@ -15,12 +15,13 @@ from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.speech import Message, Voice
-from antiphon.engines.base import prepare_voice
+from antiphon.engines.base import place_of, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
 from antiphon.session.pacer import Pacer
-from antiphon.session.reply import Reply, ReplyHost
+from antiphon.session.reply import Reply
+from antiphon.session.reply_host import ReplyHost
 from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
 from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
@@ -38,6 +39,8 @@ class _Live:
     side: bool = False
     follows: bool = False
     """It speaks in the session's voice, also when that changes."""
+    ahead: bool = False
+    """It was prepared before the turn was over."""
 
 
 class Replies:
@@ -70,7 +73,8 @@ class Replies:
         self._preparing: asyncio.Task[None] | None = None
         self._host = ReplyHost(
             add_item=self._add_item,
-            audible=self._audible,
+            audible=lambda reply: post(ReplyAudible(reply)),
+            sounded=self._sounded,
             made=lambda reply, outcome, audible: post(ReplyMade(reply, outcome, audible)),
             drained=lambda reply: post(PlayoutDrained(reply)),
             failed=stopwatch.meter.failed,
@@ -78,6 +82,7 @@ class Replies:
         self._side_host = ReplyHost(
             add_item=lambda item: None,
             audible=lambda reply: None,
+            sounded=lambda reply: None,
             made=lambda reply, outcome, audible: post(ReplyMade(reply, outcome, audible)),
             drained=lambda reply: None,
             failed=stopwatch.meter.failed,
@@ -170,13 +175,22 @@ class Replies:
             self._let_play_on()
         if prepared:
             live = self._prepared.pop(reply)
+            live.ahead = True
         else:
             settings = self._settings.reply if command is None else command.settings
             live = self._begin(reply, group, settings, self._context(command), side=side)
         self._live[reply] = live
-        if command is None and (turn := self._stopwatch.take_turn()) is not None:
-            live.reply.answers = turn
+        if not side:
+            self._answer_turn(live.reply, command)
         live.reply.commit()
+
+    def _answer_turn(self, reply: Reply, command: CreateReply | None) -> None:
+        """Which turn of the user it answers, if any: what a client asks for may answer the last thing that was said."""
+        turn = self._stopwatch.take_turn()
+        if turn is None:
+            return
+        if command is None or (command.messages is None and self._conversation.last_id() == turn.id):
+            reply.answers, reply.asked = turn, command is not None
 
     def _let_play_on(self) -> None:
         """A reply whose audio was all sent is not watched any more once the next one begins."""
@@ -254,11 +268,23 @@ class Replies:
     def _add_item(self, item: Item) -> None:
         self._conversation.add(item)
 
-    def _audible(self, reply: ReplyId) -> None:
+    def _sounded(self, reply: ReplyId) -> None:
         live = self._live.get(reply)
-        if live is not None and live.reply.answers is not None:
-            self._stopwatch.answered(live.reply.answers, live.reply.marks)
-        self._post(ReplyAudible(reply))
+        if live is None or live.reply.answers is None:
+            return
+        suite = self._suite
+        self._stopwatch.answered(
+            live.reply.answers,
+            reply,
+            live.reply.marks,
+            asked=live.reply.asked,
+            ahead=live.ahead,
+            served_by={
+                "asr": place_of(suite.recognizer),
+                "llm": place_of(suite.brain),
+                "tts": place_of(suite.synthesizer),
+            },
+        )
 
     def close(self) -> None:
         """Stops all work; the turn table has cancelled what was live."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from antiphon.sim.vendor_referee import FIRST, VendorReferee
 from antiphon.sim.wire_schema import FoulError, check_schema
 
 __all__ = ["FoulError", "Referee", "check_schema"]
@@ -62,7 +63,7 @@ class Referee:
 
     def __init__(self, *, vendor: bool = False) -> None:
         """``vendor``: the client asked for the ``antiphon.*`` events."""
-        self._vendor = vendor
+        self._vendor = VendorReferee() if vendor else None
         self._event_ids: set[str] = set()
         self._first_from_client: str | None = None
         self._count = 0
@@ -112,7 +113,7 @@ class Referee:
 
     def feed(self, event: Json) -> None:
         """The server has sent this."""
-        check_schema(event, vendor=self._vendor)
+        check_schema(event, vendor=self._vendor is not None)
         kind = event["type"]
         if event["event_id"] in self._event_ids:
             raise FoulError(f"{kind}: event_id {event['event_id']} was used before")
@@ -120,7 +121,9 @@ class Referee:
         if (self._count == 0) != (kind == "session.created"):
             raise FoulError(f"{kind}: session.created comes first, and once")
         self._count += 1
-        if self._first_from_client == "session.update" and not self._configured and self._count > 1:
+        if self._vendor is not None:
+            self._vendor.feed(event)
+        if self._first_from_client == "session.update" and not self._configured and self._count > 1 and kind != FIRST:
             self._need(kind in ("session.updated", "error"), event, "comes before the first session.updated")
         if kind == "conversation.created":
             raise FoulError("conversation.created is not sent any more")

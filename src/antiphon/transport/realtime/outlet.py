@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -11,6 +11,7 @@ import orjson
 from antiphon.core.actions import State
 from antiphon.core.conversation import ROOT, Item
 from antiphon.ids import ItemId, ReplyId, TurnId
+from antiphon.transport.base import AnsweredTurn, BargeIn
 from antiphon.transport.realtime.config import ReplyPlan, SessionConfig
 from antiphon.transport.realtime.items import item_wire
 from antiphon.transport.realtime.replies import OpenReply
@@ -30,6 +31,9 @@ class Sender(Protocol):
 
 Mouth = Callable[[bytes], None]
 """Takes the audio of the replies where it does not go as events: mono s16 at 48 kHz."""
+
+VENDOR_EVENT = b'{"type":"antiphon.'
+"""So begin the events of our own."""
 
 _MAX_PLANS = 64
 """Replies asked for and not yet begun. One that is refused never begins; its plan is forgotten when it is this old."""
@@ -80,7 +84,7 @@ class RealtimeOutlet:
         self._config = config
         self._sender = sender
         self._conversation_id = conversation_id
-        self._vendor = vendor
+        self.vendor = vendor
         self._mouth = mouth
         self._event_prefix = f"event_{secrets.token_hex(8)}"
         self._events = 0
@@ -88,10 +92,10 @@ class RealtimeOutlet:
         self._plans: dict[ReplyId, ReplyPlan] = {}
         self._replies: dict[ReplyId, OpenReply] = {}
 
-    def _emit(self, event: str, *, media: bool = False, **values: Any) -> None:
+    def _emit(self, event: str, *, media: bool = False, to: Sender | None = None, **values: Any) -> None:
         self._events += 1
         data = orjson.dumps({"type": event, "event_id": f"{self._event_prefix}{self._events:06x}", **values})
-        self._sender.send(data, media=media)
+        (to or self._sender).send(data, media=media)
 
     # What the inlet tells.
 
@@ -115,9 +119,11 @@ class RealtimeOutlet:
         param: str | None = None,
         client_event_id: str | None = None,
         kind: str = "invalid_request_error",
+        to: Sender | None = None,
     ) -> None:
+        """``to``: one that alone is told."""
         error = {"type": kind, "code": code, "message": message, "param": param, "event_id": client_event_id}
-        self._emit("error", error=error)
+        self._emit("error", to=to, error=error)
 
     # The user's side.
 
@@ -229,10 +235,42 @@ class RealtimeOutlet:
     def refused(self, message: str, code: str | None, client_event_id: str | None) -> None:
         self.error(message, code, client_event_id=client_event_id)
 
-    def state(self, state: State) -> None:
-        if self._vendor:
-            self._emit("antiphon.state", state=state.value)
+    # For clients that asked for more: docs/EVENTS.md.
 
-    def timing(self, turn: TurnId | None, figures: dict[str, float]) -> None:
-        if self._vendor:
-            self._emit("antiphon.timing", item_id=turn, figures=figures)
+    def _tell(self, event: str, **values: Any) -> None:
+        if self.vendor:
+            self._emit(f"antiphon.{event}", **values)
+
+    def state(self, state: State) -> None:
+        self._tell("state", state=state.value)
+
+    def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
+        if reply in self._replies:
+            self._tell("voice", response_id=reply, item_id=item, voice=name)
+
+    def clause(self, reply: ReplyId, item: ItemId, text: str) -> None:
+        if reply in self._replies:
+            self._tell("clause", response_id=reply, item_id=item, text=text)
+
+    def answered(self, turn: AnsweredTurn) -> None:
+        self._tell(
+            "turn",
+            item_id=turn.turn,
+            response_id=turn.reply,
+            ahead=turn.ahead,
+            marks=turn.marks,
+            figures=turn.figures,
+            served_by=turn.served_by,
+        )
+
+    def barge_in(self, barge_in: BargeIn) -> None:
+        self._tell(
+            "barge_in",
+            response_id=barge_in.reply,
+            outcome=barge_in.outcome,
+            words=barge_in.words,
+            marks=barge_in.marks,
+        )
+
+    def fleet(self, standing: Mapping[str, Any]) -> None:
+        self._tell("fleet", **standing)
