@@ -28,7 +28,7 @@ from antiphon.errors import ConfigError
 from antiphon.resampling import LiveResampler
 from antiphon.session.pacer import Pacer
 from antiphon.transport.webrtc.ear import CODECS
-from antiphon.transport.webrtc.opus import OpusEncoder
+from antiphon.transport.webrtc.opus import LEAST_LOSS_PERCENT, OpusEncoder
 
 TAIL_FRAMES = 5
 KEEP_ALIVE_FRAMES = 20
@@ -92,9 +92,9 @@ class Mouth(MediaStreamTrack):
         self.sent_samples += FRAME_SAMPLES
 
     def expect_loss(self, percent: float) -> None:
-        """What the listener reports as lost: error correction gets more bits."""
-        if self._opus is not None:
-            self._opus.expect_loss(percent)
+        """What the listener reports as lost: error correction gets more bits. None is taken for little."""
+        if self._opus is not None and self.readyState == "live":
+            self._opus.expect_loss(max(percent, LEAST_LOSS_PERCENT))
 
     def _tick(self, now: float) -> None:
         if self._spoke:
