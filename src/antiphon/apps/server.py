@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import socket
 import ssl
 import sys
@@ -19,6 +18,8 @@ from aiohttp import web
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
 from antiphon.apps.metrics import FleetMetrics, Metrics
+from antiphon.apps.standing import News, health_of, standing_of
+from antiphon.apps.webrtc import calls_of
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
@@ -60,6 +61,7 @@ class Server:
         self._stack = contextlib.AsyncExitStack()
         self._status = "starting"
         self._engines: Engines | None = None
+        self._news: News | None = None
         self._socket: socket.socket | None = None
 
     @property
@@ -92,10 +94,11 @@ class Server:
             engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
             self._engines = await stack.enter_async_context(engines)
             await self._load(self._engines)
+            self._news = News(lambda: standing_of(self.engines, self._status), self._engines.changes)
             await self._listen(stack, self._socket, tls, _archive(self.config, stack))
             watching = await stack.enter_async_context(asyncio.TaskGroup())
-            lag = watching.create_task(self.metrics.watch_event_loop())
-            stack.callback(lag.cancel)
+            for watch in (self.metrics.watch_event_loop(), self._news.run()):
+                stack.callback(watching.create_task(watch).cancel)
             self._stack = stack.pop_all()
         self._status = "ok"
         return self
@@ -131,10 +134,12 @@ class Server:
     ) -> None:
         config = self.config
         pacer = Pacer()
+        news = self._news
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
             recorder = archive.recorder(session_id) if archive is not None else None
             suite = self.engines.of_session(session_id)
+            news.subscribe(outlet)
             return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
 
         offer = offers_of(config, self.suite)
@@ -153,6 +158,7 @@ class Server:
             health=self._health,
             metrics=self.metrics.render,
             watcher=self.metrics,
+            calls=calls_of(config, pacer),
             more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
             free_routes=Page(page_folder()).routes(),
         )
@@ -167,15 +173,7 @@ class Server:
             raise _cannot_listen(config, error) from error
 
     def _health(self) -> dict[str, Any]:
-        suite = self.suite
-        engines = {"vad": suite.vad, "asr": suite.recognizer, "llm": suite.brain, "tts": suite.synthesizer}
-        missing = self.engines.missing()
-        health: dict[str, Any] = {
-            "status": "degraded" if self._status == "ok" and missing else self._status,
-            "engines": {stage: engine.name for stage, engine in engines.items()},
-        }
-        workers = self.engines.workers()
-        return health | ({"pid": os.getpid(), "workers": workers} if workers else {})
+        return health_of(self.engines, self._status)
 
     def _serving(self, stage: str) -> int:
         return self._engines.serving(stage) if self._engines is not None else 0

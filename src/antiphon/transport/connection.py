@@ -27,7 +27,9 @@ class Phase(Enum):
 class Connection:
     """A line to a client, from its opening to the last byte. All of it lives within ``run``."""
 
-    def __init__(self, line: Line, limits: Limits) -> None:
+    def __init__(self, line: Line, limits: Limits, *, vendor: bool = False) -> None:
+        """``vendor``: the client asked for events of our own."""
+        self.vendor = vendor
         self._line = line
         self._limits = limits
         self._loop = asyncio.get_running_loop()

@@ -61,6 +61,8 @@ class Gateway:
         self._ids = IdSource()
         self._seats: dict[Seat, asyncio.Task[None]] = {}
         self._places = limits.max_sessions
+        self.checks: list[Callable[[float], None]] = []
+        """What else is to be looked at now and then, with the loop's time."""
 
     @property
     def active(self) -> int:
@@ -159,6 +161,8 @@ class Gateway:
             now = loop.time()
             for seat in tuple(self._seats):
                 seat.check(now)
+            for check in self.checks:
+                check(now)
 
     def close(self) -> None:
         """Tells all clients that the server stops."""

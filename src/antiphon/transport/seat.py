@@ -19,7 +19,7 @@ from antiphon.transport.limits import Limits
 from antiphon.transport.line import Received
 from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.inlet import RealtimeInlet
-from antiphon.transport.realtime.outlet import Mouth, RealtimeOutlet
+from antiphon.transport.realtime.outlet import VENDOR_EVENT, Mouth, RealtimeOutlet
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +76,7 @@ class Seat:
         self.close_code: int = WSCloseCode.OK
         self._close_reason = ""
         self._connections: list[Connection] = []
+        self.over = asyncio.Event()
         self._conversing: asyncio.Task[None] | None = None
         now = self._loop.time()
         self._opened_at = now
@@ -99,6 +100,7 @@ class Seat:
                 self._conversing = group.create_task(self._converse())
         finally:
             self._phase = Phase.OVER
+            self.over.set()
             for connection in self._connections:
                 connection.close(self.close_code, self._close_reason)
 
@@ -115,15 +117,32 @@ class Seat:
         self._connections.append(connection)
         self.outlet.session_created()
 
-    async def attend(self, connection: Connection) -> None:
-        """Converses over a connection that is attached, until it is closed. When the client leaves, all is over."""
+    async def attend(self, connection: Connection, left: Callable[[], None]) -> None:
+        """Converses over a connection that is attached, until it is closed; ``left`` as in ``Connection.run``."""
         inlet = RealtimeInlet(self.session, self.outlet, self.config)
         try:
-            await connection.run(partial(self._take, inlet), partial(self.end, WSCloseCode.OK, ""))
+            await connection.run(partial(self._take, inlet), left)
         finally:
+            self.detach(connection)
+
+    async def listen_in(self, connection: Connection) -> None:
+        """Lets another client take part until it leaves or all is over. It gets all events from now on."""
+        if self._phase is Phase.OVER:
+            connection.close(self.close_code, self._close_reason)
+        else:
+            self._connections.append(connection)
+            self.outlet.vendor |= connection.vendor
+        inlet = RealtimeInlet(self.session, self.outlet, self.config, errors_to=connection)
+        try:
+            await connection.run(partial(self._take, inlet), partial(connection.close, WSCloseCode.OK, ""))
+        finally:
+            self.detach(connection)
+
+    def detach(self, connection: Connection) -> None:
+        """Nothing more is sent to it. No harm if it is not attached."""
+        if connection in self._connections:
             self._connections.remove(connection)
             self._count(connection)
-            self.end(WSCloseCode.OK, "")
 
     def _count(self, connection: Connection) -> None:
         self._traffic(connection.sent_bytes, connection.received_bytes)
@@ -149,7 +168,8 @@ class Seat:
 
     def send(self, data: bytes, *, media: bool = False) -> None:
         for connection in tuple(self._connections):
-            connection.send(data, media=media)
+            if connection.vendor or not data.startswith(VENDOR_EVENT):
+                connection.send(data, media=media)
 
     def drop_media(self) -> None:
         for connection in self._connections:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from antiphon.transport.connection import Connection
 from antiphon.transport.gateway import Gateway
 from antiphon.transport.limits import Limits
 from antiphon.transport.line import Received
 from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.seat import Seat
 
 SUBPROTOCOL = "realtime"
 
@@ -92,8 +94,24 @@ async def serve(request: web.Request, gateway: Gateway, config: SessionConfig, *
         except ConnectionError:
             return web.Response()  # nobody is there to get it
         seat = gateway.seat(place, config, vendor=vendor)
-    connection = Connection(line, gateway.limits)
+    connection = Connection(line, gateway.limits, vendor=vendor)
     seat.attach(connection)
     with structlog.contextvars.bound_contextvars(session=seat.id):
-        await seat.attend(connection)
+        over = partial(seat.end, WSCloseCode.OK, "")
+        try:
+            await seat.attend(connection, left=over)
+        finally:
+            over()
+    return socket
+
+
+async def serve_sideband(request: web.Request, gateway: Gateway, seat: Seat, *, vendor: bool) -> web.StreamResponse:
+    """Upgrades the request and lets its client take part in a session that another one has opened."""
+    try:
+        socket, line = await open_line(request, gateway.limits)
+    except ConnectionError:
+        return web.Response()
+    with structlog.contextvars.bound_contextvars(session=seat.id):
+        _log.info("a sideband was opened")
+        await seat.listen_in(Connection(line, gateway.limits, vendor=vendor))
     return socket
