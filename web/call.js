@@ -117,13 +117,14 @@ export class Call extends EventTarget {
       onClosed: (code, reason) => void this._closed(code, reason),
     });
     this._connected = true;
-    this._configure();
+    this.configure();
     for (const { pcm, at } of this._kept) this.line.hear(pcm, at);
     this._kept = [];
     this._enter("ready");
   }
 
-  _configure() {
+  /** Has the session as the preferences want it, from this moment on. */
+  configure() {
     this.update(this.preferences.session());
   }
 

@@ -34,7 +34,11 @@ export class Server {
    * @param {object} [body] to be posted
    */
   async json(path, body) {
-    const posted = body && { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+    const posted = body && {
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: { "Content-Type": "application/json" },
+    };
     const response = await this.fetch(path, posted);
     const answer = await response.json().catch(() => ({}));
     if (response.ok) return answer;

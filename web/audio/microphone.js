@@ -43,7 +43,11 @@ export class Microphone {
     this.stream = stream;
     this._context = context;
     this._source = context.createMediaStreamSource(stream);
-    this._node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+    this._node = new AudioWorkletNode(context, "capture", {
+      numberOfOutputs: 0,
+      channelCount: 1,
+      channelCountMode: "explicit",
+    });
     this._node.port.onmessage = ({ data }) => onPiece({ pcm: new Uint8Array(data.pcm), level: data.level });
     this._source.connect(this._node);
     this.track.addEventListener("ended", onLost);

@@ -18,8 +18,8 @@ class Player extends AudioWorkletProcessor {
     if (order.kind !== "push") this._report();
   }
 
-  /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs */
-  process(inputs, outputs) {
+  /** @param {Float32Array[][]} _inputs @param {Float32Array[][]} outputs */
+  process(_inputs, outputs) {
     const output = outputs[0][0];
     const began = this._playback.fill(output);
     for (const channel of outputs[0].slice(1)) channel.set(output);

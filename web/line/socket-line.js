@@ -6,12 +6,13 @@ import { HeardQueue } from "./heard-queue.js";
 import { SentAudio } from "./sent-audio.js";
 
 /** @typedef {import("./events.js").ServerEvent} ServerEvent */
+/** @typedef {import("./line.js").Line} Line */
 /** @typedef {import("./line.js").LineOptions} LineOptions */
 
 const RATE_HZ = 24000;
 const FRAME = RATE_HZ / 50;
 
-/** @implements {import("./line.js").Line} */
+/** @implements {Line} */
 export class SocketLine {
   /** @param {LineOptions} options */
   constructor(options) {

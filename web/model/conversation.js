@@ -126,7 +126,8 @@ export class Conversation {
 
   /** @param {any} response */
   _done(response) {
-    const entry = this._answers.get(response.id) ?? (response.status === "failed" ? this._answer(response.id) : undefined);
+    const entry =
+      this._answers.get(response.id) ?? (response.status === "failed" ? this._answer(response.id) : undefined);
     if (entry === undefined) return false;
     this._answers.delete(response.id);
     entry.open = false;

@@ -8,6 +8,7 @@ const DEFAULTS = {
   echoCancellation: true,
   pushToTalk: false,
   voice: "",
+  model: "",
   speed: 1,
   instructions: "",
   turns: /** @type {"server_vad" | "semantic_vad"} */ ("server_vad"),
@@ -35,10 +36,11 @@ export class Preferences {
 
   /** The session as these want it. */
   session() {
-    const { voice, speed, instructions } = this.all;
+    const { voice, model, speed, instructions } = this.all;
     const output = voice === "" ? { speed } : { speed, voice };
     const input = { turn_detection: this.turnDetection(), transcription: {} };
-    return { ...(instructions === "" ? {} : { instructions }), audio: { input, output } };
+    const wanted = Object.fromEntries(Object.entries({ model, instructions }).filter(([, value]) => value !== ""));
+    return { ...wanted, audio: { input, output } };
   }
 
   turnDetection() {

@@ -49,8 +49,9 @@ export function showCaptions(call) {
 
 /** @param {Entry} entry @returns {Node[]} */
 function partsOf(entry) {
-  const { role, certain, coming, open, cut, failure, typed } = entry;
+  const { role, speaker, certain, coming, open, cut, failure, typed } = entry;
   const who = html("span", { class: "who" }, nameOf(entry));
+  if (role === "agent" && speaker !== "") who.append(html("span", { class: "voice" }, speaker));
   const words = html("p", { class: "words" });
   if (role === "user") {
     const text = certain.trim();
@@ -58,7 +59,8 @@ function partsOf(entry) {
     return [who, words];
   }
   if (certain !== "") words.append(html("span", { class: "heard" }, certain));
-  if (coming !== "") words.append(cut || !open ? html("s", { class: "never" }, coming) : html("span", { class: "coming" }, coming));
+  if (coming !== "")
+    words.append(cut || !open ? html("s", { class: "never" }, coming) : html("span", { class: "coming" }, coming));
   /** @type {Node[]} */
   const parts = [who, words];
   if (cut) parts.push(html("span", { class: "interrupted" }, "Interrupted"));
@@ -68,6 +70,6 @@ function partsOf(entry) {
 
 /** @param {Entry} entry */
 function nameOf({ role, speaker }) {
-  if (speaker !== "") return speaker;
-  return role === "user" ? "You" : "Agent";
+  if (role === "agent") return "Agent";
+  return speaker === "" ? "You" : speaker;
 }

@@ -9,12 +9,12 @@ import { byId, icon } from "../lib/dom.js";
 const WORDS = {
   idle: { state: "Talk", hint: "Press to start. You can interrupt at any time." },
   connecting: { state: "Connecting", hint: "You can speak already." },
-  ready: { state: "Ready", hint: "Say something. Press to stop." },
-  listening: { state: "Listening", hint: "Press to stop." },
-  thinking: { state: "Thinking", hint: "Press to stop." },
-  speaking: { state: "Speaking", hint: "Speak to interrupt. Press to stop." },
+  ready: { state: "Ready", hint: "Say something." },
+  listening: { state: "Listening", hint: "Go on." },
+  thinking: { state: "Thinking", hint: "One moment." },
+  speaking: { state: "Speaking", hint: "Speak to interrupt." },
   interrupted: { state: "Interrupted", hint: "It waits for you." },
-  reconnecting: { state: "Connecting again", hint: "The network was lost. Nothing said so far is." },
+  reconnecting: { state: "Connecting again", hint: "The network was lost." },
   error: { state: "Stopped", hint: "Press to try again." },
 };
 
@@ -41,7 +41,10 @@ export function showControl(call) {
     const { pushToTalk } = call.preferences.all;
     mute.setAttribute("aria-pressed", String(pushToTalk ? call.holding : call.muted));
     const label = pushToTalk ? "Hold to talk" : call.muted ? "Unmute" : "Mute";
-    mute.replaceChildren(icon(pushToTalk ? "mic" : "mic-off"), Object.assign(document.createElement("span"), { textContent: label }));
+    mute.replaceChildren(
+      icon(pushToTalk ? "mic" : "mic-off"),
+      Object.assign(document.createElement("span"), { textContent: label }),
+    );
     hint.textContent = hintOf(call, WORDS[call.phase].hint);
   };
 
@@ -80,7 +83,8 @@ export function showControl(call) {
 /** @param {Call} call @param {string} usual */
 function hintOf(call, usual) {
   if (!call.active) return usual;
-  if (call.preferences.all.pushToTalk) return call.holding ? "Let go to send." : "Hold the space bar, or the button, to talk.";
+  if (call.preferences.all.pushToTalk)
+    return call.holding ? "Let go to send." : "Hold the space bar, or the button, to talk.";
   return call.muted ? "Your microphone is muted." : usual;
 }
 

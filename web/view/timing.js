@@ -25,7 +25,12 @@ export function showTiming(call) {
     }
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.turn;
     const entry = chosen ?? timings.turns.at(-1) ?? timings.all[timings.all.length - 1];
-    const table = html("details", { class: "as-table", open: asTable }, html("summary", {}, "As a table"), tableOf(entry));
+    const table = html(
+      "details",
+      { class: "as-table", open: asTable },
+      html("summary", {}, "As a table"),
+      tableOf(entry),
+    );
     table.addEventListener("toggle", () => (asTable = table.open));
     body.replaceChildren(
       figures(call),
@@ -37,7 +42,7 @@ export function showTiming(call) {
         show();
       }),
     );
-    if (focused) body.querySelector(`[data-turn="${focused}"]`)?.focus();
+    if (focused) /** @type {HTMLElement | null} */ (body.querySelector(`[data-turn="${focused}"]`))?.focus();
   };
   call.addEventListener("timings", () => {
     chosen = null;
@@ -77,7 +82,8 @@ function captionOf(entry) {
       ? "From the end of your speech. What is hatched was done ahead, while the silence ran."
       : "From the end of your speech.";
   }
-  const outcome = { cut: "it gave way", resumed: "it went on", ended: "the answer was over" }[entry.outcome] ?? entry.outcome;
+  const outcome =
+    { cut: "it gave way", resumed: "it went on", ended: "the answer was over" }[entry.outcome] ?? entry.outcome;
   return `From the first sound over the answer; ${outcome}${entry.words ? `, at “${entry.words}”` : ""}.`;
 }
 
@@ -116,12 +122,21 @@ function list(all, shown, choose) {
 
 /** @param {Turn | BargeIn} entry @param {number} longestMs */
 function miniature(entry, longestMs) {
-  const drawn = svg("svg", { class: "bar-of", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const drawn = svg("svg", {
+    class: "bar-of",
+    viewBox: "0 0 1000 6",
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  });
   const scale = 1000 / longestMs;
   const silent = entry.kind === "turn" ? (entry.marks.turn_ended ?? 0) : (entry.marks.paused ?? 0);
   const total = totalMs(entry);
   const [first, second] = entry.kind === "turn" ? ["silence", "work"] : ["work", "silence"];
-  drawn.append(svg("rect", { class: first, x: 0, y: 0, height: 6, width: Math.max(0, Math.min(silent, total)) * scale }));
-  drawn.append(svg("rect", { class: second, x: silent * scale, y: 0, height: 6, width: Math.max(0, total - silent) * scale }));
+  drawn.append(
+    svg("rect", { class: first, x: 0, y: 0, height: 6, width: Math.max(0, Math.min(silent, total)) * scale }),
+  );
+  drawn.append(
+    svg("rect", { class: second, x: silent * scale, y: 0, height: 6, width: Math.max(0, total - silent) * scale }),
+  );
   return drawn;
 }

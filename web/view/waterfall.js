@@ -10,7 +10,7 @@ const WIDTH = 400;
 const LEFT = 132; // for the names
 const RIGHT = 44; // for the last bar's figure
 const TOP = 18;
-const ROW = 22;
+const ROW = 20;
 const BAR = 10;
 
 /** @param {Turn | BargeIn} entry */
@@ -81,7 +81,9 @@ export function ticks(first, last) {
 
 /** @param {Turn | BargeIn} entry */
 function describe(entry) {
-  const rows = spans(entry).map(({ name, fromMs, toMs }) => `${name} from ${Math.round(fromMs)} to ${Math.round(toMs)}`);
+  const rows = spans(entry).map(
+    ({ name, fromMs, toMs }) => `${name} from ${Math.round(fromMs)} to ${Math.round(toMs)}`,
+  );
   const name = entry.kind === "turn" ? `Answer ${entry.number}` : `Barge-in ${entry.number}`;
   return `${name}: ${Math.round(totalMs(entry))} milliseconds. ${rows.join("; ")}.`;
 }

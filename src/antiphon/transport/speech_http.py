@@ -104,6 +104,7 @@ class SpeechRoutes:
         return [
             web.post("/v1/audio/speech", self._guarded(self.speech)),
             web.post("/v1/audio/transcriptions", self._guarded(self.transcriptions)),
+            web.get("/v1/audio/voices", self.voices),
         ]
 
     def _guarded(
@@ -133,6 +134,11 @@ class SpeechRoutes:
             yield
         finally:
             self.active -= 1
+
+    async def voices(self, request: web.Request) -> web.Response:
+        """The voices that there are, the default first, each with the language that it speaks."""
+        offered = [{"id": name, "language": self._language(name)} for name in self._offer().voices]
+        return json_response({"object": "list", "data": offered})
 
     # Text to speech.
 
