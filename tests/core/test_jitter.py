@@ -37,7 +37,7 @@ def played(arrivals: Iterable[Arrival], until: float | None = None) -> tuple[lis
     for now, arrived in sorted(events, key=lambda event: event[0]):
         if arrived is not None:
             buffer.put(arrived, now)
-        while (piece := buffer.pull(now)) is not None:
+        while (piece := buffer.pull(now) or (buffer.pull_idle(now) if arrived is None else None)) is not None:
             out.append((now, piece))
     return out, buffer
 

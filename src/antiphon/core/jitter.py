@@ -82,7 +82,10 @@ def _unwrapped(value: int, near: int, bits: int) -> int:
 
 
 class JitterBuffer:
-    """Of one stream of one sender. ``put`` what arrives, then ``pull`` until it gives None; ``pull`` each 20 ms too."""
+    """Of one stream of one sender.
+
+    ``put`` what arrives, then ``pull`` until it gives None. Each 20 ms do the same with ``pull`` and ``pull_idle``.
+    """
 
     __slots__ = (
         "_ahead",
@@ -231,6 +234,15 @@ class JitterBuffer:
             self._begin(stray, now)
             self.put(packet, now)
 
+    def pull_idle(self, now: float) -> Silence | None:
+        """A piece of silence, when for the longest wait nothing has come.
+
+        Not to be asked at an arrival: after a stall others are at the door.
+        """
+        if self._next is None or self._ahead or not self._due(now, MOST_WAIT_S):
+            return None
+        return self._gap(self._usual)
+
     def pull(self, now: float) -> Packet | Lost | Silence | None:
         """What goes out next, or None while there is nothing to decide."""
         while self._next is not None:
@@ -248,13 +260,12 @@ class JitterBuffer:
                 self._usual = packet.samples
                 self._place = packet.timestamp + packet.samples
                 return packet
-            if self._ahead:
-                first = self._ahead[min(self._ahead)]
-                if first.samples and first.timestamp > self._place:
-                    return self._give_up(first) if self._due(now, self.wait_s) else None
-                self._skip_to(first.sequence)
-                continue
-            return self._gap(self._usual) if self._due(now, MOST_WAIT_S) else None
+            if not self._ahead:
+                return None
+            first = self._ahead[min(self._ahead)]
+            if first.samples and first.timestamp > self._place:
+                return self._give_up(first) if self._due(now, self.wait_s) else None
+            self._skip_to(first.sequence)
         return None
 
     def _due(self, now: float, wait_s: float) -> bool:

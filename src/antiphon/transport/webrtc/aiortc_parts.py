@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiortc import RTCRtpReceiver, RTCRtpTransceiver
+from aiortc import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket, RtpPacket
 
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.transport.webrtc.ear import CODECS, Ear
+from antiphon.transport.webrtc.mouth import Mouth
 
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _DECODER_THREAD = "_RTCRtpReceiver__decoder_thread"
 
 OPUS_PARAMETERS: dict[str, Any] = {"minptime": 10, "useinbandfec": 1}
 """What we tell about Opus (RFC 7587, section 6.1): with error correction, else browsers send none."""
+
+
+_HAS_CHANGED = "is not as we know it: install the version that antiphon[webrtc] asks for"
 
 
 class AiortcChangedError(AntiphonError):
@@ -65,7 +69,7 @@ def listen(receiver: RTCRtpReceiver, ear: Ear) -> None:
     buffer = getattr(receiver, _JITTER_BUFFER, None)
     thread = getattr(receiver, _DECODER_THREAD, AiortcChangedError)
     if not hasattr(buffer, "add") or thread is not None or not hasattr(receiver, "_handle_disconnect"):
-        raise AiortcChangedError("aiortc's receiver has changed: install the version that antiphon[webrtc] names")
+        raise AiortcChangedError(f"aiortc's receiver {_HAS_CHANGED}")
     passage = _Passage(ear)
     begin = receiver.receive
 
@@ -79,3 +83,23 @@ def listen(receiver: RTCRtpReceiver, ear: Ear) -> None:
 
     setattr(receiver, _JITTER_BUFFER, passage)
     receiver.receive = receive  # type: ignore[method-assign]
+
+
+def speak(sender: RTCRtpSender, mouth: Mouth) -> None:
+    """Has ``sender`` send what ``mouth`` says, and tells the mouth how much of it the listener reports as lost.
+
+    Raises AiortcChangedError when aiortc was built anew.
+    """
+    handle = getattr(sender, "_handle_rtcp_packet", None)
+    if handle is None or not hasattr(sender, "_ssrc"):
+        raise AiortcChangedError(f"aiortc's sender {_HAS_CHANGED}")
+
+    async def handle_rtcp_packet(packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            for report in packet.reports:
+                if report.ssrc == sender._ssrc:
+                    mouth.expect_loss(report.fraction_lost * 100 / 256)
+        await handle(packet)
+
+    sender._handle_rtcp_packet = handle_rtcp_packet  # type: ignore[method-assign]
+    sender.replaceTrack(mouth)

@@ -167,14 +167,16 @@ class Ear:
         self._ticked_at = now
         if not asleep:
             self._drain(now)
+            while not self._closed and (silence := self._buffer.pull_idle(now)) is not None:
+                self._hear(silence)
 
     def _drain(self, now: float) -> None:
-        while (piece := self._buffer.pull(now)) is not None:
-            pcm = self._sound_of(piece)
-            if pcm:
-                self._heard(pcm)
-            if self._closed:
-                return
+        while not self._closed and (piece := self._buffer.pull(now)) is not None:
+            self._hear(piece)
+
+    def _hear(self, piece: Packet | Lost | Silence) -> None:
+        if pcm := self._sound_of(piece):
+            self._heard(pcm)
 
     def _sound_of(self, piece: Packet | Lost | Silence) -> bytes:
         assert self._decoder is not None

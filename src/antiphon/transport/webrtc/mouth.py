@@ -144,4 +144,5 @@ def _g711(codec: str) -> Callable[[bytes], bytes]:
         raise ConfigError(f"no audio codec {codec!r}: offer one of {', '.join(CODECS)}")
     resampler = LiveResampler(MOUTH_RATE_HZ, G711_RATE_HZ)
     encode = encoders[codec]
-    return lambda pcm: encode(resampler.push(pcm))
+    size = FRAME_BYTES * G711_RATE_HZ // MOUTH_RATE_HZ
+    return lambda pcm: encode(resampler.push(pcm).rjust(size, b"\0"))  # the first is short of the filter's reach
