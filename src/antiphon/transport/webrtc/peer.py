@@ -13,7 +13,7 @@ from aiortc.sdp import SessionDescription
 from antiphon.errors import AntiphonError, ConfigError, ProtocolError
 from antiphon.session.pacer import Pacer
 from antiphon.transport.limits import Limits
-from antiphon.transport.webrtc.aiortc_parts import listen, negotiate
+from antiphon.transport.webrtc.aiortc_parts import listen, negotiate, speak
 from antiphon.transport.webrtc.channel import LABEL, ChannelLine
 from antiphon.transport.webrtc.ear import Ear
 from antiphon.transport.webrtc.ice import IceConnection, use_ice
@@ -112,7 +112,7 @@ class Peer:
         except Exception as error:  # of many kinds, and all because of what is in the offer
             raise _refused(str(error) or type(error).__name__) from None
         self._mouth = Mouth(self._pacer, codec)
-        self._transceiver.sender.replaceTrack(self._mouth)
+        speak(self._transceiver.sender, self._mouth)
         listen(self._transceiver.receiver, self._ear)
         if self._pc.sctp is None and self.line is not None:
             self.line.abort()
