@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,11 +150,16 @@ class FleetEngines:
         """Each worker, in plain types."""
         children = {child.name: child for child in self._supervisor.children}
         found = []
-        for stage, fleet in self._fleets.items():
+        for fleet in self._fleets.values():
             for connection in fleet.connections:
-                name = Path(connection.address).stem if stage in self._local else connection.address
+                name = fleet.name_of(connection.address)
                 found.append(_worker(name, connection, children.get(name)))
         return found
+
+    @property
+    def changes(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """Each waits until something of the workers is different."""
+        return (self._supervisor.changed, *(fleet.changed for fleet in self._fleets.values()))
 
 
 def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
@@ -212,10 +217,7 @@ async def fleet_engines(
         registries = {
             stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
         }
-        fleets = {
-            stage: Fleet(stage, registry, watcher=watcher, patience_s=BACK_S if stage in local else PATIENCE_S)
-            for stage, registry in registries.items()
-        }
+        fleets = {stage: _fleet(stage, registry, watcher, own=stage in local) for stage, registry in registries.items()}
         suite = Suite(vad, *_engines(fleets, local))
         stack.push_async_callback(suite.close)
         yield FleetEngines(suite, fleets, supervisor, local)
@@ -254,6 +256,17 @@ def _brain_name(config: Config, brain: Engine) -> str:
     if config.llm != "auto":
         return f"{config.llm}#{config.model}" if config.model else config.llm
     return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"
+
+
+def _fleet(stage: str, registry: Registry, watcher: Watcher | None, *, own: bool) -> Fleet:
+    if not own:
+        return Fleet(stage, registry, watcher=watcher, patience_s=PATIENCE_S)
+    return Fleet(stage, registry, watcher=watcher, patience_s=BACK_S, name_of=_name_at)
+
+
+def _name_at(address: str) -> str:
+    """The name of a worker of ours, by its socket."""
+    return Path(address).stem
 
 
 def _addresses(folder: Path, names: Sequence[str]) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ class Server:
         self._stack = contextlib.AsyncExitStack()
         self._status = "starting"
         self._engines: Engines | None = None
-        self._news: News | None = None
+        self._news = News(self._standing)
         self._socket: socket.socket | None = None
 
     @property
@@ -94,10 +94,9 @@ class Server:
             engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
             self._engines = await stack.enter_async_context(engines)
             await self._load(self._engines)
-            self._news = News(lambda: standing_of(self.engines, self._status), self._engines.changes)
             await self._listen(stack, self._socket, tls, _archive(self.config, stack))
             watching = await stack.enter_async_context(asyncio.TaskGroup())
-            for watch in (self.metrics.watch_event_loop(), self._news.run()):
+            for watch in (self.metrics.watch_event_loop(), self._news.run(self._engines.changes)):
                 stack.callback(watching.create_task(watch).cancel)
             self._stack = stack.pop_all()
         self._status = "ok"
@@ -134,12 +133,11 @@ class Server:
     ) -> None:
         config = self.config
         pacer = Pacer()
-        news = self._news
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
             recorder = archive.recorder(session_id) if archive is not None else None
             suite = self.engines.of_session(session_id)
-            news.subscribe(outlet)
+            self._news.subscribe(outlet)
             return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
 
         offer = offers_of(config, self.suite)
@@ -174,6 +172,9 @@ class Server:
 
     def _health(self) -> dict[str, Any]:
         return health_of(self.engines, self._status)
+
+    def _standing(self) -> dict[str, Any]:
+        return standing_of(self.engines, self._status)
 
     def _serving(self, stage: str) -> int:
         return self._engines.serving(stage) if self._engines is not None else 0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.sim.vendor_referee import FIRST, VendorReferee
+from antiphon.sim.vendor_referee import VendorReferee
 from antiphon.sim.wire_schema import FoulError, check_schema
 
 __all__ = ["FoulError", "Referee", "check_schema"]
@@ -123,8 +123,9 @@ class Referee:
         self._count += 1
         if self._vendor is not None:
             self._vendor.feed(event)
-        if self._first_from_client == "session.update" and not self._configured and self._count > 1 and kind != FIRST:
-            self._need(kind in ("session.updated", "error"), event, "comes before the first session.updated")
+        if self._first_from_client == "session.update" and not self._configured and self._count > 1:
+            fine = kind in ("session.updated", "error") or kind.startswith("antiphon.")
+            self._need(fine, event, "comes before the first session.updated")
         if kind == "conversation.created":
             raise FoulError("conversation.created is not sent any more")
         rule = self._rules.get(kind)

@@ -10,9 +10,6 @@ from antiphon.sim.wire_schema import FoulError
 
 Json = dict[str, Any]
 
-FIRST = "antiphon.record"
-"""It comes right after ``session.created``, if it comes."""
-
 
 @dataclass(slots=True)
 class _Told:

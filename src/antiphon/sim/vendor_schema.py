@@ -129,6 +129,7 @@ class _Worker(_Shape):
     stage: _Stage
     state: _Text
     active: Annotated[int, Field(ge=0)]
+    sessions: int | None = None
     pid: int | None = None
     restarts: int | None = None
     last_exit: str | None = None
