@@ -17,6 +17,7 @@ import { openLine } from "./line/open.js";
 /** @typedef {"phase" | "captions" | "timings" | "problem" | "session" | "fleet" | "input"} Change */
 
 const KEPT_PIECES = 500; // of 20 ms: what is said while the connection is made
+const AROUND_MS = 150; // by which the news of a turn may come after its first sound
 const PHASES = /** @type {const} */ ({
   idle: "ready",
   listening: "listening",
@@ -55,9 +56,10 @@ export class Call extends EventTarget {
     /** @type {{pcm: Uint8Array, at: number}[]} */
     this._kept = [];
     this._answering = "";
-    /** @type {Map<string, number>} when the user's turns ended, as this page took them in */
-    this._speechEnds = new Map();
-    this._lastTurn = "";
+    this._speechEnd = { turn: "", ms: 0 }; // in the session's time
+    this._soundAt = -Infinity;
+    /** @type {{response: string, arrivedAt: number, endMs: number | undefined, firstSoundMs: number} | null} */
+    this._timed = null;
     this._attempt = 0;
   }
 
@@ -94,6 +96,7 @@ export class Call extends EventTarget {
       await Promise.all([voice ? this._openMicrophone() : null, this._connect()]);
       if (attempt !== this._attempt) return;
       await this.line?.useTrack(this.microphone?.track ?? null);
+      if (this.phase === "connecting") this._enter("ready");
     } catch (error) {
       if (attempt === this._attempt) await this._fail(problemOf(error));
     }
@@ -106,6 +109,7 @@ export class Call extends EventTarget {
       (piece) => this._take(piece),
       () => void this._fail(new Problem("microphone-lost")),
     );
+    this._gate();
     if (!this.active) await this._closeMicrophone();
   }
 
@@ -113,14 +117,13 @@ export class Call extends EventTarget {
     this.line = await openLine(this.server, this.preferences, {
       onEvent: (event) => this._receive(event),
       onLevel: (level) => this.output.take(level),
-      onHeard: (reply, at) => this._heardFirst(reply, at),
+      onSound: (at) => this._sounded(at),
       onClosed: (code, reason) => void this._closed(code, reason),
     });
     this._connected = true;
     this.configure();
     for (const { pcm, at } of this._kept) this.line.hear(pcm, at);
     this._kept = [];
-    this._enter("ready");
   }
 
   /** Has the session as the preferences want it, from this moment on. */
@@ -135,10 +138,7 @@ export class Call extends EventTarget {
 
   /** @param {import("./audio/microphone.js").Piece} piece */
   _take({ pcm, level }) {
-    const silent = this.muted && !this.preferences.all.pushToTalk;
-    if (this.preferences.all.pushToTalk && !this.holding) return;
-    this.input.take(silent ? 0 : level);
-    if (silent) pcm.fill(0);
+    this.input.take(level);
     const at = performance.now();
     if (this._connected && this.line !== null) {
       this.line.hear(pcm, at);
@@ -146,6 +146,12 @@ export class Call extends EventTarget {
       this._kept.push({ pcm, at });
       if (this._kept.length > KEPT_PIECES) this._kept.shift();
     }
+  }
+
+  /** A microphone that is closed gives silence, and the server's clock goes on. */
+  _gate() {
+    if (this.microphone === null) return;
+    this.microphone.track.enabled = this.preferences.all.pushToTalk ? this.holding : !this.muted;
   }
 
   /** @param {ServerEvent} event */
@@ -168,11 +174,18 @@ export class Call extends EventTarget {
         this._changed("session");
         break;
       case "input_audio_buffer.speech_stopped":
-        this._speechEnded(event);
+        this._speechEnd = { turn: event.item_id, ms: event.audio_end_ms };
+        break;
+      case "antiphon.turn":
+        this._timed = {
+          response: event.response_id,
+          arrivedAt: performance.now(),
+          endMs: this._speechEnd.turn === event.item_id ? this._speechEnd.ms : undefined,
+          firstSoundMs: event.marks.first_sound ?? 0,
+        };
         break;
       case "response.created":
         this._answering = event.response.id;
-        this._lastTurn = [...this._speechEnds.keys()].at(-1) ?? "";
         break;
       case "response.done":
         if (event.response.id === this._answering) this._answering = "";
@@ -182,21 +195,29 @@ export class Call extends EventTarget {
         break;
     }
     if (this.conversation.take(event)) this._changed("captions");
-    if (this.timings.take(event)) this._changed("timings");
+    if (this.timings.take(event)) {
+      this._time();
+      this._changed("timings");
+    }
   }
 
-  /** @param {ServerEvent & {type: "input_audio_buffer.speech_stopped"}} event */
-  _speechEnded({ item_id: turn, audio_end_ms: endMs }) {
-    const at = this.line?.capturedAt(endMs);
-    if (at !== undefined) this._speechEnds.set(turn, at);
+  /** The agent begins to sound. @param {number} at */
+  _sounded(at) {
+    this._soundAt = at;
+    this._time();
   }
 
-  /** @param {string} reply @param {number} at */
-  _heardFirst(reply, at) {
-    const ended = this._speechEnds.get(this._lastTurn);
-    if (ended === undefined || reply !== this._answering) return;
-    this._speechEnds.clear();
-    if (this.timings.heard(reply, at - ended)) this._changed("timings");
+  /** How long the way to the ear took: known when both the news of a turn and its first sound are there. */
+  _time() {
+    const turn = this._timed;
+    if (turn === null || this._soundAt < turn.arrivedAt - AROUND_MS) return;
+    this._timed = null;
+    const spokenAt = turn.endMs === undefined ? undefined : this.line?.capturedAt(turn.endMs);
+    const wayMs =
+      spokenAt === undefined
+        ? this._soundAt - turn.arrivedAt + (this.line?.wayMs ?? 0)
+        : this._soundAt - spokenAt - turn.firstSoundMs;
+    if (this.timings.heard(turn.response, wayMs)) this._changed("timings");
   }
 
   /** Says something in writing, and has it answered. @param {string} text */
@@ -210,6 +231,7 @@ export class Call extends EventTarget {
   /** @param {boolean} muted */
   mute(muted) {
     this.muted = muted;
+    this._gate();
     this._changed("input");
   }
 
@@ -217,6 +239,7 @@ export class Call extends EventTarget {
   hold(down) {
     if (!this.preferences.all.pushToTalk || down === this.holding || !this._connected) return;
     this.holding = down;
+    this._gate();
     if (down) {
       if (this._answering !== "") this.line?.send({ type: "response.cancel" });
       this.line?.send({ type: "input_audio_buffer.clear" });

@@ -40,13 +40,23 @@ export class Server {
       headers: { "Content-Type": "application/json" },
     };
     const response = await this.fetch(path, posted);
-    const answer = await response.json().catch(() => ({}));
-    if (response.ok) return answer;
-    const message = answer.error?.message ?? `${response.status} ${response.statusText}`;
-    if (response.status === 401) throw new Problem("key", message);
-    if (answer.error?.code === "origin_not_allowed") throw new Problem("origin", message);
-    if (answer.error?.code === "server_is_full") throw new Problem("full", message);
-    throw new Error(message);
+    if (!response.ok) await refuse(response);
+    return response.json();
+  }
+
+  /**
+   * Answers to an offer of WebRTC.
+   * @param {string} path
+   * @param {string} sdp
+   */
+  async offer(path, sdp) {
+    const response = await this.fetch(path, {
+      method: "POST",
+      body: sdp,
+      headers: { "Content-Type": "application/sdp" },
+    });
+    if (!response.ok) await refuse(response);
+    return response;
   }
 
   /** Who serves what. Needs no key. @returns {Promise<any>} */
@@ -66,4 +76,14 @@ export class Server {
     if (this.key === "") return "";
     return (await this.json("/v1/realtime/client_secrets", {})).value;
   }
+}
+
+/** Raises what an answer that is an error says. @param {Response} response @returns {Promise<never>} */
+async function refuse(response) {
+  const { error = {} } = await response.json().catch(() => ({}));
+  const message = error.message ?? `${response.status} ${response.statusText}`;
+  if (response.status === 401) throw new Problem("key", message);
+  if (error.code === "origin_not_allowed") throw new Problem("origin", message);
+  if (error.code === "server_is_full") throw new Problem("full", message);
+  throw new Error(message);
 }

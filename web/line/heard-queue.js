@@ -7,8 +7,9 @@ export class HeardQueue {
     this._waiting = [];
   }
 
-  get empty() {
-    return this._waiting.length === 0;
+  /** What the first in the queue waits for. */
+  get next() {
+    return this._waiting[0]?.due;
   }
 
   /** @param {T} what @param {number} due the place in the audio that must have been heard, in any one measure */

@@ -78,6 +78,10 @@ export class SocketLine {
     return this._sent.capturedAt(sessionMs);
   }
 
+  get wayMs() {
+    return 0; // all of it is seen
+  }
+
   /** @param {MediaStreamTrack | null} _track */
   async useTrack(_track) {}
 
@@ -165,7 +169,7 @@ export class SocketLine {
     this._options.onLevel(level);
     if (reply !== this._reply) return;
     if (played > this._played) this._played = Math.min(played, this._came);
-    if (beganAt !== undefined) this._options.onHeard(reply, beganAt);
+    if (beganAt !== undefined) this._options.onSound(beganAt);
     this._deliver();
   }
 

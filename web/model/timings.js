@@ -37,8 +37,6 @@ export class Timings {
   constructor() {
     /** @type {(Turn | BargeIn)[]} */
     this.all = [];
-    /** @type {Map<string, number>} */
-    this._heardMs = new Map();
   }
 
   get turns() {
@@ -51,7 +49,6 @@ export class Timings {
       const { response_id: response, marks, ahead, served_by: servedBy } = event;
       const number = this.turns.length + 1;
       this.all.push({ kind: "turn", response, number, marks, ahead, servedBy: servedBy ?? {} });
-      this._join(response);
       return true;
     }
     if (event.type === "antiphon.barge_in") {
@@ -66,19 +63,12 @@ export class Timings {
   /**
    * The first sound of an answer was heard here.
    * @param {string} response
-   * @param {number} afterMs the end of the user's speech, as this page took it in
+   * @param {number} wayMs after it left the server, the way of the user's own audio included
    */
-  heard(response, afterMs) {
-    this._heardMs.set(response, afterMs);
-    return this._join(response);
-  }
-
-  /** @param {string} response */
-  _join(response) {
-    const turn = this.turns.find((entry) => entry.response === response);
-    const heardMs = this._heardMs.get(response);
-    if (turn?.kind !== "turn" || heardMs === undefined || turn.marks.first_sound === undefined) return false;
-    turn.networkMs = Math.max(0, heardMs - turn.marks.first_sound);
+  heard(response, wayMs) {
+    const turn = this.all.find((entry) => entry.kind === "turn" && entry.response === response);
+    if (turn?.kind !== "turn" || turn.marks.first_sound === undefined) return false;
+    turn.networkMs = Math.max(0, wayMs);
     return true;
   }
 
