@@ -17,6 +17,7 @@ from tests.shell.test_webrtc_opus import EAR_FRAME_SAMPLES, likeness, speech
 from antiphon.audio import EAR_RATE_HZ, MOUTH_RATE_HZ, resample, samples_of
 from antiphon.errors import ConfigError
 from antiphon.session.pacer import Pacer
+from antiphon.sim.udp_relay import UdpRelay
 from antiphon.transport.webrtc.aiortc_parts import AiortcChangedError, listen, negotiate, speak
 from antiphon.transport.webrtc.ear import Ear
 from antiphon.transport.webrtc.mouth import Mouth
@@ -91,8 +92,8 @@ def only(kept: str, sdp: str) -> str:
 
 
 @asynccontextmanager
-async def call(codec: str | None = None) -> AsyncIterator[tuple[Side, Side]]:
-    """Two peers with our ears and mouths, connected over loopback."""
+async def call(codec: str | None = None, relay: UdpRelay | None = None) -> AsyncIterator[tuple[Side, Side]]:
+    """Two peers with our ears and mouths, connected over loopback, or over a bad line."""
     pacer = Pacer()
     one, other = Side(pacer), Side(pacer)
     try:
@@ -100,10 +101,13 @@ async def call(codec: str | None = None) -> AsyncIterator[tuple[Side, Side]]:
         await one.peer.setLocalDescription(await one.peer.createOffer())
         offer = one.peer.localDescription
         sdp = only(codec, offer.sdp) if codec else offer.sdp
+        sdp = relay.for_far(sdp) if relay else sdp
         await other.peer.setRemoteDescription(RTCSessionDescription(sdp, offer.type))
         other.fit()
         await other.peer.setLocalDescription(await other.peer.createAnswer())
-        await one.peer.setRemoteDescription(other.peer.localDescription)
+        answer = other.peer.localDescription
+        sdp = relay.for_near(answer.sdp) if relay else answer.sdp
+        await one.peer.setRemoteDescription(RTCSessionDescription(sdp, answer.type))
         one.fit()
         await asyncio.gather(connected(one.peer), connected(other.peer))
         yield one, other

@@ -116,13 +116,14 @@ class Ear:
         self._source = -1
         self._decoder: Decoder | None = None
         self._buffer = JitterBuffer(CLOCK_HZ)
-        self._counts = Counts()
         self._concealed_ms = 0.0
         """How much of the latest audio was made up."""
         self._ticked_at = 0.0
         self._closed = False
         self.damaged = 0
         """Packets that could not be decoded."""
+        self.restored = 0
+        """Lost packets for which the next one was asked."""
 
     @property
     def counts(self) -> Counts:
@@ -190,6 +191,7 @@ class Ear:
                 self._concealed_ms = 0
                 return pcm
             case Lost(samples=samples, following=following):
+                self.restored += following is not None
                 return self._made_up(samples, following)
             case Silence(samples=samples):
                 return self._made_up(samples, None)
