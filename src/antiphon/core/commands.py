@@ -80,6 +80,13 @@ class CreateReply:
 
 
 @dataclass(frozen=True, slots=True)
+class StopPlayout:
+    """Nothing more of what is being heard; no harm where nothing is."""
+
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CancelResponse:
     reply: ReplyId | None = None
     client_event_id: str | None = None
@@ -94,5 +101,6 @@ Command = (
     | RetrieveItem
     | TruncateItem
     | CreateReply
+    | StopPlayout
     | CancelResponse
 )

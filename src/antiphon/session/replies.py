@@ -263,6 +263,11 @@ class Replies:
         for live in self._live.values():
             live.reply.refresh_item()
 
+    @property
+    def playing(self) -> ReplyId | None:
+        """The reply of which the client hears the frames as they leave."""
+        return next((reply for reply, live in self._live.items() if live.reply.plays), None)
+
     # What replies report.
 
     def _add_item(self, item: Item) -> None:

@@ -83,6 +83,8 @@ class Reply:
         self._error: str | None = None
         self._outcome = Outcome.COMPLETED
         self.done = False
+        self.plays = False
+        """Frames of it leave on the server's clock, and its first has left."""
         self.speaker = make_speaker(self)
 
     # The session's side.
@@ -125,6 +127,9 @@ class Reply:
             input_tokens=self._finish.input_tokens,
             output_tokens=self._finish.output_tokens,
         )
+        if self.plays:
+            self.plays = False
+            self._outlet.playout_stopped(self.id)
 
     def cancel(self, reason: CancelReason) -> None:
         """Ends it now and cuts its item to what was heard. Its task is the session's to cancel."""
@@ -139,6 +144,9 @@ class Reply:
             self.done = True
             told = "turn_detected" if reason is CancelReason.TURN_DETECTED else "client_cancelled"
             self._outlet.reply_done(self.id, "cancelled", told)
+        if self.plays:
+            self.plays = False
+            self._outlet.playout_cut(self.id, self._message_id(), round(heard_ms))
 
     def refresh_item(self) -> None:
         """Brings the item up to date with what was spoken; it is costly, so only done when somebody will read it."""
@@ -310,6 +318,10 @@ class Reply:
 
     def reached(self, heard_ms: float) -> None:
         self._tell_transcript(self._narration.tell_until(heard_ms))
+        if not self.plays:
+            self._tell_transcript(self._narration.tell_first())  # the protocol has words before sound
+            self.plays = True
+            self._outlet.playout_started(self.id)
 
     def drained(self) -> None:
         self._host.drained(self.id)

@@ -255,6 +255,9 @@ class Session:
                 self._replies.expect(command)
                 self._handle(on.ReplyRequested(reply, side, client_event_id), group)
                 self._replies.forget_unstarted(reply)
+            case ask.StopPlayout():
+                if (playing := self._replies.playing) is not None:
+                    self._handle(on.CancelRequested(playing), group)
             case ask.CancelResponse(cancelled, client_event_id):
                 self._handle(on.CancelRequested(cancelled, client_event_id), group)
 

@@ -81,6 +81,8 @@ class RecordingOutlet:
         self.items: dict[ItemId, Item] = {}
         self.current_state = State.IDLE
         self.speaking: TurnId | None = None
+        self.playing: ReplyId | None = None
+        """The reply that is played, where the server paces it."""
         self._waiters: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
         self._committed: set[TurnId] = set()
 
@@ -239,6 +241,28 @@ class RecordingOutlet:
         heard.status, heard.reason, heard.error = status, reason, error
         heard.done_at = asyncio.get_running_loop().time()
         self._note("reply_done", reply, status, reason)
+
+    # What the client hears of a paced reply.
+
+    def playout_started(self, reply: ReplyId) -> None:
+        _need(self.playing is None, "one reply plays at a time")
+        _need(bool(self.replies[reply].transcript), "a reply sounds after its first words were told")
+        self.playing = reply
+        self._note("playout_started", reply)
+
+    def playout_stopped(self, reply: ReplyId) -> None:
+        self._played(reply)
+        self._note("playout_stopped", reply)
+
+    def playout_cut(self, reply: ReplyId, item: ItemId, heard_ms: int) -> None:
+        self._played(reply)
+        _need(item in self.replies[reply].items, "an item is cut that was heard")
+        self._note("playout_cut", reply, item, heard_ms)
+
+    def _played(self, reply: ReplyId) -> None:
+        _need(self.playing == reply, "the reply that stops is the one that plays")
+        _need(self.replies[reply].status is not None, "a reply's end is told before that of its sound")
+        self.playing = None
 
     # The rest.
 

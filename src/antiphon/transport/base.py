@@ -105,6 +105,20 @@ class Outlet(Protocol):
         """Closes what is open and ends the reply, once. ``status``: completed, cancelled, incomplete or failed."""
         ...
 
+    # What the client hears of a paced reply.
+
+    def playout_started(self, reply: ReplyId) -> None:
+        """Its first frame has left."""
+        ...
+
+    def playout_stopped(self, reply: ReplyId) -> None:
+        """Its last frame has left, and its end was told."""
+        ...
+
+    def playout_cut(self, reply: ReplyId, item: ItemId, heard_ms: int) -> None:
+        """The rest will not be played: so much of the item was heard. The reply's end was told."""
+        ...
+
     # The rest.
 
     def refused(self, message: str, code: str | None, client_event_id: str | None) -> None: ...

@@ -20,6 +20,7 @@ from antiphon.core.commands import (
     DeleteItem,
     ItemReference,
     RetrieveItem,
+    StopPlayout,
     TruncateItem,
 )
 from antiphon.core.speech import Message
@@ -197,8 +198,9 @@ class RealtimeInlet:
         self._ear.post(CancelResponse(ReplyId(reply) if reply else None, client_event_id))
 
     def _clear_output(self, event: Json, client_event_id: str | None) -> None:
-        # Over a WebSocket the audio is queued at the client, which has thrown it away itself when it says this.
-        _log.debug("output_audio_buffer.clear needs nothing on a WebSocket")
+        # Audio that was sent in bursts is queued at the client, which has thrown it away itself when it says this.
+        if self._config.paced:
+            self._ear.post(StopPlayout(client_event_id))
 
 
 # Not bound to an inlet, so that one that is done with goes at once and waits for no garbage collector.

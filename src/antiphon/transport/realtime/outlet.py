@@ -224,6 +224,21 @@ class RealtimeOutlet:
                 self._drop_media()
             opened.done(status, reason, error, input_tokens, output_tokens)
 
+    # Where the audio goes beside the events, the client cannot tell when it plays.
+
+    def playout_started(self, reply: ReplyId) -> None:
+        if self._mouth is not None:
+            self._emit("output_audio_buffer.started", response_id=reply)
+
+    def playout_stopped(self, reply: ReplyId) -> None:
+        if self._mouth is not None:
+            self._emit("output_audio_buffer.stopped", response_id=reply)
+
+    def playout_cut(self, reply: ReplyId, item: ItemId, heard_ms: int) -> None:
+        if self._mouth is not None:
+            self._emit("output_audio_buffer.cleared", response_id=reply)
+            self.item_truncated(item, 0, heard_ms)
+
     def _drop_media(self) -> None:
         # Over a slow line much of a reply that was sent in a burst still waits, and would go before the news of the
         # interruption. What the server sends on its own clock has been counted as heard, and may go on.
