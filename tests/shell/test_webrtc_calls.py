@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import numpy as np
 import orjson
 import pytest
-from tests.shell.rtc_client import RtcClient
+from tests.shell.rtc_client import PATIENCE_S, RtcClient
 
 from antiphon.apps.config import Config
 from antiphon.apps.server import Server
 from antiphon.sim.referee import Referee
 
 CALLS = "/v1/realtime/calls"
+LONG = "scripted:first_token_ms=0,token_ms=1,tokens=60"
 KEY = {"Authorization": "Bearer sk-secret"}
 
 
@@ -45,6 +48,10 @@ async def site(**options: Any) -> AsyncIterator[Site]:
         yield Site(server, http)
 
 
+def loudness(pcm: bytes) -> float:
+    return float(np.abs(np.frombuffer(pcm, np.int16)).mean())
+
+
 def typed(text: str) -> dict[str, Any]:
     content = [{"type": "input_text", "text": text}]
     return {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}}
@@ -56,13 +63,92 @@ async def test_a_conversation() -> None:
         await client.until("session.created")
         client.send(typed("Hello."))
         client.send({"type": "response.create"})
-        await client.until("response.done")
-        referee = Referee()
-        for event in client.events:
-            referee.feed(event)
-        assert client.events[0]["type"] == "session.created"
-        assert not [event for event in client.events if event["type"] == "response.output_audio.delta"]
-        assert len(client.heard) > 9600
+        await client.until("output_audio_buffer.stopped")
+        judge(client.events, call=True)
+        assert loudness(bytes(client.heard)) > 100
+
+
+def judge(events: list[dict[str, Any]], **options: Any) -> None:
+    referee = Referee(**options)
+    for event in events:
+        referee.feed(event)
+    referee.finish()
+
+
+async def test_what_is_cleared_is_told_with_what_was_heard() -> None:
+    async with site(llm=LONG) as here, here.call() as client:
+        await client.until("session.created")
+        client.send({"type": "output_audio_buffer.clear"})  # nothing plays: no harm
+        client.send(typed("Hello."))
+        client.send({"type": "response.create"})
+        await client.until("output_audio_buffer.started")
+        client.send({"type": "output_audio_buffer.clear"})
+        truncated = await client.until("conversation.item.truncated")
+        judge(client.events, call=True)
+        done = await client.until("response.done")
+        assert done["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+        assert truncated["item_id"] == done["response"]["output"][0]["id"]
+
+
+async def test_audio_may_come_over_the_data_channel_too() -> None:
+    async with site() as here, here.call() as client:
+        await client.until("session.created")
+        client.send({"type": "session.update", "session": {"audio": {"input": {"turn_detection": None}}}})
+        client.send({"type": "input_audio_buffer.append", "audio": base64.b64encode(bytes(48_000)).decode()})
+        client.send({"type": "input_audio_buffer.commit"})
+        assert "item_id" in await client.until("input_audio_buffer.committed")
+
+
+async def test_other_people_listen_in_and_take_part() -> None:
+    async with site() as here, here.call() as client:
+        await client.until("session.created")
+        side_url = f"{here.server.url}/v1/realtime?call_id={client.call_id}"
+        async with here.http.ws_connect(side_url) as first, here.http.ws_connect(side_url) as second:
+            await first.send_json({"type": "session.update", "session": {"instructions": "Be brief."}})
+            heard = [await told(first, "session.updated"), await told(second, "session.updated")]
+            assert [len(events) for events in heard] == [1, 1], "nothing comes before the answer"
+            await second.send_json({"type": "response.nonsense", "event_id": "mine"})
+            (error,) = await told(second, "error")
+            assert error["error"]["event_id"] == "mine"
+            await first.send_json(typed("Hello."))
+            await first.send_json({"type": "response.create"})
+            for socket, events in zip((first, second), heard, strict=True):
+                events += await told(socket, "output_audio_buffer.stopped")
+            for events in heard:
+                judge(events, sideband=True)
+        await client.until("output_audio_buffer.stopped")
+        judge(client.events, call=True)
+        assert not [event for event in client.events if event["type"] == "error"], "who erred is told, nobody else"
+        async with here.http.ws_connect(side_url) as third:
+            await third.close()
+        client.send({"type": "session.update", "session": {}})
+        await client.until("session.updated", since=len(client.events))
+
+
+async def told(socket: aiohttp.ClientWebSocketResponse, kind: str) -> list[dict[str, Any]]:
+    """All events up to the next one of this type."""
+    events: list[dict[str, Any]] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while not events or events[-1]["type"] != kind:
+            events.append(orjson.loads(await socket.receive_str()))
+    return events
+
+
+async def test_a_sideband_ends_with_its_call() -> None:
+    async with site() as here, here.call() as client:
+        await client.until("session.created")
+        async with here.http.ws_connect(f"{here.server.url}/v1/realtime?call_id={client.call_id}") as side:
+            await client.close()
+            async with asyncio.timeout(PATIENCE_S):
+                assert (await side.receive()).type is aiohttp.WSMsgType.CLOSE
+            assert side.close_code == 1000
+
+
+async def test_a_call_that_is_not_there_has_no_sideband() -> None:
+    async with site() as here:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await here.http.ws_connect(f"{here.server.url}/v1/realtime?call_id=rtc_none")
+        assert refused.value.status == 404
 
 
 def multipart(session: dict[str, Any]) -> Any:
