@@ -16,12 +16,13 @@ from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket, RtpPacket
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.transport.webrtc.ear import CODECS, Ear
 from antiphon.transport.webrtc.mouth import Mouth
+from antiphon.transport.webrtc.opus import BITRATE
 
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _DECODER_THREAD = "_RTCRtpReceiver__decoder_thread"
 
-OPUS_PARAMETERS: dict[str, Any] = {"minptime": 10, "useinbandfec": 1}
-"""What we tell about Opus (RFC 7587, section 6.1): with error correction, else browsers send none."""
+OPUS_PARAMETERS: dict[str, Any] = {"minptime": 10, "useinbandfec": 1, "maxaveragebitrate": BITRATE}
+"""What we ask of the client's Opus (RFC 7587, section 6.1): error correction, and bits enough for it."""
 
 
 _HAS_CHANGED = "is not as we know it: install the version that antiphon[webrtc] asks for"
