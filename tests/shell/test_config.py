@@ -156,6 +156,12 @@ def test_loopback_addresses(host: str) -> None:
     assert is_loopback(host)
 
 
+def test_tls_has_one_certificate() -> None:
+    files = {"tls_cert": Path("cert.pem"), "tls_key": Path("key.pem")}
+    assert "exclude each other" in complaint({"tls": "self-signed", **files})
+    assert "tls: Input should be 'self-signed'" in complaint({"tls": "yes"})
+
+
 def test_tls_needs_both_files() -> None:
     assert "--tls-key" in complaint({"tls_cert": Path("cert.pem")})
 

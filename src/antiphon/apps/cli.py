@@ -105,6 +105,15 @@ def serve(
     tls_key: Annotated[
         Path | None, Option(help="The certificate's private key (PEM).", rich_help_panel=LISTENING)
     ] = None,
+    tls: Annotated[
+        str | None,
+        Option(
+            help="Make a certificate, for phones on your network.", metavar="self-signed", rich_help_panel=LISTENING
+        ),
+    ] = None,
+    open_browser: Annotated[
+        bool | None, Option("--open-browser/--no-open-browser", help="Open the page.", rich_help_panel=LISTENING)
+    ] = None,
     vad: Vad = None,
     asr: Asr = None,
     llm: Llm = None,

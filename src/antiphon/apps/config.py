@@ -106,6 +106,10 @@ class Config(Section):
     """The certificate chain (PEM) to serve TLS with."""
     tls_key: Path | None = None
     """The private key (PEM) of the certificate."""
+    tls: Literal["self-signed"] | None = None
+    """Serve TLS with a certificate that the server makes for itself, so that other devices may use a microphone."""
+    open_browser: bool = True
+    """Open the page in a browser, where there is a screen and a terminal that the server was started from."""
 
     vad: str = "silero"
     """The engine that tells speech from silence."""
@@ -158,6 +162,8 @@ class Config(Section):
             )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both --tls-cert and --tls-key")
+        if self.tls is not None and self.tls_cert is not None:
+            raise ValueError("--tls self-signed and --tls-cert exclude each other")
         return self
 
     @model_validator(mode="after")

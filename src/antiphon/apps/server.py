@@ -19,6 +19,7 @@ from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
 from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.apps.standing import News, health_of, standing_of
+from antiphon.apps.tls import tls_of
 from antiphon.apps.webrtc import calls_of
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
@@ -83,12 +84,12 @@ class Server:
             raise RuntimeError("the server does not run")
         address: tuple[str, int] = self._socket.getsockname()[:2]
         host, port = _ALL_ADDRESSES.get(address[0], address[0]), address[1]
-        scheme = "https" if self.config.tls_cert else "http"
+        scheme = "https" if self.config.tls_cert or self.config.tls else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            tls = _tls(self.config)
+            tls = tls_of(self.config)
             self._socket = stack.enter_context(_bind(self.config))
             own_port = self._socket.getsockname()[1]
             engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
@@ -194,17 +195,6 @@ def _archive(config: Config, stack: contextlib.AsyncExitStack) -> Archive | None
         raise ConfigError(f"--record {config.record}: {error.strerror}") from error
     stack.push_async_callback(asyncio.to_thread, archive.close)
     return archive
-
-
-def _tls(config: Config) -> ssl.SSLContext | None:
-    if config.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"--tls-cert {config.tls_cert} and --tls-key {config.tls_key}: {error}") from error
-    return context
 
 
 def _bind(config: Config) -> socket.socket:
