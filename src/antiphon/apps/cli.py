@@ -160,6 +160,14 @@ def serve(
     record: Annotated[
         Path | None, Option(help="A folder to record sessions into, for 'replay'.", rich_help_panel=LOGS)
     ] = None,
+    client_records: Annotated[
+        bool | None,
+        Option(
+            "--client-records/--no-client-records",
+            help="Record a session, for its client, when that asks.",
+            rich_help_panel=LOGS,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         Option(

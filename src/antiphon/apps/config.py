@@ -147,6 +147,9 @@ class Config(Section):
     record: Path | None = None
     """A folder to record sessions into, for `antiphon replay`. Off, nothing of a session is kept."""
 
+    client_records: bool = True
+    """Keep a record of a session whose client asks for one, for itself, until some minutes after its end."""
+
     session: SessionDefaults = SessionDefaults()
 
     @field_validator("api_key", "allow_origin", "workers", mode="before")

@@ -96,7 +96,14 @@ def _shown_key(request: web.Request) -> str | None:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def guard_of(access: Access, watcher: Watcher | None, free: frozenset[str]) -> Any:
+def guard_of(
+    access: Access,
+    watcher: Watcher | None,
+    free: frozenset[str],
+    admits: Callable[[web.Request], bool],
+) -> Any:
+    """The middleware that lets nobody else in. ``free`` paths need no key, nor do requests that ``admits`` knows."""
+
     def refuse(reason: str) -> None:
         if watcher is not None:
             watcher.refused(reason)
@@ -108,7 +115,7 @@ def guard_of(access: Access, watcher: Watcher | None, free: frozenset[str]) -> A
             return error_response(403, "This origin is not allowed; see --allow-origin", "origin_not_allowed")
         if request.method == "OPTIONS":
             return web.Response(status=204)
-        if request.path not in free:
+        if request.path not in free and not admits(request):
             grant = access.grant(request)
             if grant is None:
                 refuse("key")

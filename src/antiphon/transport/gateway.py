@@ -12,9 +12,11 @@ from typing import Any, Protocol
 import structlog
 
 from antiphon.ids import IdSource
+from antiphon.session.shelf import Shelf
 from antiphon.transport.limits import Limits
 from antiphon.transport.realtime.config import Offer, SessionConfig
 from antiphon.transport.realtime.outlet import Mouth
+from antiphon.transport.records import record_fields
 from antiphon.transport.seat import Seat, SessionFactory
 
 _log = structlog.get_logger(__name__)
@@ -51,9 +53,16 @@ class Gateway:
     """All sessions of a server. ``alive()`` must be entered while it serves."""
 
     def __init__(
-        self, factory: SessionFactory, offer: Callable[[], Offer], limits: Limits, watcher: Watcher | None = None
+        self,
+        factory: SessionFactory,
+        offer: Callable[[], Offer],
+        limits: Limits,
+        watcher: Watcher | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
-        """``offer`` is asked at each session, since engines tell their voices only when loaded."""
+        """``offer`` is asked at each session, since engines tell their voices only when loaded. On the ``shelf``, where
+        there is one, the records are that clients ask for; the ``factory`` has its sessions recorded there.
+        """
         self._factory = factory
         self._offer = offer
         self.limits = limits
@@ -63,6 +72,9 @@ class Gateway:
         self._places = limits.max_sessions
         self.checks: list[Callable[[float], None]] = []
         """What else is to be looked at now and then, with the loop's time."""
+        self._shelf = shelf
+        if shelf is not None:
+            self.checks.append(shelf.expire)
 
     @property
     def active(self) -> int:
@@ -90,6 +102,7 @@ class Gateway:
             expires_at=int(time.time() + self.limits.max_session_s),
             kind="transcription" if query.get("intent") == "transcription" else "realtime",
             paced=query.get("pacing") == "realtime" if paced is None else paced,
+            record=query.get("record") == "1",
         )
         if query.get("model"):
             config.update({"model": query["model"]})
@@ -113,15 +126,22 @@ class Gateway:
 
     def seat(self, place: Place, config: SessionConfig, *, vendor: bool = False, mouth: Mouth | None = None) -> Seat:
         """A session that lives from now on, until it ends or the server does."""
-        seat = Seat(
-            self._factory,
-            config,
-            self.limits,
-            conversation_id=self._ids.conversation(),
-            vendor=vendor,
-            mouth=mouth,
-            traffic=self.watcher.traffic,
-        )
+        ticket = self._shelf.open(config.id) if config.record and self._shelf is not None else None
+        try:
+            seat = Seat(
+                self._factory,
+                config,
+                self.limits,
+                conversation_id=self._ids.conversation(),
+                vendor=vendor,
+                mouth=mouth,
+                traffic=self.watcher.traffic,
+            )
+        except BaseException:
+            if ticket is not None and self._shelf is not None:
+                self._shelf.forget(ticket.session_id)
+            raise
+        seat.outlet.record = record_fields(ticket) if ticket is not None else None
         place.seated = True
         with structlog.contextvars.bound_contextvars(session=seat.id):
             self._seats[seat] = asyncio.create_task(self._host(seat))

@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from antiphon.errors import ProtocolError
+from antiphon.session.shelf import Shelf
 from antiphon.transport import websocket
 from antiphon.transport.access import CALLS_PATH, GRANT, REALTIME_PATH, Access, add_cors, errors, guard_of
 from antiphon.transport.gateway import Gateway, Watcher
@@ -16,6 +17,7 @@ from antiphon.transport.limits import Limits
 from antiphon.transport.realtime.config import Offer
 from antiphon.transport.realtime.fields import mapping
 from antiphon.transport.realtime.secrets import SecretStore
+from antiphon.transport.records import Records
 from antiphon.transport.responses import error_response, full_response, json_response
 from antiphon.transport.seat import SessionFactory
 
@@ -113,6 +115,10 @@ class _Routes:
         return web.Response(body=text, headers={"Content-Type": content_type})
 
 
+def _nobody(request: web.Request) -> bool:
+    return False
+
+
 def make_app(
     factory: SessionFactory,
     *,
@@ -125,20 +131,22 @@ def make_app(
     watcher: Watcher | None = None,
     calls: Callable[[Gateway], Calls] | None = None,
     secrets: SecretStore | None = None,
+    shelf: Shelf | None = None,
     more_routes: Sequence[web.RouteDef] = (),
     free_routes: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """The application. Its ``Gateway``, which knows the sessions, is ``app[GATEWAY]``.
 
     ``factory`` makes a session for each client; ``offer`` says what a client may choose from; ``calls``, where it is
-    given, serves WebRTC. With no
-    ``api_keys`` everybody may come in, so then listen on loopback alone. ``more_routes`` stand behind the same guard,
-    ``free_routes`` need no key.
+    given, serves WebRTC, and ``shelf`` keeps the records that clients ask for. With no ``api_keys`` everybody may come
+    in, so then listen on loopback alone. ``more_routes`` stand behind the same guard, ``free_routes`` need no key.
     """
-    gateway = Gateway(factory, offer, limits or Limits(), watcher)
+    gateway = Gateway(factory, offer, limits or Limits(), watcher, shelf)
     access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
     free = _FREE.union(route.path for route in free_routes)
-    app = web.Application(middlewares=[errors, guard_of(access, watcher, free)])
+    records = Records(shelf) if shelf is not None else None
+    admits = records.admits if records is not None else _nobody
+    app = web.Application(middlewares=[errors, guard_of(access, watcher, free, admits)])
     app[GATEWAY] = gateway
     served = calls(gateway) if calls is not None else None
     routes = _Routes(gateway, access, health, metrics, offer, served)
@@ -155,6 +163,7 @@ def make_app(
             web.get("/health", routes.health),
             web.get("/readiness", routes.readiness),
             web.get("/metrics", routes.metrics),
+            *([records.route()] if records is not None else []),
             *more_routes,
             *free_routes,
         ]

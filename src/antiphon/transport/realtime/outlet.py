@@ -86,6 +86,8 @@ class RealtimeOutlet:
         self._conversation_id = conversation_id
         self.vendor = vendor
         self._mouth = mouth
+        self.record: Mapping[str, Any] | None = None
+        """Where the client finds the record of the session, if it wants one."""
         self._event_prefix = f"event_{secrets.token_hex(8)}"
         self._events = 0
         self._order = _ItemOrder()
@@ -101,6 +103,8 @@ class RealtimeOutlet:
 
     def session_created(self) -> None:
         self._emit("session.created", session=self._config.wire())
+        if self.record is not None:
+            self._tell("record", **self.record)
 
     def session_updated(self) -> None:
         self._emit("session.updated", session=self._config.wire())
