@@ -55,6 +55,7 @@ def antiphon(
 
 
 LISTENING = "Where it listens"
+WEBRTC = "WebRTC"
 ENGINES = "Engines"
 WORKERS = "Where the engines run"
 LIMITS = "Limits"
@@ -114,6 +115,26 @@ def serve(
     open_browser: Annotated[
         bool | None, Option("--open-browser/--no-open-browser", help="Open the page.", rich_help_panel=LISTENING)
     ] = None,
+    ice_server: Annotated[
+        list[str] | None,
+        Option(
+            help="Helps WebRTC through firewalls; may be repeated.",
+            metavar="stun:HOST:PORT|turn:USER:PASSWORD@HOST:PORT",
+            rich_help_panel=WEBRTC,
+        ),
+    ] = None,
+    webrtc_ports: Annotated[
+        str | None, Option(help="The UDP ports for WebRTC.", metavar="LOW-HIGH", rich_help_panel=WEBRTC)
+    ] = None,
+    nat_1to1: Annotated[
+        str | None,
+        Option(
+            "--nat-1to1", help="The address by which clients reach this machine.", metavar="IP", rich_help_panel=WEBRTC
+        ),
+    ] = None,
+    relay_only: Annotated[
+        bool | None, Option("--relay-only", help="Only by way of the TURN servers.", rich_help_panel=WEBRTC)
+    ] = None,
     vad: Vad = None,
     asr: Asr = None,
     llm: Llm = None,
@@ -159,14 +180,6 @@ def serve(
     ] = None,
     record: Annotated[
         Path | None, Option(help="A folder to record sessions into, for 'replay'.", rich_help_panel=LOGS)
-    ] = None,
-    client_records: Annotated[
-        bool | None,
-        Option(
-            "--client-records/--no-client-records",
-            help="Record a session, for its client, when that asks.",
-            rich_help_panel=LOGS,
-        ),
     ] = None,
     config: Annotated[
         Path | None,

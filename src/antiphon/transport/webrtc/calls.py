@@ -21,7 +21,7 @@ from antiphon.transport.responses import error_response, full_response
 from antiphon.transport.seat import Seat
 from antiphon.transport.webrtc.call import Call
 from antiphon.transport.webrtc.network import Network
-from antiphon.transport.webrtc.peer import Peer, UnreachableError
+from antiphon.transport.webrtc.peer import Peer, UnreachableError, parsed_offer
 
 SDP = "application/sdp"
 
@@ -40,13 +40,13 @@ class Calls:
         network: Network,
         pacer: Pacer,
         *,
-        overload: Callable[[], str | None] = lambda: None,
+        admit: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """``overload`` says why no further call can be carried well, None as long as it can."""
+        """``admit`` is asked at each call: None lets it in, else it is the reason why not, for the client."""
         self._gateway = gateway
         self._network = network
         self._pacer = pacer
-        self._overload = overload
+        self._admit = admit
         self._calls: dict[str, Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         gateway.checks.append(self._check)
@@ -79,12 +79,15 @@ class Calls:
 
     async def _begin(self, request: web.Request) -> web.Response:
         sdp, session = await _read(request)
-        reason = self._overload()
-        if self._gateway.full or reason is not None:
-            self._gateway.watcher.refused("full" if reason is None else "load")
-            return full_response(reason or "All sessions of this server are taken; try again shortly")
+        if self._gateway.full:
+            self._gateway.watcher.refused("full")
+            return full_response("All sessions of this server are taken; try again shortly")
         config = self._gateway.configure(request.query, request[GRANT], paced=True)
         config.update(session)
+        parsed_offer(sdp)  # a wrong one is told so, however busy the server is
+        if (reason := self._admit()) is not None:
+            self._gateway.watcher.refused("load")
+            return full_response(reason)
         vendor = request.query.get("events") == "antiphon"
         call = Call(f"rtc_{secrets.token_hex(16)}", vendor=vendor)
         with self._gateway.place() as place:
