@@ -12,6 +12,7 @@ import ctypes
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -22,42 +23,51 @@ from antiphon.engines.segments import Emit, speak_segments
 from antiphon.engines.silence import SilenceTrimmer, pause_after_ms
 from antiphon.errors import ConfigError, EngineError
 
-_VOICE_OF_LANGUAGE = {
-    "en-GB": "en",
-    "en-US": "en-us",
-    "en-scotland": "en-gb-scotland",
-    "de-DE": "de",
-    "es-ES": "es",
-    "es-419": "es-419",
-    "fr-FR": "fr",
-    "it-IT": "it",
-    "pt-PT": "pt",
-    "pt-BR": "pt-br",
-    "nl-NL": "nl",
-    "pl-PL": "pl",
-    "sv-SE": "sv",
-    "da-DK": "da",
-    "nb-NO": "nb",
-    "fi-FI": "fi",
-    "cs-CZ": "cs",
-    "sk-SK": "sk",
-    "hu-HU": "hu",
-    "ro-RO": "ro",
-    "bg-BG": "bg",
-    "el-GR": "el",
-    "ru-RU": "ru",
-    "uk-UA": "uk",
-    "tr-TR": "tr",
-    "ar": "ar",
-    "he-IL": "he",
-    "fa-IR": "fa",
-    "hi-IN": "hi",
-    "id-ID": "id",
-    "vi-VN": "vi",
-    "cmn-CN": "cmn",
-    "ko-KR": "ko",
+
+@dataclass(frozen=True, slots=True)
+class _Language:
+    voice: str
+    """What eSpeak calls it."""
+    lufs: float
+    """How loud it is by itself. Written by scripts/voice_loudness.py."""
+
+
+_LANGUAGES = {
+    "en-GB": _Language("en", -21.7),
+    "en-US": _Language("en-us", -22.3),
+    "en-scotland": _Language("en-gb-scotland", -21.6),
+    "de-DE": _Language("de", -22.4),
+    "es-ES": _Language("es", -22.5),
+    "es-419": _Language("es-419", -22.0),
+    "fr-FR": _Language("fr", -22.9),
+    "it-IT": _Language("it", -23.3),
+    "pt-PT": _Language("pt", -21.7),
+    "pt-BR": _Language("pt-br", -21.5),
+    "nl-NL": _Language("nl", -22.6),
+    "pl-PL": _Language("pl", -22.7),
+    "sv-SE": _Language("sv", -22.9),
+    "da-DK": _Language("da", -22.2),
+    "nb-NO": _Language("nb", -23.1),
+    "fi-FI": _Language("fi", -21.9),
+    "cs-CZ": _Language("cs", -23.4),
+    "sk-SK": _Language("sk", -23.3),
+    "hu-HU": _Language("hu", -21.7),
+    "ro-RO": _Language("ro", -22.5),
+    "bg-BG": _Language("bg", -23.9),
+    "el-GR": _Language("el", -22.2),
+    "ru-RU": _Language("ru", -23.9),
+    "uk-UA": _Language("uk", -19.8),
+    "tr-TR": _Language("tr", -20.8),
+    "ar": _Language("ar", -21.5),
+    "he-IL": _Language("he", -26.4),
+    "fa-IR": _Language("fa", -21.2),
+    "hi-IN": _Language("hi", -20.6),
+    "id-ID": _Language("id", -21.8),
+    "vi-VN": _Language("vi", -20.0),
+    "cmn-CN": _Language("cmn", -19.4),
+    "ko-KR": _Language("ko", -20.6),
 }
-"""The languages on offer and eSpeak's names of their voices."""
+"""The languages on offer."""
 
 _SYNCHRONOUS = 2
 _BUFFER_MS = 60
@@ -94,9 +104,9 @@ class EspeakSynthesizer:
 
     def __init__(self, voice: str = "en-GB") -> None:
         """``voice`` is the default. Raises ConfigError when there is none of that name."""
-        known = {language.lower(): language for language in _VOICE_OF_LANGUAGE}
+        known = {language.lower(): language for language in _LANGUAGES}
         if voice.lower() not in known:
-            raise ConfigError(f"eSpeak NG has no voice {voice!r}: choose one of {', '.join(_VOICE_OF_LANGUAGE)}")
+            raise ConfigError(f"eSpeak NG has no voice {voice!r}: choose one of {', '.join(_LANGUAGES)}")
         self._default = known[voice.lower()]
         self._known = known
         self._executor = ThreadPoolExecutor(1, "espeak")
@@ -111,8 +121,11 @@ class EspeakSynthesizer:
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        others = [language for language in _VOICE_OF_LANGUAGE if language != self._default]
-        return tuple(VoiceInfo(language, language, repeatable=True) for language in (self._default, *others))
+        others = [language for language in _LANGUAGES if language != self._default]
+        return tuple(
+            VoiceInfo(language, language, repeatable=True, loudness_lufs=_LANGUAGES[language].lufs)
+            for language in (self._default, *others)
+        )
 
     async def load(self) -> None:
         """Raises EngineError when the library is not installed or its data is broken."""
@@ -125,7 +138,7 @@ class EspeakSynthesizer:
         language = self._known.get(voice.name.lower(), self._default)
 
         def render(part: str, emit: Emit) -> None:
-            _library().speak(part, _VOICE_OF_LANGUAGE[language], voice.speed, emit)
+            _library().speak(part, _LANGUAGES[language].voice, voice.speed, emit)
 
         chunks = speak_segments(text, self._executor, render)
         try:
@@ -135,7 +148,7 @@ class EspeakSynthesizer:
             await chunks.aclose()
 
     def _warm(self) -> None:
-        _library().speak("Ready.", _VOICE_OF_LANGUAGE[self._default], 1.0, lambda _pcm, _words: True)
+        _library().speak("Ready.", _LANGUAGES[self._default].voice, 1.0, lambda _pcm, _words: True)
 
 
 class _Library:

@@ -24,7 +24,17 @@ from antiphon.errors import ConfigError, EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LANGUAGES = ("en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT")
+LOUDNESS_LUFS = {
+    "en-US": -17.1,
+    "en-GB": -16.9,
+    "de-DE": -16.5,
+    "es-ES": -16.1,
+    "fr-FR": -17.7,
+    "it-IT": -18.8,
+}
+"""Of each voice, at ``_VOLUME_PERCENT``. Written by scripts/voice_loudness.py."""
+
+LANGUAGES = tuple(LOUDNESS_LUFS)
 """Each has one voice, which goes by the language's name."""
 
 _RATE_HZ = 16_000
@@ -66,7 +76,10 @@ class PicoSynthesizer:
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
         others = [language for language in LANGUAGES if language != self._default]
-        return tuple(VoiceInfo(language, language, repeatable=True) for language in (self._default, *others))
+        return tuple(
+            VoiceInfo(language, language, repeatable=True, loudness_lufs=LOUDNESS_LUFS[language])
+            for language in (self._default, *others)
+        )
 
     async def load(self) -> None:
         """Raises EngineError when the package or the language's data is not installed."""

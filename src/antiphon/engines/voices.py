@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import Synthesizer, VoiceInfo, prepare_voice
@@ -39,7 +40,7 @@ class MultiSynthesizer:
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        return tuple(VoiceInfo(name, voice.language, voice.repeatable) for name, (_, voice) in self._by_name.items())
+        return tuple(replace(voice, name=name) for name, (_, voice) in self._by_name.items())
 
     async def load(self) -> None:
         """Loads all engines at once. Raises the first EngineError."""

@@ -7,15 +7,16 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from antiphon.audio import EAR_RATE_HZ, MOUTH_RATE_HZ
+from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.speech import Voice
 from antiphon.engines.base import Brain, Engine, Recognizer, Synthesizer
 from antiphon.engines.capabilities import Capabilities, capabilities_of
 from antiphon.engines.catalog import make_brain, make_one_synthesizer, make_recognizer
 
 WARM_UP_S = 0.3
-"""So much speech is made, or heard, before a model counts as resident."""
+"""So much is heard before a recognizer counts as resident."""
 WARM_UP_TEXT = "Ready."
+"""Is said before a voice does. What it learns of its loudness counts."""
 
 _LANGUAGES = {"moonshine": ("en",)}
 """Of recognizers, which do not say themselves what they know."""
@@ -36,12 +37,11 @@ async def _warm_synthesizer(engine: Synthesizer) -> None:
     async def text() -> AsyncIterator[str]:
         yield WARM_UP_TEXT
 
-    wanted_bytes = int(WARM_UP_S * MOUTH_RATE_HZ) * 2
+    if not engine.voices:
+        return
     async with aclosing(engine.speak(text(), Voice(engine.voices[0].name))) as chunks:
-        async for chunk in chunks:
-            wanted_bytes -= len(chunk.pcm)
-            if wanted_bytes <= 0:
-                break
+        async for _ in chunks:
+            pass
 
 
 async def _warm_recognizer(engine: Recognizer) -> None:
