@@ -67,6 +67,10 @@ class OpenAISpeech:
         self._refused: set[str] = {"stream"} if self._server.is_openai else set()
 
     @property
+    def model(self) -> str:
+        return self._model
+
+    @property
     def name(self) -> str:
         return f"openai:{self._model}"
 
