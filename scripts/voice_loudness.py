@@ -59,7 +59,7 @@ async def main() -> None:
             language = voice.language.partition("-")[0]
             texts = [texts[language] for texts in (PARAGRAPHS, STORIES) if language in texts]
             lufs = [own_loudness(await spoken(engine, Voice(voice.name), text)) for text in texts]
-            print(f'{engine.name.partition(":")[0]:<8} "{voice.name}": {np.mean(lufs):.1f},')
+            print(f'{engine.name.partition(":")[0]:<8} "{voice.name}": {np.mean(lufs):.1f}')
         await engine.close()
 
 

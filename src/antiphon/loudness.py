@@ -224,6 +224,6 @@ class Leveller:
         else:
             levels = np.minimum.accumulate(falling) + rise
             levels = np.concatenate([np.full(_ATTACK, levels[0]), levels])
-        self._levels = levels[-_ATTACK:]
+        self._levels = np.asarray(levels[-_ATTACK:], np.float64)
         smooth: _Floats = np.lib.stride_tricks.sliding_window_view(levels, _ATTACK + 1).mean(axis=1)
         return smooth
