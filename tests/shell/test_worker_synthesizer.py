@@ -307,7 +307,7 @@ async def test_a_model_that_is_taken_away_in_mid_word(server: WorkerServer, stub
     assert reply.model.state == models.MODEL_STATE_ABSENT
     await speaker.credit(AT_ONCE)
     error = (await speaker.segment())[-1].error
-    assert (error.code, error.retryable) == ("UNAVAILABLE", True)
+    assert (error.code, error.retryable) == ("ABORTED", True)
     await speaker.say(1, "Again.")
     assert decode(pcm_of(await speaker.segment()), MOUTH_RATE_HZ) == "Again."
 

@@ -12,7 +12,9 @@ from antiphon.apps.config import Config, SessionDefaults
 from antiphon.apps.local_models import LocalModels
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine
+from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
+from antiphon.engines.voicing import Voicing
 from antiphon.errors import ConfigError
 from antiphon.transport.model_admin import ModelAdmin
 from antiphon.transport.realtime.config import Offer
@@ -30,6 +32,10 @@ class Engines(Protocol):
     @property
     def models(self) -> ModelAdmin:
         """Who keeps the models."""
+        ...
+
+    def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
+        """``move`` is called when voices go: it asks what each conversation's voice changes to, None where it stays."""
         ...
 
     async def load(self, engine: Engine) -> None:
@@ -70,6 +76,9 @@ class InProcess:
     @property
     def models(self) -> ModelAdmin:
         return LocalModels(self._suite)
+
+    def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
+        """Its voices stay."""
 
     async def load(self, engine: Engine) -> None:
         await engine.load()
@@ -117,8 +126,13 @@ async def choose_engines(config: Config, own_port: int | None = None) -> Suite:
         vad=catalog.make_vad(config.vad),
         recognizer=catalog.make_recognizer(config.asr),
         brain=await catalog.make_brain(config.llm, config.model, exclude_ports=() if own_port is None else (own_port,)),
-        synthesizer=catalog.make_synthesizer(config.tts),
+        synthesizer=voicing_of(config).all(config.tts),
     )
+
+
+def voicing_of(config: Config) -> Voicing:
+    """What the configuration wants done with voices."""
+    return Voicing(config.voicepacks or packs_folder(), None if config.loudness == "off" else config.loudness)
 
 
 @runtime_checkable
@@ -126,6 +140,13 @@ class _Namer(Protocol):
     """A synthesizer whose voices have other names too."""
 
     def find(self, name: str) -> str | None: ...
+
+
+@runtime_checkable
+class _Moving(Protocol):
+    """A synthesizer whose voices may go."""
+
+    def successor(self, voice: str) -> str | None: ...
 
 
 def make_offer(config: Config, suite: Suite) -> Offer:
@@ -153,6 +174,8 @@ def make_offer(config: Config, suite: Suite) -> Offer:
     first = wanted if wanted in voices else find(wanted)
     if first is None:
         raise ConfigError(f"session.voice: there is no voice {wanted!r}; there are {', '.join(voices)}")
+    if isinstance(synthesizer, _Moving):
+        first = synthesizer.successor(first) or first
     return replace(offer, voices=(first, *(voice for voice in voices if voice != first)), voice_called=_no_other_names)
 
 
