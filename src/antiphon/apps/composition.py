@@ -66,8 +66,9 @@ class Engines(Protocol):
 class InProcess:
     """Engines in threads of this process."""
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, voicing: Voicing | None = None) -> None:
         self._suite = suite
+        self._voicing = voicing
 
     @property
     def suite(self) -> Suite:
@@ -75,7 +76,7 @@ class InProcess:
 
     @property
     def models(self) -> ModelAdmin:
-        return LocalModels(self._suite)
+        return LocalModels(self._suite, self._voicing)
 
     def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
         """Its voices stay."""
@@ -110,7 +111,7 @@ async def engines_of(
     if config.in_process or sys.platform == "win32":  # which has no Unix sockets
         suite = await choose_engines(config, own_port)
         try:
-            yield InProcess(suite)
+            yield InProcess(suite, voicing_of(config))
         finally:
             await suite.close()
         return

@@ -69,6 +69,25 @@ class FleetModels:
         self._succession.appoint(gone, (await self._called(new))[0][0].name)
         await self.unload(gone)
 
+    async def reload(self, model: str | None) -> None:
+        connections = list(self._fleets["tts"].connections)
+        name = ""
+        if model is not None:
+            # A pack is a voice of its family's model; a family may have come only with its first pack.
+            name, _, _ = model.partition(":")
+            with suppress(ConfigError):
+                found = await self._called(model if await self._has(model) else name)
+                name, connections = found[0][0].name, [connection for _, connection in found]
+        answers = await asyncio.gather(*(_reload(connection, name) for connection in connections))
+        if answers and all(isinstance(answer, ConfigError) for answer in answers):
+            raise ConfigError(f"no worker of this server has {model!r}, and no voice pack of that family")
+        told = dict.fromkeys(str(answer) for answer in answers if isinstance(answer, EngineError))
+        if told:
+            raise EngineError("\n".join(told))
+
+    async def _has(self, model: str) -> bool:
+        return any(place.name == model for place, _ in await self._found())
+
     async def _called(self, model: str) -> list[tuple[ModelPlace, Connection]]:
         """Where a model is, or could be, by its name or by its engine's alone. Raises ConfigError."""
         every = await self._found()
@@ -101,6 +120,19 @@ async def _unload(place: ModelPlace, connection: Connection) -> None:
     forced = pb.UnloadModelRequest(model=place.name, force=True)
     await _carry_out(lambda: connection.stub.UnloadModel(forced, timeout=LOAD_S))
     await connection.ask()
+
+
+async def _reload(connection: Connection, model: str) -> ConfigError | EngineError | None:
+    """What went wrong, if anything did: a ConfigError where there is no such model."""
+    request = pb.ControlRequest(verb=pb.ControlRequest.RELOAD, model=model)
+    try:
+        await connection.stub.Control(request, timeout=LOAD_S)
+    except grpc.aio.AioRpcError as error:
+        message = error.details() or error.code().name
+        return ConfigError(message) if error.code() is grpc.StatusCode.NOT_FOUND else EngineError(message)
+    finally:
+        await connection.ask(voices=True)
+    return None
 
 
 async def _models_of(connection: Connection) -> Sequence[pb.Model]:

@@ -39,14 +39,13 @@ class PackedSynthesizer:
         self._for_packs_alone = for_packs_alone
         self._packs: dict[str, VoicePack] = {}
         self._infos: dict[str, VoiceInfo] = {}
+        self._problems = [(problem.pack, str(problem)) for problem in packs.problems]
         self._changing = asyncio.Lock()
-        for problem in packs.problems:
-            _log.warning("voice_pack_not_used", pack=problem.pack, why=str(problem))
         for pack in packs.packs:
             try:
                 self._keep(pack, self._described(pack))
             except EngineError as error:
-                _log.warning("voice_pack_not_used", pack=pack.full_name, why=str(error))
+                self._problems.append((pack.full_name, str(error)))
 
     @property
     def name(self) -> str:
@@ -80,8 +79,10 @@ class PackedSynthesizer:
                 try:
                     await self._add(pack)
                 except EngineError as error:
-                    _log.warning("voice_pack_not_used", pack=pack.full_name, why=str(error))
+                    self._problems.append((pack.full_name, str(error)))
                     self._forget(pack.id)
+        for name, why in self._problems:
+            _log.warning("voice_pack_not_used", pack=name, why=why)
 
     async def close(self) -> None:
         await self.engine.close()

@@ -44,7 +44,8 @@ class Voicing:
             engine = PackedSynthesizer(
                 engine, packs.of(family), lambda: self.read().of(family), for_packs_alone=for_packs_alone
             )
-        return engine if self.loudness_lufs is None else LevelledSynthesizer(engine, self.loudness_lufs)
+        speaks = not engine.voices or any(voice.is_speech for voice in engine.voices)
+        return LevelledSynthesizer(engine, self.loudness_lufs) if speaks and self.loudness_lufs is not None else engine
 
     def more(self, names: Iterable[str], packs: Packs) -> tuple[str, ...]:
         """The engines that have packs and are not among ``names``. Packs of no engine are logged."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -40,6 +40,9 @@ from antiphon.errors import AntiphonError
 
 LOAD_LIMIT_S = 300.0
 """A load that takes longer has failed."""
+
+_MAX_REASONS = 10
+"""In one answer; what else went wrong is in the log."""
 
 E = TypeVar("E", bound=Engine)
 
@@ -212,7 +215,7 @@ class ModelManager(Generic[E]):
                 _log.warning("model_reload_failed", model=model, why=_reason(error), error=type(error).__name__)
                 told.append(_reason(error))
         if told:
-            raise ModelRefusedError("\n".join(told), Reason.FAILED)
+            raise ModelRefusedError(_joined(told), Reason.FAILED)
         return done
 
     async def _reload(self, model: str) -> int:
@@ -344,6 +347,14 @@ def _reason(error: Exception) -> str:
             return f"loading took longer than {LOAD_LIMIT_S:.0f} s"
         case _:
             return f"{type(error).__name__}: {error}"
+
+
+def _joined(reasons: Sequence[str]) -> str:
+    """One message of several lines, of a length that a status can have."""
+    lines = "\n".join(reasons).splitlines()
+    if len(lines) > _MAX_REASONS:
+        lines[_MAX_REASONS:] = [f"and {len(lines) - _MAX_REASONS} more: see the log"]
+    return "\n".join(lines)
 
 
 def _nothing() -> None:

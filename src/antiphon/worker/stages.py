@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,8 @@ from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.speech import Voice
 from antiphon.engines.base import Brain, Engine, Recognizer, Synthesizer
 from antiphon.engines.capabilities import Capabilities, capabilities_of
-from antiphon.engines.catalog import make_brain, make_one_synthesizer, make_recognizer
+from antiphon.engines.catalog import make_brain, make_recognizer
+from antiphon.engines.voicing import Voicing
 
 WARM_UP_S = 0.3
 """So much is heard before a recognizer counts as resident."""
@@ -31,6 +33,8 @@ class Stage:
     """The gRPC service, as health checks call it."""
     make: Callable[[str], Awaitable[Any]]
     warm_up: Callable[[Any], Awaitable[None]]
+    more: Callable[[Collection[str]], Awaitable[tuple[str, ...]]]
+    """Given the models that there are, names those that have come to be there besides: engines of voice packs."""
 
 
 async def _warm_synthesizer(engine: Synthesizer) -> None:
@@ -54,8 +58,8 @@ async def _warm_brain(engine: Brain) -> None:
     """Loading is enough: a word from a model at some URL may cost money."""
 
 
-async def _make_synthesizer(name: str) -> Synthesizer:
-    return make_one_synthesizer(name)
+async def _no_more(names: Collection[str]) -> tuple[str, ...]:
+    return ()
 
 
 async def _make_recognizer(name: str) -> Recognizer:
@@ -68,9 +72,21 @@ async def _make_brain(name: str) -> Brain:
     return await make_brain(name, model or None)
 
 
-TTS = Stage("tts", "antiphon.v1.Synthesizer", _make_synthesizer, _warm_synthesizer)
-ASR = Stage("asr", "antiphon.v1.Recognizer", _make_recognizer, _warm_recognizer)
-LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain)
+def tts_stage(voicing: Voicing) -> Stage:
+    """Its voices as ``voicing`` has them."""
+
+    async def make(name: str) -> Synthesizer:
+        return voicing.one(name, await asyncio.to_thread(voicing.read))
+
+    async def more(names: Collection[str]) -> tuple[str, ...]:
+        return voicing.more(names, await asyncio.to_thread(voicing.read))
+
+    return Stage("tts", "antiphon.v1.Synthesizer", make, _warm_synthesizer, more)
+
+
+TTS = tts_stage(Voicing())
+ASR = Stage("asr", "antiphon.v1.Recognizer", _make_recognizer, _warm_recognizer, _no_more)
+LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain, _no_more)
 STAGES = {stage.name: stage for stage in (TTS, ASR, LLM)}
 
 
