@@ -139,7 +139,8 @@ class Server:
             recorder = archive.recorder(session_id) if archive is not None else None
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
-            return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
+            stay = self.engines.attending(suite, settings.reply.voice)
+            return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer, stay=stay)
 
         offer = offers_of(config, self.suite)
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
@@ -162,6 +163,7 @@ class Server:
             free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]
+        self.engines.move_voices_by(gateway.move_voices)
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
         await runner.setup()

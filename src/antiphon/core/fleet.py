@@ -73,6 +73,8 @@ class Worker:
     """0 for no limit."""
     active: int = 0
     queued: int = 0
+    sessions: int = 0
+    """Conversations that made themselves known there."""
     rtf: float = 0.0
     """Seconds of work for a second of audio; 0 while nothing was measured."""
     latency_ms: float = 0.0
@@ -102,6 +104,8 @@ class Request:
     """The address that served the same session before."""
     avoid: frozenset[str] = frozenset()
     """Instances that failed at this very request."""
+    if_resident: frozenset[str] = frozenset()
+    """Models that somebody unloaded: they may serve where they still are in memory, and are not to be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Choice:
     """Asked for when the wanted model is nowhere ready, so that it is the next time."""
 
 
-_Measure = Callable[[Worker], float]
+_Measure = Callable[[Worker], tuple[float, ...]]
 
 
 class Shortage(Enum):
@@ -168,6 +172,8 @@ class Router:
                 load = self._load(request, free) if place else None
                 return Choice(self._pick(request, warm), model, load)
         for model in request.models:
+            if model in request.if_resident:
+                continue
             cold = [worker for worker in free if model in worker.models]
             if cold:
                 worker = self._pick(request, cold)
@@ -196,6 +202,8 @@ class Router:
     def _load(self, request: Request, free: Sequence[Worker]) -> Load | None:
         """Who should load the wanted model, while another one stands in for it."""
         wanted = request.models[0]
+        if wanted in request.if_resident:
+            return None
         able = [worker for worker in free if wanted in worker.models]
         return Load(self._least(able, _load_of).address, wanted) if able else None
 
@@ -241,13 +249,14 @@ def _full(request: Request, able: Sequence[Worker], workers: Collection[Worker],
     return Full(Shortage.FAILED, min(held_s)) if held_s else Full(Shortage.ABSENT, ABSENT_RETRY_S)
 
 
-def _load_of(worker: Worker) -> float:
-    return worker.load
+def _load_of(worker: Worker) -> tuple[float, ...]:
+    """Among workers that do as little, the one at home to the fewest conversations."""
+    return worker.load, worker.sessions
 
 
-def _latency_of(worker: Worker) -> float:
-    return worker.latency_ms
+def _latency_of(worker: Worker) -> tuple[float, ...]:
+    return (worker.latency_ms,)
 
 
-def _weight_of(worker: Worker) -> float:
-    return QUEUE_WEIGHT * worker.load + RTF_WEIGHT * worker.rtf
+def _weight_of(worker: Worker) -> tuple[float, ...]:
+    return QUEUE_WEIGHT * worker.load + RTF_WEIGHT * worker.rtf, worker.sessions

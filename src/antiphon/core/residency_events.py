@@ -31,6 +31,8 @@ class Reason(Enum):
     """It cannot be loaded, or could not a moment ago."""
     LEAVING = "leaving"
     """It is being unloaded because somebody asked for that."""
+    ENDING = "ending"
+    """The worker ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class ModelStatus:
     leases: int
     idle_s: float
     preload: bool
+    dismissed: bool = False
+    """Somebody sent it away, and nobody has asked for it since."""
 
 
 # What happens.
@@ -72,16 +76,26 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """There is a further model; one that is known already stays as it is."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseWanted:
     """``session`` wants to use the model; empty for nobody's.
 
     ``insist``: a person asks, and neither the wait after a failure nor another's minimum residency holds it up.
+    ``resting``: nothing is made with it now. It keeps the model from leaving by age and by a polite request, and does
+    not hold it when another model needs the place; it lasts until it ends, whether the model is in memory or not.
     """
 
     ticket: Ticket
     model: str
     session: str = ""
     insist: bool = False
+    resting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +135,7 @@ class DeadlineReached:
     """The time that ``deadline`` named has come."""
 
 
-Event = Started | LeaseWanted | LeaseEnded | UnloadWanted | Loaded | LoadFailed | Unloaded | DeadlineReached
+Event = Started | Offered | LeaseWanted | LeaseEnded | UnloadWanted | Loaded | LoadFailed | Unloaded | DeadlineReached
 
 
 # What to do.

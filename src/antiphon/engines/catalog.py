@@ -33,6 +33,7 @@ SYNTHESIZERS = (
     "kokoro:VOICE",
     "openai:MODEL[:VOICE]",
     "http://HOST:PORT/v1#MODEL",
+    "ws://HOST:PORT/v1#MODEL",
     "several, with commas between",
     "scripted:KEY=VALUE,...",
 )
@@ -119,7 +120,11 @@ def make_one_synthesizer(name: str) -> Synthesizer:
         from antiphon.engines.espeak import EspeakSynthesizer
 
         return EspeakSynthesizer(voice) if voice else EspeakSynthesizer()
-    if engine == "piper" and voice:
+    if engine == "piper" and not voice:
+        from antiphon.engines.piper_packs import PiperPacks
+
+        return PiperPacks()
+    if engine == "piper":
         from antiphon.engines.piper import PiperSynthesizer
 
         return PiperSynthesizer(voice)
@@ -138,6 +143,19 @@ def make_one_synthesizer(name: str) -> Synthesizer:
             api_key=server.key,
             language=server.language,
             rate_hz=server.rate_hz,
+        )
+    if engine in ("ws", "wss"):
+        from antiphon.engines.speech_socket import SpeechSocket
+
+        server = _speech_server(name)
+        return SpeechSocket(
+            server.url,
+            server.model,
+            server.voices,
+            api_key=server.key,
+            language=server.language,
+            rate_hz=server.rate_hz,
+            word_times=server.word_times,
         )
     raise _unknown("synthesizer", name, SYNTHESIZERS)
 
@@ -252,12 +270,14 @@ class _SpeechServer:
     voices: tuple[str, ...]
     language: str
     rate_hz: int
+    word_times: bool = False
 
 
 def _speech_server(name: str) -> _SpeechServer:
     """What a name says of a server for speech: ``openai:MODEL[:VOICE]``, ``URL[#MODEL]`` or ``URL#KEY=VALUE&...``.
 
-    Its keys are model, voice (several times if there are several), language and rate. Raises ConfigError.
+    Its keys are model, voice (several times if there are several), language, rate and, over a WebSocket, words=true for
+    word times. Raises ConfigError.
     """
     key = os.environ.get("OPENAI_API_KEY", "")
     if name.startswith("openai:"):
@@ -270,13 +290,14 @@ def _speech_server(name: str) -> _SpeechServer:
         return _SpeechServer(url, key, model, tuple(voices), "", WIRE_PCM_RATE_HZ)
     url, _, fragment = name.partition("#")
     said = parse_qs(fragment) if "=" in fragment else {"model": [fragment]}
-    if unknown := said.keys() - {"model", "voice", "language", "rate"}:
-        raise ConfigError(f"{name}: after the # there may be model, voice, language and rate, not {min(unknown)}")
+    if unknown := said.keys() - {"model", "voice", "language", "rate", "words"}:
+        raise ConfigError(f"{name}: after the # there may be model, voice, language, rate, words, not {min(unknown)}")
     rate = said.get("rate", [str(WIRE_PCM_RATE_HZ)])[0]
     if not rate.isdecimal() or not 8_000 <= int(rate) <= 96_000:
         raise ConfigError(f"{name}: the rate is in Hz, from 8000 to 96000")
     model, language = (said.get(word, [""])[0] for word in ("model", "language"))
-    return _SpeechServer(_completed(url), key, model, tuple(said.get("voice", ())), language, int(rate))
+    words = said.get("words") == ["true"]
+    return _SpeechServer(_completed(url), key, model, tuple(said.get("voice", ())), language, int(rate), words)
 
 
 def _unknown(stage: str, name: str, known: tuple[str, ...]) -> ConfigError:

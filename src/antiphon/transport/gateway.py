@@ -184,6 +184,11 @@ class Gateway:
             for check in self.checks:
                 check(now)
 
+    def move_voices(self, successor: Callable[[str], str | None]) -> None:
+        """Gives each conversation the voice that ``successor`` names for its own, if it names one, and tells it."""
+        for seat in tuple(self._seats):
+            seat.move_voice(successor)
+
     def close(self) -> None:
         """Tells all clients that the server stops."""
         for seat in tuple(self._seats):

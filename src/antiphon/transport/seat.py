@@ -164,6 +164,10 @@ class Seat:
         self._active_at = self._loop.time()
         self.session.hear(pcm)
 
+    def move_voice(self, successor: Callable[[str], str | None]) -> None:
+        """As ``RealtimeInlet.move_voice``."""
+        RealtimeInlet(self.session, self.outlet, self.config).move_voice(successor)
+
     # Where the outlet sends.
 
     def send(self, data: bytes, *, media: bool = False) -> None:

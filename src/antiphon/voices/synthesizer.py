@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 
 import grpc
 import structlog
 
-from antiphon.core.fleet import Health, base_language
+from antiphon.core.fleet import Health, Request, base_language
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import VoiceInfo
 from antiphon.engines.voice_names import VoiceNames
@@ -19,6 +19,8 @@ from antiphon.v1 import models_pb2
 from antiphon.voices.fleet import LOAD_S, Fleet
 from antiphon.voices.offers import Choices, Offer, offers_of
 from antiphon.voices.spoken_reply import SpokenReply
+from antiphon.voices.succession import Succession
+from antiphon.voices.visit import Visit
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class FleetSynthesizer:
         self._listed: tuple[tuple[models_pb2.Model, ...], ...] = ()
         self._offers: tuple[Offer, ...] = ()
         self._names: VoiceNames | None = None
+        self.succession = Succession(self)
 
     @property
     def name(self) -> str:
@@ -70,6 +73,7 @@ class FleetSynthesizer:
 
     async def load(self) -> None:
         await self.fleet.start()
+        self.fleet.spawn(self.succession.watch())
         if not self.offers:
             raise EngineError("the tts workers have no voices: see what they were started with", retryable=True)
 
@@ -80,6 +84,10 @@ class FleetSynthesizer:
         """The full name of the voice that is meant: "en-GB", "de", "espeak" and "marin" all mean one."""
         self._look()
         return self._names.find(name) if self._names is not None else None
+
+    def successor(self, voice: str) -> str | None:
+        """What speaks in place of a voice whose models were unloaded; None for one that is there."""
+        return self.succession.successor(voice)
 
     def of_session(self, session: str) -> SessionVoice:
         """The same voices for one conversation, which stays at one worker as long as it can."""
@@ -118,18 +126,32 @@ class FleetSynthesizer:
         meant = offers[self._names.resolve(voice)]
         language = base_language(meant.info.language)
         named = tuple(offers[name] for name in self._fallbacks if name in offers)
-        alike = tuple(offer for offer in offers.values() if base_language(offer.info.language) == language)
-        return Choices((meant, *named), alike)
+        alike = [offer for offer in offers.values() if base_language(offer.info.language) == language]
+        appointed = self.succession.appointed(meant)
+        if not appointed:
+            return Choices((meant, *named), tuple(alike))
+        alike.sort(key=lambda offer: appointed.isdisjoint(offer.models))
+        successor = self.succession.best(meant, self.offers)
+        if not meant.away or successor is None:
+            return Choices((meant, *named), tuple(alike))
+        return Choices((meant, successor, *named), tuple(alike), frozenset(meant.models))
 
 
 class SessionVoice:
     """A Synthesizer for one conversation. The fleet behind it is loaded and closed by its owner."""
 
     def __init__(self, synthesizer: FleetSynthesizer, session: str) -> None:
-        self.session = session
-        self.address: str | None = None
-        """The worker that spoke last."""
         self.owner = synthesizer
+        self.visit = Visit(synthesizer.fleet, session)
+
+    @property
+    def address(self) -> str | None:
+        """The worker that speaks for it, or spoke last."""
+        return self.visit.address
+
+    @address.setter
+    def address(self, address: str | None) -> None:
+        self.visit.address = address
 
     @property
     def name(self) -> str:
@@ -153,8 +175,21 @@ class SessionVoice:
     async def close(self) -> None:
         pass
 
+    @contextmanager
+    def attending(self, voice: str) -> Iterator[None]:
+        """Within the block its conversation is known to the worker that speaks for it, at first with ``voice``."""
+        with self.visit:
+            self._announce(voice)
+            yield
+
     async def prepare(self, voice: Voice) -> None:
         await self.owner.prepare(voice)
+        self._announce(voice.name)
+
+    def _announce(self, voice: str) -> None:
+        with suppress(EngineError):  # there is no voice at all now: who wants to speak is told so
+            models = self.owner.choices(voice).wanted[0].models
+            self.visit.announce(Request("tts", models, affinity=self.visit.address))
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         choices = self.owner.choices(voice.name)
@@ -162,15 +197,13 @@ class SessionVoice:
             self.owner.fleet,
             choices,
             voice.speed,
-            session=self.session,
-            address=self.address,
+            visit=self.visit,
             word_by_word=self.owner.word_by_word,
         )
         feeder = asyncio.create_task(reply.feed(text))
         try:
             async with aclosing(reply.chunks()) as chunks:
                 async for chunk in chunks:
-                    self.address = reply.address
                     yield chunk
             await feeder
         finally:
