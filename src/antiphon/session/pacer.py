@@ -15,7 +15,7 @@ _MAX_LATE_S = 0.2
 """A loop that stood still for longer than this drops the ticks it missed instead of making up for them."""
 
 _EARLY_S = 0.0015
-"""Timers may come so much before their time: uvloop counts whole milliseconds. To wait for the rest would be to spin."""
+"""Timers may come this much before their time: uvloop rounds to milliseconds. To wait for the rest would be to spin."""
 
 Tick = Callable[[float], None]
 
