@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 from antiphon.session.pacer import Pacer
 from antiphon.sim.virtual_time import run_virtual
@@ -89,3 +90,32 @@ def test_whenever_a_member_joins_its_next_frame_is_20_ms_away() -> None:
     waits = run_virtual(run())
     assert len(waits) == 200
     assert all(0.0149 < wait < 0.0201 for wait in waits), (min(waits), max(waits))
+
+
+def test_a_timer_that_comes_early_does_not_make_it_spin() -> None:
+    async def run() -> tuple[int, int]:
+        loop, timers, ticks = asyncio.get_running_loop(), 0, 0
+        call_at = loop.call_at
+
+        def call_early(when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+            nonlocal timers
+            timers += 1
+            assert timers < 1000
+            return call_at(when - 0.0009, *args, **kwargs)
+
+        def tick(now: float) -> None:
+            nonlocal ticks
+            ticks += 1
+
+        loop.call_at = call_early  # type: ignore[method-assign, assignment]
+        pacer = Pacer()
+        pacer.join(tick)
+        done = asyncio.Event()
+        call_at(loop.time() + 1.01, done.set)
+        await done.wait()
+        pacer.leave(tick)
+        return timers, ticks
+
+    timers, ticks = run_virtual(run())
+    assert ticks == 50
+    assert timers <= 52, "one for each tick"

@@ -11,12 +11,14 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from tests.shell.rtc_client import RATE_HZ, RtcClient
 from typer.testing import CliRunner
 
 from antiphon.apps.cli import app
 from antiphon.apps.config import Config
 from antiphon.apps.server import Server
 from antiphon.core.settings import SessionSettings
+from antiphon.engines import tone_code
 from antiphon.session.session import Session
 from antiphon.session.shelf import Shelf
 from antiphon.sim.referee import Referee
@@ -119,6 +121,28 @@ async def test_a_server_may_keep_none() -> None:
         assert (await fetch(http, f"/v1/realtime/sessions/{session}/record"))[0] == 404
         async with http.get("/health") as answer:
             assert (await answer.json())["client_records"] is False
+
+
+async def test_over_webrtc() -> None:
+    """With all the other events of our own, on the data channel."""
+    async with (
+        serving() as (_, http),
+        RtcClient(http, "/v1/realtime/calls?events=antiphon&record=1") as call,
+    ):
+        await call.until("antiphon.record")
+        call.microphone.say(tone_code.encode("count to 7", RATE_HZ))
+        await call.until("response.done")
+        told = call.events[1]
+        status, body = await fetch(http, told["url"])
+        assert status == 200
+        assert sum("pcm" in orjson.loads(line) for line in body.splitlines()) > 10
+        referee = Referee(vendor=True, call=True)
+        for event in call.events:
+            referee.feed(event)
+        (turn,) = (event for event in call.events if event["type"] == "antiphon.turn")
+        assert turn["served_by"] == {"asr": "server", "llm": "server", "tts": "server"}
+        clauses = [event["text"] for event in call.events if event["type"] == "antiphon.clause"]
+        assert "".join(clauses) == "one two three four five, six seven"
 
 
 def test_the_server_looks_after_what_is_to_be_deleted(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ Times are monotonic seconds. Sequence numbers (16 bits) and timestamps (32 bits)
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 LEAST_WAIT_S = 0.02
 MOST_WAIT_S = 0.2
@@ -151,7 +151,7 @@ class JitterBuffer:
             return
         sequence = _unwrapped(packet.sequence, self._next, 16)
         timestamp = _unwrapped(packet.timestamp, self._place, 32)
-        arrived = replace(packet, sequence=sequence, timestamp=timestamp)
+        arrived = Packet(sequence, timestamp, packet.samples, packet.payload)
         if self._leaps(arrived, now):
             self._doubt(packet, now)
             return

@@ -14,6 +14,9 @@ _SLOT_S = FRAME_MS / 1000 / SLOTS
 _MAX_LATE_S = 0.2
 """A loop that stood still for longer than this drops the ticks it missed instead of making up for them."""
 
+_EARLY_S = 0.0015
+"""Timers may come this much before their time: uvloop rounds to milliseconds. To wait for the rest would be to spin."""
+
 Tick = Callable[[float], None]
 
 
@@ -47,7 +50,7 @@ class Pacer:
         now = loop.time()
         if now - self._next_at > _MAX_LATE_S:
             self._next_at = now
-        while self._next_at <= now:
+        while self._next_at <= now + _EARLY_S:
             for tick in tuple(self._slots[self._next_slot]):
                 tick(now)
             self._advance()

@@ -40,6 +40,9 @@ LEAST_LOSS_PERCENT = 5
 """Expected also of a good line, since the first loss comes before the first report."""
 _MOST_PACKET_BYTES = 1275
 
+_FRAME_SAMPLES = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
+"""The length of a frame by the configuration in a packet's first byte (RFC 6716, tables 2 and 3)."""
+
 
 class OpusError(AntiphonError):
     """A packet that is not Opus, or libopus refusing its work."""
@@ -79,8 +82,6 @@ def _typed(opus: ctypes.CDLL) -> ctypes.CDLL:
     opus.opus_decode.restype = number
     opus.opus_decoder_destroy.argtypes = [pointer]
     opus.opus_decoder_destroy.restype = None
-    opus.opus_packet_get_nb_samples.argtypes = [ctypes.c_char_p, ctypes.c_int32, ctypes.c_int32]
-    opus.opus_packet_get_nb_samples.restype = number
     opus.opus_strerror.argtypes = [number]
     opus.opus_strerror.restype = ctypes.c_char_p
     return opus
@@ -94,8 +95,14 @@ def _checked(result: int, what: str) -> int:
 
 
 def packet_samples(payload: bytes) -> int:
-    """How much audio a packet holds, in samples at 48 kHz. Raises OpusError when it is no Opus packet."""
-    samples = _checked(library().opus_packet_get_nb_samples(payload, len(payload), CLOCK_HZ), "read a packet")
+    """How much audio a packet holds, in samples at 48 kHz. Raises OpusError when that cannot be."""
+    if not payload:
+        raise OpusError("an Opus packet has at least one byte")
+    code = payload[0] & 3
+    if code == 3 and len(payload) < 2:
+        raise OpusError("an Opus packet of many frames says how many")
+    frames = payload[1] & 0x3F if code == 3 else 1 + (code > 0)
+    samples = frames * _FRAME_SAMPLES[payload[0] >> 3]
     if not 0 < samples <= MOST_SAMPLES:
         raise OpusError(f"an Opus packet holds up to 120 ms, not {samples * 1000 // CLOCK_HZ}")
     return samples
