@@ -47,13 +47,13 @@ class Utterance:
         while True:
             message = await self._next()
             if isinstance(message, bytes):
-                pcm, words = self._heard.push(message), ()
+                part: tuple[bytes, tuple[Word, ...]] = self._heard.push(message), ()
             elif message.get("type") == "session.done":
                 break
             else:
-                pcm, words = self._take(message)
-            if pcm or words:
-                yield pcm, words
+                part = self._take(message)
+            if any(part):
+                yield part
         if pcm := self._heard.finish(self._text):
             yield pcm, ()
 
