@@ -135,6 +135,11 @@ class Ear:
         """How long a gap waits at present."""
         return self._buffer.wait_s * 1000
 
+    @property
+    def waiting_packets(self) -> int:
+        """How many packets wait behind a gap."""
+        return self._buffer.waiting_packets
+
     def packet(self, codec: str, source: int, sequence: int, timestamp: int, payload: bytes) -> None:
         """Takes an RTP packet as it arrives; ``source`` is its SSRC. Raises ConfigError for a codec unknown to us."""
         if self._closed:
