@@ -64,11 +64,11 @@ class Session:
         self._wake = asyncio.Event()
         self._closing = False
         self._group: asyncio.TaskGroup | None = None
-        self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet)
         seed = self.ids.seed()
         self._turns = Turns(settings.turn, IdSource(seed))  # ids of its own, so that a recording repeats them
         self._recorder.begin(self._loop.time(), settings, seed)
         self._hearing = Hearing(suite.vad, suite.recognizer, settings, self._post_event, self._post_event)
+        self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet, self._hearing.trailing_silence_ms)
         self._transcripts = Transcripts(suite.recognizer, self.conversation, outlet, settings)
         self._replies = Replies(
             suite,
