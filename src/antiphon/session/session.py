@@ -255,6 +255,10 @@ class Session:
                 self._replies.expect(command)
                 self._handle(on.ReplyRequested(reply, side, client_event_id), group)
                 self._replies.forget_unstarted(reply)
+            case ask.Hold():
+                self._replies.hold()
+            case ask.GoOn():
+                self._replies.go_on()
             case ask.StopPlayout():
                 if (playing := self._replies.playing) is not None:
                     self._handle(on.CancelRequested(playing), group)
