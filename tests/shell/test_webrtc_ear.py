@@ -96,6 +96,16 @@ def test_a_lost_packet_is_restored_from_the_next_one() -> None:
     assert listening.ear.counts.lost == lossy.count(None)
 
 
+def test_every_short_gap_is_concealed_however_many_there_are() -> None:
+    packets = [packet if i % 5 not in (2, 3) else None for i, packet in enumerate(encoded(10))]
+    listening = listen(lambda listening: listening.take(packets))
+    truth = decoded(encoded(10))
+    first_lost = range(2 * EAR_FRAME_BYTES, len(listening.pcm), 5 * EAR_FRAME_BYTES)
+    loud = [at for at in first_lost if np.abs(samples_of(truth[at // EAR_FRAME_BYTES - 1])).max() > 500]
+    assert len(loud) > 8
+    assert all(listening.pcm[at : at + EAR_FRAME_BYTES].strip(b"\0") for at in loud)
+
+
 def test_a_line_that_goes_quiet_is_followed_by_silence_in_real_time() -> None:
     async def script(listening: Listening) -> None:
         await listening.take(encoded(10)[:50])
@@ -108,12 +118,13 @@ def test_a_line_that_goes_quiet_is_followed_by_silence_in_real_time() -> None:
 
 
 def test_a_packet_that_is_damaged_is_concealed() -> None:
-    packets = encoded(10)[:20]
-    packets[5] = b"\x48" + b"\xff" * 9  # SILK that says nothing sensible may still decode; that is heard
-    packets[10] = b"\xfb\xff\xff"  # a count of frames that does not fit
+    packets: list[bytes | None] = [*encoded(10)[:20]]
+    packets[13] = None  # which the damaged one after it cannot restore
+    packets[10] = b"\xfb\xff\xff"  # more frames than a packet may hold
+    packets[14] = b"\x4a\xfb"  # a frame longer than the packet
     packets[11] = b""  # and one of mere padding
     listening = listen(lambda listening: listening.take(packets))
-    assert listening.ear.damaged == 1
+    assert listening.ear.damaged == 2
     assert len(listening.pcm) == 20 * EAR_FRAME_BYTES
 
 
