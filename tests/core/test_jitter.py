@@ -122,6 +122,15 @@ def test_after_a_long_stall_it_catches_up_by_dropping() -> None:
     assert at_end == pytest.approx([i * FRAME_S for i in range(121, 200)]), "no delay remains"
 
 
+def test_stalls_are_no_longer_way_however_many() -> None:
+    def arrival(at: float) -> float:
+        return next((end for end in (1.5, 3.5, 5.5) if end - 0.5 <= at < end), at)
+
+    out, buffer = played([(arrival(at), p) for at, p in steady(400)], until=8.0)
+    assert buffer.counts.restarts == 0
+    assert buffer.counts.late == 400 - len(numbers(out)) == pytest.approx(3 * 15, abs=3)
+
+
 def test_a_sender_that_saves_silence_is_followed_at_its_own_pace() -> None:
     speech = [(i * FRAME_S, packet(i)) for i in range(50)]
     # 400 ms apart and numbered on, as Opus sends in silence; then speech again

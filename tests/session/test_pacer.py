@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from antiphon.session.pacer import Pacer
-from antiphon.sim.virtual_time import run_virtual
+from antiphon.sim.virtual_time import VirtualTimeLoop, run_virtual
 
 
 def test_a_member_is_called_every_20_ms_and_does_not_drift() -> None:
@@ -119,3 +120,51 @@ def test_a_timer_that_comes_early_does_not_make_it_spin() -> None:
     timers, ticks = run_virtual(run())
     assert ticks == 50
     assert timers <= 52, "one for each tick"
+
+
+def test_who_was_let_go_in_the_same_moment_is_not_called_any_more() -> None:
+    async def run() -> list[str]:
+        pacer, called = Pacer(), list[str]()
+
+        def first(now: float) -> None:
+            called.append("first")
+            pacer.leave(first)
+            pacer.leave(second)
+
+        def second(now: float) -> None:
+            called.append("second")
+            pacer.leave(first)
+            pacer.leave(second)
+
+        pacer.join(first)
+        pacer.join(second)
+        await asyncio.sleep(0.1)
+        return called
+
+    assert run_virtual(run()) == ["first"]
+
+
+def test_a_member_that_fails_is_reported_and_stops_nobody_else() -> None:
+    async def run() -> tuple[int, int, list[Mapping[str, Any]]]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        pacer, calls = Pacer(), [0, 0]
+
+        def broken(now: float) -> None:
+            calls[0] += 1
+            raise RuntimeError("broken")
+
+        def sound(now: float) -> None:
+            calls[1] += 1
+
+        pacer.join(broken)
+        pacer.join(sound)
+        await asyncio.sleep(1.001)
+        pacer.leave(sound)
+        problems = list(loop.problems)
+        loop.problems.clear()
+        return calls[0], calls[1], problems
+
+    broken, sound, [problem] = run_virtual(run())
+    assert (broken, sound) == (1, 50)
+    assert str(problem["exception"]) == "broken"

@@ -43,7 +43,10 @@ def barge_ins(caller: Caller) -> list[BargeIn]:
 
 @pytest.mark.parametrize("paced", [True, False])
 def test_each_stage_of_an_answer_that_was_prepared_ahead(paced: bool) -> None:
-    """The final is asked for when the pause is seen, 64 ms into it; the reply is prepared after 100 ms of it."""
+    """The final is asked for when the pause is seen, 64 ms into it; the reply is prepared after 100 ms of it.
+
+    The detector hears the speech end with a window, 25 ms after its last sound.
+    """
 
     async def main() -> None:
         meter = Figures()
@@ -54,23 +57,23 @@ def test_each_stage_of_an_answer_that_was_prepared_ahead(paced: bool) -> None:
             (turn,) = turns(caller)
             assert turn.marks == {
                 "speech_end": 0.0,
-                "recognizer_final": 94.0,
-                "brain_started": 100.0,
-                "brain_first_token": 140.0,
-                "turn_ended": 200.0,
-                "first_clause": 240.0,  # the sixth token shows where the first clause ends
-                "voice_started": 240.0,
-                "voice_first_audio": 255.0,
-                "first_sample": 255.0,
-                "first_sound": 255.021,  # the tone begins with a zero
+                "recognizer_final": 119.0,
+                "brain_started": 125.0,
+                "brain_first_token": 165.0,
+                "turn_ended": 225.0,
+                "first_clause": 265.0,  # the sixth token shows where the first clause ends
+                "voice_started": 265.0,
+                "voice_first_audio": 280.0,
+                "first_sample": 280.0,
+                "first_sound": 280.021,  # the tone begins with a zero
             }
             assert turn.figures == {
-                "end_of_turn_ms": 200.0,
+                "end_of_turn_ms": 225.0,
                 "recognizer_ms": 0.0,
                 "brain_ms": 0.0,
                 "voice_ms": 55.0,
                 "server_ms": 0.021,
-                "response_ms": 255.021,
+                "response_ms": 280.021,
             }
             assert meter.turns == [turn.figures]
             assert (turn.turn, turn.reply) == (next(iter(caller.outlet.items)), caller.outlet.latest.id)
@@ -86,10 +89,10 @@ def test_an_answer_for_which_there_was_no_time_to_prepare() -> None:
             await caller.say("tell me something")
             await caller.hears("eight")
             (turn,) = turns(caller)
-            assert (turn.marks["turn_ended"], turn.marks["recognizer_final"]) == (200.0, 364.0)
-            assert (turn.marks["brain_started"], turn.marks["first_sample"]) == (364.0, 519.0)
+            assert (turn.marks["turn_ended"], turn.marks["recognizer_final"]) == (225.0, 389.0)
+            assert (turn.marks["brain_started"], turn.marks["first_sample"]) == (389.0, 544.0)
             assert turn.figures["recognizer_ms"] == 164.0
-            assert turn.figures["response_ms"] == 519.021
+            assert turn.figures["response_ms"] == 544.021
             assert not turn.ahead
 
     run_virtual(main())
@@ -116,10 +119,10 @@ def test_silence_at_the_beginning_of_an_answer_counts(paced: bool) -> None:
             await caller.say("tell me something")
             await caller.hears("eight")
             (turn,) = turns(caller)
-            assert turn.marks["first_sample"] == 255.0
-            assert turn.marks["first_sound"] == 300.021
+            assert turn.marks["first_sample"] == 280.0
+            assert turn.marks["first_sound"] == 325.021
             assert meter.turns[0]["server_ms"] == 45.021
-            assert meter.turns[0]["response_ms"] == 300.021
+            assert meter.turns[0]["response_ms"] == 325.021
 
     run_virtual(main())
 

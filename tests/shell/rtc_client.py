@@ -59,11 +59,18 @@ class RtcClient:
     """One call, for the length of an ``async with`` block. ``events`` has all that came over the data channel."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, *, configuration: RTCConfiguration | None = None, **post: Any
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        *,
+        configuration: RTCConfiguration | None = None,
+        status: int = 201,
+        **post: Any,
     ) -> None:
-        """``url``: where the offer is posted. ``post``: what else goes with the request; ``data`` instead of the SDP
-        may be a function of it."""
+        """``url``: where the offer is posted. ``status``: that of the answer. ``post``: what else goes with the
+        request; ``data`` instead of the SDP may be a function of it."""
         self._http = http
+        self._expected = status
         self._url = url
         self._post = post
         self.pc = RTCPeerConnection(configuration or RTCConfiguration(iceServers=[]))
@@ -119,7 +126,7 @@ class RtcClient:
             self.status = response.status
             self.answer = await response.text()
             self.location = response.headers.get("Location", "")
-        assert self.status == 201, self.answer
+        assert self.status == self._expected, self.answer
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer, "answer"))
         return self
 

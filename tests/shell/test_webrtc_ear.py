@@ -10,9 +10,19 @@ import numpy as np
 import pytest
 from tests.shell.test_webrtc_opus import EAR_FRAME_SAMPLES, encoded, likeness, speech
 
-from antiphon.audio import G711_RATE_HZ, MOUTH_RATE_HZ, Resampler, alaw_encode, resample, samples_of, ulaw_encode
+from antiphon.audio import (
+    EAR_RATE_HZ,
+    G711_RATE_HZ,
+    MOUTH_RATE_HZ,
+    Resampler,
+    alaw_encode,
+    resample,
+    samples_of,
+    ulaw_encode,
+)
 from antiphon.errors import ConfigError
 from antiphon.session.pacer import Pacer
+from antiphon.sim.lossy_line import LineQuality, LossyLine
 from antiphon.sim.virtual_time import VirtualTimeLoop, run_virtual
 from antiphon.transport.webrtc.ear import Ear
 from antiphon.transport.webrtc.opus import OpusDecoder
@@ -86,6 +96,16 @@ def test_a_lost_packet_is_restored_from_the_next_one() -> None:
     assert listening.ear.counts.lost == lossy.count(None)
 
 
+def test_every_short_gap_is_concealed_however_many_there_are() -> None:
+    packets = [packet if i % 5 not in (2, 3) else None for i, packet in enumerate(encoded(10))]
+    listening = listen(lambda listening: listening.take(packets))
+    truth = decoded(encoded(10))
+    first_lost = range(2 * EAR_FRAME_BYTES, len(listening.pcm), 5 * EAR_FRAME_BYTES)
+    loud = [at for at in first_lost if np.abs(samples_of(truth[at // EAR_FRAME_BYTES - 1])).max() > 500]
+    assert len(loud) > 8
+    assert all(listening.pcm[at : at + EAR_FRAME_BYTES].strip(b"\0") for at in loud)
+
+
 def test_a_line_that_goes_quiet_is_followed_by_silence_in_real_time() -> None:
     async def script(listening: Listening) -> None:
         await listening.take(encoded(10)[:50])
@@ -98,12 +118,13 @@ def test_a_line_that_goes_quiet_is_followed_by_silence_in_real_time() -> None:
 
 
 def test_a_packet_that_is_damaged_is_concealed() -> None:
-    packets = encoded(10)[:20]
-    packets[5] = b"\x48" + b"\xff" * 9  # SILK that says nothing sensible may still decode; that is heard
-    packets[10] = b"\xfb\xff\xff"  # a count of frames that does not fit
+    packets: list[bytes | None] = [*encoded(10)[:20]]
+    packets[13] = None  # which the damaged one after it cannot restore
+    packets[10] = b"\xfb\xff\xff"  # more frames than a packet may hold
+    packets[14] = b"\x4a\xfb"  # a frame longer than the packet
     packets[11] = b""  # and one of mere padding
     listening = listen(lambda listening: listening.take(packets))
-    assert listening.ear.damaged == 1
+    assert listening.ear.damaged == 2
     assert len(listening.pcm) == 20 * EAR_FRAME_BYTES
 
 
@@ -171,3 +192,36 @@ def test_who_hears_may_close_the_ear() -> None:
         ear.close()
 
     listen(script)
+
+
+def test_minutes_of_a_bad_line_neither_drift_nor_pile_up() -> None:
+    packets, minutes = encoded(10), 2
+    line = LossyLine(LineQuality(loss=0.05, jitter_ms=100, duplicated=0.02), seed=3)
+    count = round(minutes * 60 / FRAME_S)
+    most_waiting, behind_s = 0, list[float]()
+
+    async def script(listening: Listening) -> None:
+        nonlocal most_waiting
+        loop, heard_bytes = listening.loop, 0
+
+        def arrive(number: int) -> None:
+            listening.ear.packet("opus", 1, number % 2**16, number * 960, packets[number % len(packets)])
+
+        for number in range(count):
+            for delay_s in line.fate():
+                loop.call_later(delay_s, arrive, number)
+            await asyncio.sleep(FRAME_S)
+            heard_bytes += sum(len(pcm) for _, pcm in listening.pieces)
+            listening.pieces.clear()
+            most_waiting = max(most_waiting, listening.ear.waiting_packets)
+            behind_s.append((number + 1) * FRAME_S - heard_bytes / 2 / EAR_RATE_HZ)
+
+    listening = listen(script)
+    assert max(behind_s) <= 0.2 + 2 * FRAME_S
+    assert min(behind_s) >= -0.1 - FRAME_S, "what it is ahead is the delay of the first packet"
+    assert abs(behind_s[-1] - behind_s[100]) < 0.12
+    assert most_waiting <= 8
+    counts = listening.ear.counts
+    assert counts.lost / count == pytest.approx(0.05, abs=0.02)
+    assert (counts.restarts, listening.ear.damaged) == (0, 0)
+    assert counts.late < count / 200

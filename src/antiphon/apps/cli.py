@@ -178,6 +178,9 @@ def serve(
     idle_timeout_s: Annotated[
         float | None, Option(help="How long a client may stay silent altogether.", rich_help_panel=LIMITS)
     ] = None,
+    resume_s: Annotated[
+        float | None, Option(help="How long a session waits for a client that was lost.", rich_help_panel=LIMITS)
+    ] = None,
     log_format: Annotated[
         str | None, Option(help="How log lines look.", metavar="auto|json|console", rich_help_panel=LOGS)
     ] = None,
@@ -190,6 +193,14 @@ def serve(
     ] = None,
     record: Annotated[
         Path | None, Option(help="A folder to record sessions into, for 'replay'.", rich_help_panel=LOGS)
+    ] = None,
+    client_records: Annotated[
+        bool | None,
+        Option(
+            "--client-records/--no-client-records",
+            help="Record a session, for its client, when that asks.",
+            rich_help_panel=LOGS,
+        ),
     ] = None,
     config: Annotated[
         Path | None,

@@ -156,6 +156,8 @@ class Config(Section):
     """How long a session may last."""
     idle_timeout_s: PositiveFloat = 300.0
     """How long a session may stay without audio and events from its client."""
+    resume_s: float = Field(default=60.0, ge=0, le=3600)
+    """How long a session waits for a client whose connection was lost, with all that was said."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """How log lines look; `auto` is `console` on a terminal and `json` elsewhere."""
@@ -165,6 +167,9 @@ class Config(Section):
     """Log what was said. Off, no words of a conversation reach the log."""
     record: Path | None = None
     """A folder to record sessions into, for `antiphon replay`. Off, nothing of a session is kept."""
+
+    client_records: bool = True
+    """Keep a record of a session whose client asks for one, for itself, until some minutes after its end."""
 
     session: SessionDefaults = SessionDefaults()
 

@@ -18,6 +18,7 @@ from aiohttp import web
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
 from antiphon.apps.metrics import FleetMetrics, Metrics
+from antiphon.apps.recordings import Recordings
 from antiphon.apps.standing import News, health_of, standing_of
 from antiphon.apps.tls import tls_of
 from antiphon.apps.webrtc import calls_of
@@ -26,7 +27,6 @@ from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.pacer import Pacer
-from antiphon.session.recording import Archive
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
@@ -95,7 +95,7 @@ class Server:
             engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
             self._engines = await stack.enter_async_context(engines)
             await self._load(self._engines)
-            await self._listen(stack, self._socket, tls, _archive(self.config, stack))
+            await self._listen(stack, self._socket, tls)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
             for watch in (self.metrics.watch_event_loop(), self._news.run(self._engines.changes)):
                 stack.callback(watching.create_task(watch).cancel)
@@ -130,13 +130,13 @@ class Server:
         stack: contextlib.AsyncExitStack,
         listening: socket.socket,
         tls: ssl.SSLContext | None,
-        archive: Archive | None,
     ) -> None:
         config = self.config
+        recordings = Recordings(config, stack)
         pacer = Pacer()
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
-            recorder = archive.recorder(session_id) if archive is not None else None
+            recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply.voice)
@@ -151,6 +151,7 @@ class Server:
                 max_sessions=config.max_sessions,
                 max_session_s=config.max_session_s,
                 idle_timeout_s=config.idle_timeout_s,
+                resume_s=config.resume_s,
                 close_timeout_s=CLOSE_TIMEOUT_S,
             ),
             api_keys=config.api_key,
@@ -159,6 +160,7 @@ class Server:
             metrics=self.metrics.render,
             watcher=self.metrics,
             calls=calls_of(config, pacer, self.metrics),
+            shelf=recordings.shelf,
             more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
             free_routes=Page(page_folder()).routes(),
         )
@@ -174,7 +176,7 @@ class Server:
             raise _cannot_listen(config, error) from error
 
     def _health(self) -> dict[str, Any]:
-        return health_of(self.engines, self._status)
+        return {**health_of(self.engines, self._status), "client_records": self.config.client_records}
 
     def _standing(self) -> dict[str, Any]:
         return standing_of(self.engines, self._status)
@@ -185,18 +187,6 @@ class Server:
 
 def _messages(failures: BaseExceptionGroup[Exception]) -> str:
     return "\n".join(str(failure) for failure in failures.exceptions)
-
-
-def _archive(config: Config, stack: contextlib.AsyncExitStack) -> Archive | None:
-    """Where sessions are recorded, if they are; all is on the disk when ``stack`` is closed."""
-    if config.record is None:
-        return None
-    try:
-        archive = Archive(config.record)
-    except OSError as error:
-        raise ConfigError(f"--record {config.record}: {error.strerror}") from error
-    stack.push_async_callback(asyncio.to_thread, archive.close)
-    return archive
 
 
 def _bind(config: Config) -> socket.socket:

@@ -51,10 +51,21 @@ class Pacer:
         if now - self._next_at > _MAX_LATE_S:
             self._next_at = now
         while self._next_at <= now + _EARLY_S:
-            for tick in tuple(self._slots[self._next_slot]):
-                tick(now)
+            slot = self._slots[self._next_slot]
+            for tick in tuple(slot):
+                if tick in slot:  # and was not let go by one before it
+                    self._call(tick, now)
             self._advance()
         self._arm(loop)
+
+    def _call(self, tick: Tick, now: float) -> None:
+        """A member that fails is let go and reported; the others never notice."""
+        try:
+            tick(now)
+        except Exception as error:
+            self.leave(tick)
+            report = {"message": "a member of the pacer failed and was let go", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(report)
 
     def _advance(self) -> None:
         self._next_slot = (self._next_slot + 1) % SLOTS

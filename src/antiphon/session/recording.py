@@ -41,6 +41,8 @@ AUDIO_SUFFIX = ".pcm"
 _MAX_BACKLOG_BYTES = 64 * 1024 * 1024
 """When the disk is so far behind, a recording is broken off: the sessions come first."""
 
+_FLUSH_LIMIT_S = 5.0
+
 _MiB = 1024 * 1024
 
 
@@ -179,10 +181,10 @@ class FileRecorder:
         log.error("a recording is broken off", file=str(self.path), reason=reason)
 
     async def flush(self) -> None:
-        """Returns when all lines so far are in the file."""
+        """Returns when all lines so far are in the file, or the disk takes too long."""
         done = threading.Event()
         self._archive.put(self, lambda: self._flush(done))
-        await asyncio.to_thread(done.wait)
+        await asyncio.to_thread(done.wait, _FLUSH_LIMIT_S)
 
     def remove(self) -> None:
         """Deletes the files, once what was said before is done. The recording must be closed."""

@@ -70,6 +70,10 @@ class Replies:
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
+        self._paused: ReplyId | None = None
+        """The one that turn-taking has paused."""
+        self._on_hold = False
+        """The client cannot be reached."""
         self._preparing: asyncio.Task[None] | None = None
         self._host = ReplyHost(
             add_item=self._add_item,
@@ -145,15 +149,34 @@ class Replies:
             case do.StartReply(reply, prepared, side):
                 self._start(reply, group, prepared=prepared, side=side)
             case do.PausePlayout(reply):
+                self._paused = reply
                 self._live[reply].reply.speaker.pause()
             case do.ResumePlayout(reply):
-                self._live[reply].reply.speaker.resume()
+                self._paused = None
+                if not self._on_hold:
+                    self._live[reply].reply.speaker.resume()
             case do.CancelReply(reply, reason):
+                self._paused = None if reply == self._paused else self._paused
                 live = self._live.pop(reply)
                 live.task.cancel()
                 live.reply.cancel(reason)
             case _:
                 raise AssertionError(f"nobody carries out {action}")
+
+    def hold(self) -> None:
+        """Nobody hears what is played: it stops where it is, and what begins waits."""
+        self._on_hold = True
+        for live in self._live.values():
+            live.reply.speaker.pause()
+
+    def go_on(self) -> None:
+        """Plays on, but for what is paused for another reason."""
+        if not self._on_hold:
+            return
+        self._on_hold = False
+        for reply, live in tuple(self._live.items()):
+            if reply != self._paused:
+                live.reply.speaker.resume()
 
     def note(self, event: Event) -> None:
         """Tells the client what became of a reply, before turn-taking goes on."""
@@ -182,6 +205,8 @@ class Replies:
         self._live[reply] = live
         if not side:
             self._answer_turn(live.reply, command)
+        if self._on_hold:
+            live.reply.speaker.pause()
         live.reply.commit()
 
     def _answer_turn(self, reply: Reply, command: CreateReply | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,8 +26,16 @@ class _BargeIn:
 
 
 class Stopwatch:
-    def __init__(self, loop: asyncio.AbstractEventLoop, meter: Meter, outlet: Outlet) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        meter: Meter,
+        outlet: Outlet,
+        trailing_silence_ms: Callable[[int], int],
+    ) -> None:
+        """``trailing_silence_ms`` says how much earlier than the VAD heard it, in media time, speech has ended."""
         self._loop = loop
+        self._trailing_silence_ms = trailing_silence_ms
         self.meter = meter
         self._outlet = outlet
         self._pause: tuple[int, float] | None = None
@@ -70,8 +78,11 @@ class Stopwatch:
                 self._open, self._words = turn, ""
             case do.CommitTurn(turn, end_ms):
                 # Where the client ended the turn, nobody knows of an end of speech but the commit.
-                ms, at = self._pause or (-1, now)
-                speech_end_at = min(at, now) if ms == end_ms else now
+                paused_ms, speech_end_at = self._pause or (-1, now)
+                if paused_ms == end_ms:
+                    speech_end_at = min(speech_end_at - self._trailing_silence_ms(end_ms) / 1000, now)
+                else:
+                    speech_end_at = now
                 final_at = self._final[1] if self._final is not None and self._final[0] == turn else 0.0
                 self._turn = Answered(turn, speech_end_at, now, final_at)
             case do.PausePlayout(reply):

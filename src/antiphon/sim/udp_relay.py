@@ -15,7 +15,7 @@ from antiphon.sim.lossy_line import LineQuality, LossyLine
 
 Address = tuple[str, int]
 
-_CANDIDATE = re.compile(r"^a=candidate:\S+ 1 udp \d+ (?P<host>[\d.]+) (?P<port>\d+) typ host.*$", re.MULTILINE)
+_CANDIDATE = re.compile(r"^a=candidate:\S+ 1 udp \d+ (?P<host>[\d.]+) (?P<port>\d+) typ host[^\r\n]*", re.MULTILINE)
 
 
 class UdpRelay:

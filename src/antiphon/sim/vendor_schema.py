@@ -150,9 +150,22 @@ class _Record(_Event):
     kept_s: Annotated[float, Field(gt=0)]
 
 
+class _Resumable(_Event):
+    type: Literal["antiphon.resumable"]
+    session_id: _Text
+    token: Annotated[str, Field(min_length=20)]
+    waits_s: Annotated[float, Field(gt=0)]
+
+
+class _Resumed(_Event):
+    type: Literal["antiphon.resumed"]
+    session: dict[str, Any]
+    missed: Annotated[int, Field(ge=0)]
+
+
 _MODELS: dict[str, TypeAdapter[Any]] = {
     get_args(model.model_fields["type"].annotation)[0]: TypeAdapter(model)
-    for model in (_State, _Voice, _Clause, _Turn, _BargeIn, _Fleet, _Record)
+    for model in (_State, _Voice, _Clause, _Turn, _BargeIn, _Fleet, _Record, _Resumable, _Resumed)
 }
 
 

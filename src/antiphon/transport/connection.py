@@ -40,6 +40,8 @@ class Connection:
         self._queued = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._sending_since: float | None = None
+        self.was_cut_off = False
+        """The client did not take what it was sent."""
         self.active_at = self._loop.time()
         """When something was last sent or received."""
         self.queued_bytes = 0
@@ -127,6 +129,7 @@ class Connection:
 
     def _cut_off(self, reason: str) -> None:
         _log.warning("a slow reader was cut off", reason=reason, queued_bytes=self.queued_bytes)
+        self.was_cut_off = True
         self._close_code, self._close_reason = WSCloseCode.POLICY_VIOLATION, reason
         self._cut()
         if self._writing is not None:

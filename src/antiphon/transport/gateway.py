@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -110,6 +111,13 @@ class Gateway:
             config.update(session)
         return config
 
+    def seat_of(self, token: str) -> Seat | None:
+        """The session whose client may come back to it with this token."""
+        # All are compared, so that the time taken tells nothing.
+        shown = token.encode()
+        known = [seat for seat in self._seats if seat.token and secrets.compare_digest(seat.token.encode(), shown)]
+        return known[0] if known and known[0].is_open else None
+
     @contextlib.contextmanager
     def place(self) -> Iterator[Place]:
         """Keeps a place until the end of the ``with`` block, or of the session that is seated there.
@@ -124,7 +132,15 @@ class Gateway:
             if not place.seated:
                 self._places += 1
 
-    def seat(self, place: Place, config: SessionConfig, *, vendor: bool = False, mouth: Mouth | None = None) -> Seat:
+    def seat(
+        self,
+        place: Place,
+        config: SessionConfig,
+        *,
+        vendor: bool = False,
+        mouth: Mouth | None = None,
+        resumable: bool = False,
+    ) -> Seat:
         """A session that lives from now on, until it ends or the server does."""
         ticket = self._shelf.open(config.id) if config.record and self._shelf is not None else None
         try:
@@ -135,6 +151,7 @@ class Gateway:
                 conversation_id=self._ids.conversation(),
                 vendor=vendor,
                 mouth=mouth,
+                resumable=resumable,
                 traffic=self.watcher.traffic,
             )
         except BaseException:

@@ -64,6 +64,14 @@ class _Routes:
                 return error_response(404, "There is no such call on this server", "call_not_found", param="call_id")
             vendor = request.query.get("events") == "antiphon"
             return await websocket.serve_sideband(request, self._gateway, seat, vendor=vendor)
+        if "resume" in request.query:
+            seat = self._gateway.seat_of(request.query["resume"])
+            if seat is None:
+                return error_response(
+                    404, "There is no such session, or no longer", "session_not_found", param="resume"
+                )
+            vendor = request.query.get("events") == "antiphon"
+            return await websocket.resume(request, self._gateway, seat, vendor=vendor)
         if self._gateway.full:
             self._gateway.watcher.refused("full")
             return full_response("All sessions of this server are taken; try again shortly")
@@ -115,8 +123,16 @@ class _Routes:
         return web.Response(body=text, headers={"Content-Type": content_type})
 
 
-def _nobody(request: web.Request) -> bool:
-    return False
+def comes_back(request: web.Request, gateway: Gateway, calls: Calls | None) -> bool:
+    """Whether the request shows the token of the session to which its client comes back."""
+    if request.path == REALTIME_PATH:
+        token = request.query.get("resume")
+        return token is not None and gateway.seat_of(token) is not None
+    token, call_id = request.query.get("token"), request.match_info.get("call_id")
+    if token is None or call_id is None or calls is None:
+        return False
+    seat = gateway.seat_of(token)
+    return seat is not None and seat is calls.seat_of(call_id)
 
 
 def make_app(
@@ -145,10 +161,13 @@ def make_app(
     access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
     free = _FREE.union(route.path for route in free_routes)
     records = Records(shelf) if shelf is not None else None
-    admits = records.admits if records is not None else _nobody
+    served = calls(gateway) if calls is not None else None
+
+    def admits(request: web.Request) -> bool:
+        return (records is not None and records.admits(request)) or comes_back(request, gateway, served)
+
     app = web.Application(middlewares=[errors, guard_of(access, watcher, free, admits)])
     app[GATEWAY] = gateway
-    served = calls(gateway) if calls is not None else None
     routes = _Routes(gateway, access, health, metrics, offer, served)
     app.add_routes(
         [

@@ -20,10 +20,13 @@ class Limits:
     """What may wait for a client that reads slowly: two minutes of PCM."""
     stalled_after_s: float = 10.0
     """A client that takes nothing for so long is cut off."""
+    resume_s: float = 60.0
+    """So long a session waits for its client when the connection was lost."""
     close_timeout_s: float = 2.0
     """For the closing handshake, and for a session to end."""
 
     @property
     def check_interval_s(self) -> float:
         """How often the times above are looked at."""
-        return min(1.0, self.max_session_s / 4, self.idle_timeout_s / 4, self.stalled_after_s / 4)
+        times = (self.max_session_s, self.idle_timeout_s, self.stalled_after_s, self.resume_s)
+        return min(1.0, *(time_s / 4 for time_s in times if time_s))

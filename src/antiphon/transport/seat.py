@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
@@ -11,10 +12,11 @@ from typing import Protocol
 import structlog
 from aiohttp import WSCloseCode
 
-from antiphon.core.commands import Command
+from antiphon.core.commands import Command, GoOn, Hold
 from antiphon.core.settings import SessionSettings
 from antiphon.transport.base import Outlet
 from antiphon.transport.connection import Connection
+from antiphon.transport.journal import Journal
 from antiphon.transport.limits import Limits
 from antiphon.transport.line import Received
 from antiphon.transport.realtime.config import SessionConfig
@@ -64,9 +66,13 @@ class Seat:
         conversation_id: str,
         vendor: bool = False,
         mouth: Mouth | None = None,
+        resumable: bool = False,
         traffic: Callable[[int, int], None] = lambda sent_bytes, received_bytes: None,
     ) -> None:
-        """``mouth`` takes the audio of the replies, which then is not sent as events."""
+        """``mouth`` takes the audio of the replies, which then is not sent as events.
+
+        ``resumable``: the client asked for a way back to its session, should the connection be lost.
+        """
         self.id = config.id
         self.config = config
         self.limits = limits
@@ -77,6 +83,12 @@ class Seat:
         self._close_reason = ""
         self._connections: list[Connection] = []
         self.over = asyncio.Event()
+        self._client: Connection | None = None
+        """The connection of the client whose session it is, when there is one."""
+        self._away_since: float | None = None
+        self._journal = Journal() if resumable or mouth is not None else None
+        self.token = secrets.token_urlsafe(24) if resumable else None
+        """By which the client can come back."""
         self._conversing: asyncio.Task[None] | None = None
         now = self._loop.time()
         self._opened_at = now
@@ -114,8 +126,52 @@ class Seat:
 
     def attach(self, connection: Connection) -> None:
         """From now on the client whose session it is gets all events over ``connection``; await ``attend`` next."""
+        self._client = connection
         self._connections.append(connection)
         self.outlet.session_created()
+        if self.token is not None:
+            self.outlet.resumable(self.token, self.limits.resume_s, to=connection)
+
+    def reattach(self, connection: Connection, last_event_id: str | None) -> None:
+        """The client is back: it goes on over ``connection``, and first gets what it has missed.
+
+        ``last_event_id`` is that of the last event that it has received, if it knows. What was its connection before
+        is closed. Await ``attend`` next, and say that it is ``back`` when it hears.
+        """
+        former, self._client = self._client, connection
+        self._connections.append(connection)
+        entries = self._journal.missed(last_event_id) if self._journal is not None else []
+        missed = [entry for entry in entries if connection.vendor or not _is_ours(entry.data)]
+        if self.token is not None:
+            self.outlet.resumed(len(missed), to=connection)
+        for entry in missed:
+            connection.send(entry.data, media=entry.is_media)
+        if former is not None:
+            self.detach(former)
+            former.close(WSCloseCode.GOING_AWAY, "resumed elsewhere")
+
+    def away(self, connection: Connection | None = None) -> None:
+        """The client cannot be reached; the session waits for it. Not so if another connection is its by now."""
+        if connection is not None and connection is not self._client:
+            return
+        if self._phase is Phase.OPEN and self._away_since is None:
+            self._away_since = self._loop.time()
+            if self._journal is not None:
+                self._journal.mark()
+            self.session.post(Hold())
+            _log.info("a client was lost", waits_s=self.limits.resume_s)
+
+    def is_client(self, connection: Connection) -> bool:
+        """Whether it is, or was last, the connection of the client whose session this is."""
+        return connection is self._client
+
+    def back(self) -> None:
+        """The client can be reached again. No harm if it was not away."""
+        if self._away_since is not None:
+            _log.info("a client is back", away_s=round(self._loop.time() - self._away_since, 1))
+            self._away_since = None
+            self._active_at = self._loop.time()
+            self.session.post(GoOn())
 
     async def attend(self, connection: Connection, left: Callable[[], None]) -> None:
         """Converses over a connection that is attached, until it is closed; ``left`` as in ``Connection.run``."""
@@ -171,11 +227,15 @@ class Seat:
     # Where the outlet sends.
 
     def send(self, data: bytes, *, media: bool = False) -> None:
+        if self._journal is not None:
+            self._journal.add(data, media=media)
         for connection in tuple(self._connections):
-            if connection.vendor or not data.startswith(VENDOR_EVENT):
+            if connection.vendor or not _is_ours(data):
                 connection.send(data, media=media)
 
     def drop_media(self) -> None:
+        if self._journal is not None:
+            self._journal.drop_media()
         for connection in self._connections:
             connection.drop_media()
 
@@ -208,6 +268,9 @@ class Seat:
         elif now - self._opened_at > limits.max_session_s:
             self.outlet.error(f"A session lasts at most {limits.max_session_s:g} s", "session_expired")
             self.end(WSCloseCode.GOING_AWAY, "session expired")
+        elif self._away_since is not None:
+            if now - self._away_since > limits.resume_s:
+                self.end(WSCloseCode.GOING_AWAY, "the client did not come back")
         elif now - active_at > limits.idle_timeout_s:
             self.outlet.error(f"Nothing was sent for {limits.idle_timeout_s:g} s", "session_idle_timeout")
             self.end(WSCloseCode.GOING_AWAY, "idle")
@@ -215,3 +278,8 @@ class Seat:
     def going_away(self) -> None:
         """The server stops."""
         self.end(WSCloseCode.GOING_AWAY, "the server stops")
+
+
+def _is_ours(data: bytes) -> bool:
+    """An event beyond the standard protocol."""
+    return data.startswith(VENDOR_EVENT)

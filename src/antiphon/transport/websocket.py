@@ -17,6 +17,9 @@ from antiphon.transport.seat import Seat
 
 SUBPROTOCOL = "realtime"
 
+_HEARTBEAT_S = 8.0
+"""For clients that may come back: a line that is dead is noticed after 12 s at most."""
+
 _WRITER_LIMIT_BYTES = 64 * 1024
 """What waits is to wait in our queue, where it can be counted and dropped, rather than in the socket's."""
 
@@ -30,6 +33,11 @@ class WebSocketLine:
         self._socket = socket
         self._transport = transport
         self._close_timeout_s = limits.close_timeout_s
+
+    @property
+    def was_lost(self) -> bool:
+        """The client has not taken its leave. Browsers that leave a page say so with 1001."""
+        return self._socket.close_code in (None, WSCloseCode.GOING_AWAY, WSCloseCode.ABNORMAL_CLOSURE)
 
     async def receive(self) -> Received | None:
         message = await self._socket.receive()
@@ -72,14 +80,20 @@ class WebSocketLine:
             self._transport.abort()
 
 
-async def open_line(request: web.Request, limits: Limits) -> tuple[web.WebSocketResponse, WebSocketLine]:
-    """Upgrades the request. Raises ConnectionError when the client leaves during the handshake."""
+async def open_line(
+    request: web.Request, limits: Limits, *, heartbeat_s: float | None = None
+) -> tuple[web.WebSocketResponse, WebSocketLine]:
+    """Upgrades the request. Raises ConnectionError when the client leaves during the handshake.
+
+    ``heartbeat_s``: how often to ask whether the client is there, which it must say within half of that.
+    """
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
         compress=False,
         max_msg_size=limits.max_message_bytes,
         timeout=limits.close_timeout_s,
         decode_text=False,
+        heartbeat=heartbeat_s,
         writer_limit=_WRITER_LIMIT_BYTES,
     )
     await socket.prepare(request)
@@ -88,21 +102,44 @@ async def open_line(request: web.Request, limits: Limits) -> tuple[web.WebSocket
 
 async def serve(request: web.Request, gateway: Gateway, config: SessionConfig, *, vendor: bool) -> web.StreamResponse:
     """Upgrades the request and converses. The caller has checked that the gateway is not full."""
+    resumable = request.query.get("resumable") == "1"
     with gateway.place() as place:
         try:
-            socket, line = await open_line(request, gateway.limits)
+            socket, line = await open_line(request, gateway.limits, heartbeat_s=_HEARTBEAT_S if resumable else None)
         except ConnectionError:
             return web.Response()  # nobody is there to get it
-        seat = gateway.seat(place, config, vendor=vendor)
+        seat = gateway.seat(place, config, vendor=vendor, resumable=resumable)
     connection = Connection(line, gateway.limits, vendor=vendor)
     seat.attach(connection)
-    with structlog.contextvars.bound_contextvars(session=seat.id):
-        over = partial(seat.end, WSCloseCode.OK, "")
-        try:
-            await seat.attend(connection, left=over)
-        finally:
-            over()
+    await _attend(seat, connection, line)
     return socket
+
+
+async def resume(request: web.Request, gateway: Gateway, seat: Seat, *, vendor: bool) -> web.StreamResponse:
+    """Upgrades the request of a client that comes back to its session."""
+    try:
+        socket, line = await open_line(request, gateway.limits, heartbeat_s=_HEARTBEAT_S)
+    except ConnectionError:
+        return web.Response()
+    connection = Connection(line, gateway.limits, vendor=vendor)
+    seat.reattach(connection, request.query.get("after"))
+    seat.back()
+    await _attend(seat, connection, line)
+    return socket
+
+
+async def _attend(seat: Seat, connection: Connection, line: WebSocketLine) -> None:
+    over = partial(seat.end, WSCloseCode.OK, "")
+    # Where the client may come back, a line that has ended is closed at once, and the session goes on.
+    left = over if seat.token is None else partial(connection.close, WSCloseCode.OK, "")
+    with structlog.contextvars.bound_contextvars(session=seat.id):
+        try:
+            await seat.attend(connection, left=left)
+        finally:
+            if seat.token is not None and (line.was_lost or connection.was_cut_off):
+                seat.away(connection)
+            elif seat.is_client(connection):
+                over()
 
 
 async def serve_sideband(request: web.Request, gateway: Gateway, seat: Seat, *, vendor: bool) -> web.StreamResponse:

@@ -106,6 +106,14 @@ class RealtimeOutlet:
         if self.record is not None:
             self._tell("record", **self.record)
 
+    def resumable(self, token: str, waits_s: float, *, to: Sender) -> None:
+        """To a client that asked for it: how it comes back when its connection was lost."""
+        self._emit("antiphon.resumable", to=to, session_id=self._config.id, token=token, waits_s=waits_s)
+
+    def resumed(self, missed: int, *, to: Sender) -> None:
+        """To such a client when it is back: so many events follow that it has missed."""
+        self._emit("antiphon.resumed", to=to, session=self._config.wire(), missed=missed)
+
     def session_updated(self) -> None:
         self._emit("session.updated", session=self._config.wire())
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -19,9 +20,10 @@ from antiphon.transport.gateway import Gateway
 from antiphon.transport.realtime.fields import Json, mapping
 from antiphon.transport.responses import error_response, full_response
 from antiphon.transport.seat import Seat
-from antiphon.transport.webrtc.call import Call
+from antiphon.transport.webrtc.call import Call, CallOverError
 from antiphon.transport.webrtc.network import Network
-from antiphon.transport.webrtc.peer import Peer, UnreachableError, parsed_offer
+from antiphon.transport.webrtc.offer import Offer
+from antiphon.transport.webrtc.peer import Peer, UnreachableError
 
 SDP = "application/sdp"
 
@@ -54,7 +56,7 @@ class Calls:
     def seat_of(self, call_id: str) -> Seat | None:
         """The session of a call that is in progress."""
         call = self._calls.get(call_id)
-        return call.seat if call is not None else None
+        return call.seat if call is not None and call.seat is not None and call.seat.is_open else None
 
     # Requests.
 
@@ -64,9 +66,11 @@ class Calls:
         if call_id is None:
             return await self._begin(request)
         call = self._calls.get(call_id)
-        if call is None:
+        if call is None or call.seat is None or not call.seat.is_open:
             return error_response(404, "There is no such call on this server", "call_not_found", param="call_id")
         match request.match_info.get("action"):
+            case None:
+                return await self._renew(request, call)
             case "hangup":
                 call.hang_up()
                 return web.Response()
@@ -77,6 +81,20 @@ class Calls:
             case _:
                 return error_response(404, "A call can be hung up: POST .../hangup", "unknown_action")
 
+    async def _renew(self, request: web.Request, call: Call) -> web.Response:
+        """Another offer of the client: its network has changed, or the connection was lost."""
+        sdp, _ = await _read(request)
+        try:
+            answer = await call.renew(Offer.parse(sdp), request.query.get("after"), partial(self._peer, call))
+        except UnreachableError as error:
+            return full_response(str(error))
+        except CallOverError:
+            return error_response(404, "The call is over", "call_not_found", param="call_id")
+        return web.Response(text=answer, content_type=SDP)
+
+    def _peer(self, call: Call) -> Peer:
+        return Peer(self._network, self._pacer, self._gateway.limits, heard=call.hear, changed=call.connection_changed)
+
     async def _begin(self, request: web.Request) -> web.Response:
         sdp, session = await _read(request)
         if self._gateway.full:
@@ -84,19 +102,18 @@ class Calls:
             return full_response("All sessions of this server are taken; try again shortly")
         config = self._gateway.configure(request.query, request[GRANT], paced=True)
         config.update(session)
-        parsed_offer(sdp)  # a wrong one is told so, however busy the server is
+        offer = Offer.parse(sdp)  # a wrong one is told so, however busy the server is
         if (reason := self._admit()) is not None:
             self._gateway.watcher.refused("load")
             return full_response(reason)
         vendor = request.query.get("events") == "antiphon"
+        resumable = request.query.get("resumable") == "1"
         call = Call(f"rtc_{secrets.token_hex(16)}", vendor=vendor)
         with self._gateway.place() as place:
-            peer = Peer(
-                self._network, self._pacer, self._gateway.limits, heard=call.hear, changed=call.connection_changed
-            )
+            peer = self._peer(call)
             try:
-                answer = await peer.answer(sdp)
-                seat = self._gateway.seat(place, config, vendor=vendor, mouth=call.say)
+                answer = await peer.answer(offer)
+                seat = self._gateway.seat(place, config, vendor=vendor, mouth=call.say, resumable=resumable)
             except UnreachableError as error:
                 await peer.close()
                 return full_response(str(error))

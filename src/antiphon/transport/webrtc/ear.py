@@ -41,7 +41,9 @@ class Decoder(Protocol):
         """Raises OpusError when it is damaged."""
         ...
 
-    def conceal(self, samples: int, following: bytes | None) -> bytes: ...
+    def conceal(self, samples: int, following: bytes | None) -> bytes:
+        """Raises OpusError when ``following``, the packet after the lost one, is damaged."""
+        ...
 
     def close(self) -> None: ...
 
@@ -135,6 +137,11 @@ class Ear:
         """How long a gap waits at present."""
         return self._buffer.wait_s * 1000
 
+    @property
+    def waiting_packets(self) -> int:
+        """How many packets wait behind a gap."""
+        return self._buffer.waiting_packets
+
     def packet(self, codec: str, source: int, sequence: int, timestamp: int, payload: bytes) -> None:
         """Takes an RTP packet as it arrives; ``source`` is its SSRC. Raises ConfigError for a codec unknown to us."""
         if self._closed:
@@ -202,7 +209,10 @@ class Ear:
         if following is None and (self._concealed_ms >= CONCEALED_MS or samples > clock_hz * CONCEALED_MS // 1000):
             return bytes(samples * EAR_RATE_HZ // clock_hz * 2)
         self._concealed_ms += samples * 1000 / clock_hz
-        return self._decoder.conceal(samples, following)
+        try:
+            return self._decoder.conceal(samples, following)
+        except OpusError:  # the next one is damaged, and is found so again in its turn
+            return self._decoder.conceal(samples, None)
 
     def close(self) -> None:
         """Hears nothing more, and frees the decoder. No harm if done twice."""

@@ -189,6 +189,14 @@ class IceConnection(Connection):
         await self.connect()
         self._detour = None
 
+    async def recvfrom(self) -> tuple[bytes, int]:
+        if not self._nominated and self._detour is not None and not self._closing:
+            received = await self._queue.get()
+            if received is None:
+                raise ConnectionError("the connection was lost")
+            return received
+        return await super().recvfrom()
+
     async def sendto(self, data: bytes, component: int) -> None:
         if not self._nominated and self._detour is not None and not self._closing:
             await self._detour.protocol.send_data(data, self._detour.remote_addr)
@@ -202,3 +210,9 @@ def use_ice(transport: RTCIceTransport, connection: IceConnection) -> None:
     transport._connection = connection
     transport._recv = connection.recv
     transport._send = connection.send
+
+
+def begin_restart(transport: RTCIceTransport, connection: IceConnection) -> None:
+    """Has ``transport`` take the candidates of another offer; see ``IceConnection.begin_restart``."""
+    transport.iceGatherer._remote_candidates_end = False
+    connection.begin_restart()
