@@ -81,7 +81,7 @@ async def test_packs_of_a_bundled_engine_are_as_loud_too(tmp_path: Path) -> None
     for pack, language in (("whisper", "en"), ("high", "fr"), ("told", "en")):
         pcm = b"".join(await spoken(engine, Voice(pack), STORIES[language]))
         other = b"".join(await spoken(again, Voice(pack), STORIES[language]))
-        assert abs(loudness_of(pcm) - loudness_of(other)) < 0.3  # whispers are noise, and never quite the same
+        assert abs(loudness_of(pcm) - loudness_of(other)) < 0.8  # whispers are noise, and never quite the same
         heard[pack] = loudness_of(pcm)
         assert true_peak_db(pcm) <= CEILING_DBTP + 0.1
     assert abs(heard["whisper"] - TARGET_LUFS) < 1.5

@@ -36,8 +36,11 @@ _RATE_PARAMETER, _PITCH_PARAMETER = 1, 3
 _WORDS_PER_MINUTE = 175
 _WORDS_PER_MINUTE_RANGE = (80, 450)
 _SOME_VARIANTS = ("f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "croak", "whisper")
-_PITCH, _PITCH_MAX = 50, 99
-"""An octave lower is 0, an octave higher 100."""
+_PITCH = 50
+_PITCHES = (0.7, 1.6)
+"""As far as the library goes, measured on its English voice."""
+_STEPS_UP, _STEPS_DOWN = 70, 87
+"""Of its parameter for an octave, measured likewise."""
 
 
 class _EventId(ctypes.Union):
@@ -130,8 +133,12 @@ class EspeakSynthesizer:
             raise EngineError(f"languages: eSpeak NG has no {pack.languages[0]}: choose one of {', '.join(LANGUAGES)}")
         variant = pack.options.get("variant")
         voice = LANGUAGES[language].voice
-        pitch = round(_PITCH * (1 + math.log2(pack.pitch)))
-        return _Style(f"{voice}+{variant}" if variant else voice, min(pitch, _PITCH_MAX))
+        low, high = _PITCHES
+        if not low <= pack.pitch <= high:
+            raise EngineError(f"pitch: eSpeak NG goes from {low} to {high}")
+        steps = _STEPS_UP if pack.pitch > 1 else _STEPS_DOWN
+        pitch = _PITCH + round(steps * math.log2(pack.pitch))
+        return _Style(f"{voice}+{variant}" if variant else voice, pitch)
 
     @staticmethod
     def _try(style: _Style) -> None:
