@@ -105,6 +105,13 @@ async def change(url: str, verb: str, **body: str) -> tuple[int, Any]:
         return answer.status, await answer.json()
 
 
+async def models(url: str) -> dict[str, list[str]]:
+    """The voices of each model."""
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/v1/models") as answer:
+        listed = await answer.json()
+    return {model["id"]: model.get("voices", []) for model in listed["data"]}
+
+
 async def seconds(url: str, voice: str) -> float:
     """Of what ``/v1/audio/speech`` gives."""
     body = {"model": "tts", "input": TEXT, "voice": voice, "response_format": "pcm"}
@@ -122,6 +129,7 @@ async def test_a_server_reads_packs_again(tmp_path: Path, in_process: bool) -> N
         names = {voice.name for voice in server.suite.synthesizer.voices}
         assert "pico:clerk" in names
         assert "espeak:broken" not in names
+        assert "pico:clerk" in (await models(server.url))["pico"]
         plain_s = await seconds(server.url, "pico:clerk")
         write(folder, "languages: en-GB\nspeed: 0.5\n")
         status, told = await change(server.url, "reload", model="pico:clerk")
@@ -142,3 +150,15 @@ async def test_a_server_reads_packs_again(tmp_path: Path, in_process: bool) -> N
         status, told = await change(server.url, "reload", model="nobody:here")
         assert status == 404
         assert "nobody:here" in told["error"]["message"]
+
+
+async def test_packs_are_listed_with_what_is_wrong_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANTIPHON_VOICEPACKS", str(tmp_path))
+    make_pack(tmp_path, "pico:anna", "languages: [en-GB]\nname: Anna [desk]\nlicence: CC-BY-4.0\n")
+    make_pack(tmp_path, "piper:bert", "languages: [en-GB]\nmodel: gone\n")
+    assert await command.list_models(None, None) == 0
+    shown = capsys.readouterr().out
+    for part in ("pico:anna", "Anna [desk]", "CC-BY-4.0", "piper:bert", "line 2: model: there is no file 'gone'"):
+        assert part in shown
