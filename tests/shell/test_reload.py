@@ -85,6 +85,11 @@ async def test_a_worker_reads_its_packs_again(tmp_path: Path) -> None:
         assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert f"{folder}/metadata.yaml, line 2: speed" in str(refused.value.details())
         assert await worker.seconds("espeak", "clerk") == pytest.approx(slow_s, rel=0.05)
+        make_pack(tmp_path, "piper:desk", "languages: en-US\nmodel: gone\n")
+        for asked in ("", "piper"):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await worker.reload(asked)
+            assert "piper/desk/metadata.yaml, line 2: model" in str(refused.value.details())
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await worker.reload("nobody")
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND
@@ -138,6 +143,12 @@ async def test_a_server_reads_packs_again(tmp_path: Path, in_process: bool) -> N
         status, told = await change(server.url, "reload")
         assert status == 409
         assert "broken/metadata.yaml, line 2: model" in told["error"]["message"]
+        lost = make_pack(tmp_path, "piper:lost", "languages: en-US\nmodel: gone\n")
+        for body in ({}, {"model": "piper:lost"}):
+            status, told = await change(server.url, "reload", **body)
+            assert (status, "lost/metadata.yaml, line 2: model" in told["error"]["message"]) == (409, True)
+        (lost / "metadata.yaml").unlink()
+        lost.rmdir()
         write(broken, "languages: de-DE\n")
         assert await command.change("reload", {}, server.url, None) == 0
         names = {voice.name for voice in server.suite.synthesizer.voices}
