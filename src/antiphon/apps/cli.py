@@ -157,6 +157,14 @@ def serve(
     tts_workers: Annotated[
         int | None, Option(help="How many processes speak; the second stands by.", rich_help_panel=WORKERS)
     ] = None,
+    tts_spare: Annotated[
+        bool | None,
+        Option(
+            "--tts-spare/--no-tts-spare",
+            help="Keep a process prepared that takes the place of the only one that speaks.",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
     workers: Annotated[
         list[str] | None,
         Option(
@@ -403,6 +411,10 @@ def worker(
         int | None,
         Option(help="A file descriptor to write the address to, when it is ready.", rich_help_panel=LISTENING),
     ] = None,
+    standby_fd: Annotated[
+        int | None,
+        Option(help="A file descriptor to wait at for a byte, before it begins.", rich_help_panel=LISTENING),
+    ] = None,
 ) -> None:
     """Host engines in a process of its own, for servers on this machine or on others."""
     from antiphon.apps.worker import WorkerOptions, names_in, run
@@ -428,6 +440,7 @@ def worker(
         log_format=log_format,
         log_level=log_level,
         ready_fd=ready_fd,
+        standby_fd=standby_fd,
     )
     raise typer.Exit(run(options))
 

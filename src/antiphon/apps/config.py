@@ -145,6 +145,8 @@ class Config(Section):
     """Run the engines in the server's own process, instead of one beside it for each stage."""
     tts_workers: PositiveInt = 1
     """How many processes speak. With two, a reply goes on at once when one of them dies."""
+    tts_spare: bool = True
+    """With one, keep another prepared that loads its models when the one dies."""
     workers: tuple[str, ...] = ()
     """A worker that runs elsewhere, `STAGE=HOST:PORT`, or `HOST:PORT` asked for all stages; several may be given."""
     registry: str | None = None

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from antiphon.apps.child_process import Command
 from antiphon.apps.config import Config
 from antiphon.apps.fleet_models import FleetModels
-from antiphon.apps.supervisor import Child, ChildState, Command, Supervisor, runtime_folder
+from antiphon.apps.runtime_folder import runtime_folder
+from antiphon.apps.supervisor import Child, ChildState, Supervisor
 from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
 from antiphon.engines import catalog
@@ -195,6 +197,8 @@ def _worker(name: str, connection: Connection, child: Child | None) -> dict[str,
         if child.state is not ChildState.RUNNING:
             about["state"] = child.state.value
         about |= {"pid": child.pid, "restarts": child.restarts}
+        if child.spare_pid is not None:
+            about["spare_pid"] = child.spare_pid
         if child.last_exit:
             about["last_exit"] = child.last_exit
     return about | {"models": {model.name: _STATES.get(model.state, "unknown") for model in connection.models}}
@@ -312,7 +316,8 @@ def _command(config: Config, stage: str, name: str, local: _Local, address: str)
     }
     if stage == "tts":
         options |= {"--voicepacks": str(config.voicepacks or packs_folder()), "--loudness": str(config.loudness)}
-    return Command(name, ("worker", stage, *(part for option in options.items() for part in option)))
+    arguments = ("worker", stage, *(part for option in options.items() for part in option))
+    return Command(name, arguments, spare=stage == "tts" and config.tts_spare and local.count == 1)
 
 
 def registries_of(config: Config) -> dict[str, Registry]:

@@ -47,7 +47,7 @@ def _shelf(stack: contextlib.AsyncExitStack) -> Shelf:
         if sys.platform == "win32":
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="antiphon-")))
         else:
-            from antiphon.apps.supervisor import runtime_folder
+            from antiphon.apps.runtime_folder import runtime_folder
 
             folder = stack.enter_context(runtime_folder(Path(tempfile.gettempdir())))
     except OSError as error:

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from antiphon.audio import MOUTH_RATE_HZ, Resampler
@@ -34,8 +35,12 @@ _END_OF_LIST, _WORD = 0, 1
 _RATE_PARAMETER, _PITCH_PARAMETER = 1, 3
 _WORDS_PER_MINUTE = 175
 _WORDS_PER_MINUTE_RANGE = (80, 450)
-_PITCH, _PITCH_MAX = 50, 99
-"""An octave lower is 0, an octave higher 100."""
+_SOME_VARIANTS = ("f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "croak", "whisper")
+_PITCH = 50
+_PITCHES = (0.7, 1.6)
+"""As far as the library goes, measured on its English voice."""
+_STEPS_UP, _STEPS_DOWN = 70, 87
+"""Of its parameter for an octave, measured likewise."""
 
 
 class _EventId(ctypes.Union):
@@ -115,7 +120,7 @@ class EspeakSynthesizer:
 
     async def add_pack(self, pack: VoicePack) -> None:
         style = self._style_of(pack)
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._warm, style)
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._try, style)
         self._packs[pack.id] = style
 
     async def remove_pack(self, pack_id: str) -> None:
@@ -128,12 +133,24 @@ class EspeakSynthesizer:
             raise EngineError(f"languages: eSpeak NG has no {pack.languages[0]}: choose one of {', '.join(LANGUAGES)}")
         variant = pack.options.get("variant")
         voice = LANGUAGES[language].voice
-        pitch = round(_PITCH * (1 + math.log2(pack.pitch)))
-        return _Style(f"{voice}+{variant}" if variant else voice, min(pitch, _PITCH_MAX))
+        low, high = _PITCHES
+        if not low <= pack.pitch <= high:
+            raise EngineError(f"pitch: eSpeak NG goes from {low} to {high}")
+        steps = _STEPS_UP if pack.pitch > 1 else _STEPS_DOWN
+        pitch = _PITCH + round(steps * math.log2(pack.pitch))
+        return _Style(f"{voice}+{variant}" if variant else voice, pitch)
 
-    def _warm(self, style: _Style | None = None) -> None:
-        style = style or _Style(LANGUAGES[self._default].voice)
-        _library().speak("Ready.", style, 1.0, lambda _pcm, _words: True)
+    @staticmethod
+    def _try(style: _Style) -> None:
+        """The library takes any variant, and leaves out one that it does not know."""
+        library, variant = _library(), style.voice.partition("+")[2]
+        if variant and variant not in library.variants:
+            some = ", ".join(known for known in _SOME_VARIANTS if known in library.variants)
+            raise EngineError(f"options.variant: eSpeak NG has no variant {variant!r}; it has {some} and others")
+        library.speak("Ready.", style, 1.0, lambda _pcm, _words: True)
+
+    def _warm(self) -> None:
+        self._try(_Style(LANGUAGES[self._default].voice))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +175,10 @@ class _Library:
             self._dll = ctypes.CDLL(espeakng_loader.get_library_path())
         except OSError as error:
             raise EngineError(f"eSpeak NG's library does not load on this machine ({error})") from error
-        data = str(espeakng_loader.get_data_path()).encode()
-        self._rate_hz: int = self._dll.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data, 0)
+        data = str(espeakng_loader.get_data_path())
+        self.variants = {path.name for path in (Path(data) / "voices" / "!v").glob("*")}
+        """What can be added to a voice: other speakers, whispers, ..."""
+        self._rate_hz: int = self._dll.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data.encode(), 0)
         if self._rate_hz <= 0:
             raise EngineError("eSpeak NG's data is missing or broken: reinstall the package espeakng-loader")
         self._settings: tuple[_Style, int] | None = None
@@ -188,10 +207,7 @@ class _Library:
             return
         self._settings = None
         if self._dll.espeak_SetVoiceByName(style.voice.encode()) != 0:
-            voice, _, variant = style.voice.partition("+")
-            if variant and self._dll.espeak_SetVoiceByName(voice.encode()) == 0:
-                raise EngineError(f"options.variant: eSpeak NG has no variant {variant!r}")
-            raise EngineError(f"eSpeak NG's data has no voice {voice}: reinstall the package espeakng-loader")
+            raise EngineError(f"eSpeak NG's data has no voice {style.voice}: reinstall the package espeakng-loader")
         self._dll.espeak_SetParameter(_RATE_PARAMETER, words_per_minute, 0)
         self._dll.espeak_SetParameter(_PITCH_PARAMETER, style.pitch, 0)
         self._settings = (style, words_per_minute)

@@ -36,6 +36,8 @@ _COMPARED_BY = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12."
 """Every language can say it."""
 _COUNTING_LU = 1.5
 """So much more softly than sentences it is said; for an engine none of whose voices is known."""
+_GRID_LU = 0.5
+"""What is found out is rounded to, so that two processes find the same where an engine's noise is never the same."""
 _SLICE_BYTES = MOUTH_RATE_HZ // 5 * 2
 
 _log = structlog.get_logger(__name__)
@@ -118,7 +120,8 @@ class LevelledSynthesizer:
             except EngineError as error:
                 _log.warning("voice_not_measured", engine=self.name, voice=info.name, why=str(error))
                 continue
-            _log.info("voice_measured", engine=self.name, voice=info.name, lufs=round(lufs, 1))
+            lufs = round(lufs / _GRID_LU) * _GRID_LU
+            _log.info("voice_measured", engine=self.name, voice=info.name, lufs=lufs)
             self._levels[info] = _Level(lufs)
 
     async def _compared(self, info: VoiceInfo) -> float:

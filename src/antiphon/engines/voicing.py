@@ -48,8 +48,11 @@ class Voicing:
         return LevelledSynthesizer(engine, self.loudness_lufs) if speaks and self.loudness_lufs is not None else engine
 
     def more(self, names: Iterable[str], packs: Packs) -> tuple[str, ...]:
-        """The engines that have packs and are not among ``names``. Packs of no engine are logged."""
+        """The engines that have packs and are not among ``names``. What no engine will read is logged."""
         families = {name.partition(":")[0] for name in names}
+        for problem in packs.problems:
+            if problem.pack.partition(":")[0] not in families | set(packs.families):
+                _log.warning("voice_pack_not_used", pack=problem.pack, why=str(problem))
         found = []
         for family in packs.families:
             if family in families:
@@ -65,6 +68,11 @@ class Voicing:
                     "voice_packs_of_no_engine", family=family, packs=[pack.id for pack in packs.of(family).packs]
                 )
         return tuple(found)
+
+    def unread(self, names: Iterable[str], packs: Packs) -> tuple[str, ...]:
+        """What is wrong with packs that none of the engines called ``names`` reads: those tell of theirs themselves."""
+        families = {name.partition(":")[0] for name in names}
+        return tuple(str(problem) for problem in packs.problems if problem.pack.partition(":")[0] not in families)
 
     def all(self, name: str) -> Synthesizer:
         """One with the voices of all engines in ``name``, and of all packs. Raises ConfigError as above."""

@@ -27,7 +27,7 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-_SLOWEST_RECONNECT_MS = {"unix": 200, "": 1000}
+_SLOWEST_RECONNECT_MS = {"unix": 100, "": 1000}
 """By the address: to knock at a socket of this machine costs next to nothing."""
 
 POLL_S = 2.0
@@ -155,8 +155,10 @@ class Connection:
         self.visits -= 1
         self._changed()
 
-    def failed(self) -> None:
-        """It failed at a request: it gets none for a moment."""
+    def failed(self, instance: str) -> None:
+        """The process failed at a request: it gets none for a moment. One that has taken its place is not to blame."""
+        if instance != self._told.worker:
+            return
         self._failed_at = self._loop.time()
         self._changed()
 
