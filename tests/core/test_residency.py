@@ -160,6 +160,36 @@ def test_a_forced_unload_takes_the_model_from_those_that_hold_it() -> None:
     assert subject.handle(LeaseEnded(T[0]), 3) == [Unload("a")]
 
 
+def test_a_resting_lease_keeps_a_model_from_leaving_by_age_and_makes_room_for_what_is_used() -> None:
+    subject = residency(cap=2, min_residency_s=0, ttl_s=10)
+    for ticket, model, resting in ((T[0], "a", True), (T[1], "b", False)):
+        subject.handle(LeaseWanted(ticket, model, "s", resting=resting), 0)
+        subject.handle(Loaded(model), ticket)
+    subject.handle(LeaseEnded(T[1]), 2)
+    assert subject.deadline() == 12, "b alone leaves by age"
+    assert subject.handle(LeaseWanted(T[2], "c"), 3) == [Unload("b")], "though a was used longer ago"
+    subject.handle(Unloaded("b"), 3)
+    subject.handle(Loaded("c"), 3)
+    assert subject.handle(LeaseWanted(T[3], "b"), 4) == [Unload("a")]
+    assert subject.handle(Unloaded("a"), 4) == [Load("b")]
+    subject.handle(Loaded("b"), 4)
+    assert isinstance(subject.handle(LeaseWanted(T[4], "a"), 5)[0], Refuse)
+    assert subject.handle(LeaseEnded(T[0]), 5) == [], "it lasted, and now nobody keeps a"
+    assert [status.leases for status in subject.status(5)] == [0, 1, 1]
+
+
+def test_an_unload_waits_for_a_resting_lease_unless_it_is_forced() -> None:
+    subject = residency()
+    subject.handle(LeaseWanted(T[0], "a", "s1", resting=True), 0)
+    subject.handle(Loaded("a"), 0)
+    assert subject.handle(UnloadWanted(T[1], "a"), 1) == []
+    assert subject.handle(LeaseWanted(T[2], "a", "s1"), 2) == [Grant(T[2], "a")]
+    assert subject.handle(LeaseEnded(T[2]), 3) == []
+    assert subject.handle(UnloadWanted(T[3], "a", force=True), 4) == [Revoke(T[0], "a"), Unload("a")]
+    assert subject.handle(LeaseEnded(T[0]), 4) == []
+    assert subject.handle(Unloaded("a"), 5) == [Confirm(T[1], "a"), Confirm(T[3], "a")]
+
+
 def test_what_is_wanted_while_it_leaves_comes_again() -> None:
     subject = residency(cap=1, min_residency_s=0)
     subject.handle(LeaseWanted(T[0], "a"), 0)
@@ -211,6 +241,7 @@ class ResidencyMachine(RuleBasedStateMachine):
         self.waiting: set[Ticket] = set()
         self.withdrawn: set[Ticket] = set()
         self.held: dict[Ticket, str] = {}
+        self.resting: set[Ticket] = set()
         self.unload_waiting: set[Ticket] = set()
         self.idle_since: dict[str, float] = {}
         self.resident_since: dict[str, float] = {}
@@ -233,7 +264,8 @@ class ResidencyMachine(RuleBasedStateMachine):
                 self.loading.add(model)
             case Unload(model):
                 assert model in self.resident
-                assert model not in self.held.values(), "a model that is held is never unloaded"
+                used = {name for ticket, name in self.held.items() if ticket not in self.resting}
+                assert model not in used, "a model that is used is never unloaded"
                 self.resident.remove(model)
                 self.unloading.add(model)
             case Grant(ticket, model):
@@ -256,11 +288,18 @@ class ResidencyMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.tell(Started())
 
-    @rule(model=st.sampled_from(MODELS), session=st.sampled_from(["", "s", "t"]), insist=st.booleans())
-    def want(self, model: str, session: str, insist: bool) -> None:
+    @rule(
+        model=st.sampled_from(MODELS),
+        session=st.sampled_from(["", "s", "t"]),
+        insist=st.booleans(),
+        resting=st.booleans(),
+    )
+    def want(self, model: str, session: str, insist: bool, resting: bool) -> None:
         ticket = self.ticket()
         self.waiting.add(ticket)
-        self.tell(LeaseWanted(ticket, model, session, insist))
+        if resting:
+            self.resting.add(ticket)
+        self.tell(LeaseWanted(ticket, model, session, insist, resting))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())

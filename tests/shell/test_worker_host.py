@@ -31,15 +31,18 @@ async def models(stub: Any) -> dict[str, pb.Model]:
     return {model.name: model for model in (await stub.ListModels(pb.ListModelsRequest())).models}
 
 
-async def test_a_session_keeps_its_model_until_its_end(stub: Any) -> None:
+async def test_a_session_keeps_its_model_near_until_its_end(server: WorkerServer, stub: Any) -> None:
     for _ in range(2):  # the second changes nothing
         assert (await stub.StartSession(pb.StartSessionRequest(session="s"))).model == "scripted"
     assert (await models(stub))["scripted"].leases == 1
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await stub.LoadModel(pb.LoadModelRequest(model="pico"))
-    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await stub.GetCapabilities(pb.GetCapabilitiesRequest())).sessions == 1
     await stub.EndSession(pb.EndSessionRequest(session="s"))
     await stub.EndSession(pb.EndSessionRequest(session="unknown"))
+    assert (await models(stub))["scripted"].leases == len(server.host.sessions) == 0
+
+
+async def test_a_model_that_a_session_only_keeps_near_makes_room(stub: Any) -> None:
+    await stub.StartSession(pb.StartSessionRequest(session="s"))
     loaded = await stub.LoadModel(pb.LoadModelRequest(model="pico"))
     assert loaded.model.state == pb.MODEL_STATE_RESIDENT
     assert loaded.model.load_s > 0

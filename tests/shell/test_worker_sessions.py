@@ -59,16 +59,18 @@ def test_verbs_reach_the_requests_of_one_session() -> None:
     run_virtual(scene())
 
 
-def test_the_end_of_a_session_stops_its_work_and_lets_its_models_go() -> None:
+def test_the_end_of_a_session_stops_its_work_and_lets_its_model_go() -> None:
     async def scene() -> None:
         sessions = Sessions()
         first, second, again = (kept(sessions, "s", model) for model in ("a", "b", "a"))
-        assert (first.ended, second.ended, again.ended) == (1, 0, 0)
+        assert (first.ended, second.ended, again.ended) == (1, 1, 0)
+        assert len(sessions) == 1
         work = Work("s")
         with sessions.run(work):
             sessions.end("s")
             sessions.end("s")
         assert "stop" in work.told
+        assert len(sessions) == 0
         assert (first.ended, second.ended, again.ended) == (1, 1, 1)
 
     run_virtual(scene())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -40,6 +40,10 @@ class Engines(Protocol):
         """The engines for one conversation."""
         ...
 
+    def attending(self, suite: Suite, voice: str) -> AbstractContextManager[None]:
+        """Within the block the conversation that has this suite of ``of_session`` is known to what serves it."""
+        ...
+
     def missing(self) -> list[str]:
         """The stages that nothing serves now."""
         ...
@@ -72,6 +76,9 @@ class InProcess:
 
     def of_session(self, session_id: str) -> Suite:
         return self._suite
+
+    def attending(self, suite: Suite, voice: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def missing(self) -> list[str]:
         return []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from antiphon.apps.supervisor import Child, ChildState, Command, Supervisor, run
 from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
 from antiphon.engines import catalog
-from antiphon.engines.base import Engine
+from antiphon.engines.base import Engine, Vad
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.transport.model_admin import ModelAdmin
@@ -25,7 +25,7 @@ from antiphon.voices.channel import Connection
 from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
 from antiphon.voices.recognizer import FleetRecognizer
 from antiphon.voices.registry import Registry, StaticRegistry, open_registry
-from antiphon.voices.synthesizer import FleetSynthesizer
+from antiphon.voices.synthesizer import FleetSynthesizer, SessionVoice
 
 STAGES = ("asr", "llm", "tts")
 
@@ -96,9 +96,15 @@ class FleetEngines:
     """What sessions are served by, and how the workers behind it stand."""
 
     def __init__(
-        self, suite: Suite, fleets: Mapping[str, Fleet], supervisor: Supervisor, local: Mapping[str, _Local]
+        self,
+        vad: Vad,
+        stages: tuple[FleetRecognizer, FleetBrain, FleetSynthesizer],
+        fleets: Mapping[str, Fleet],
+        supervisor: Supervisor,
+        local: Mapping[str, _Local],
     ) -> None:
-        self.suite = suite
+        self.suite = Suite(vad, *stages)
+        self._stages = stages
         self._fleets = fleets
         self._supervisor = supervisor
         self._local = local
@@ -109,10 +115,25 @@ class FleetEngines:
 
     def of_session(self, session_id: str) -> Suite:
         """The engines for one conversation, which stays at one worker as long as it can."""
-        synthesizer = self.suite.synthesizer
-        if isinstance(synthesizer, FleetSynthesizer):
-            return replace(self.suite, synthesizer=synthesizer.of_session(session_id))
-        return self.suite
+        recognizer, brain, synthesizer = self._stages
+        return replace(
+            self.suite,
+            recognizer=recognizer.of_session(session_id),
+            brain=brain.of_session(session_id),
+            synthesizer=synthesizer.of_session(session_id),
+        )
+
+    @contextmanager
+    def attending(self, suite: Suite, voice: str) -> Iterator[None]:
+        """Within the block the conversation that has this suite is known to its workers."""
+        with ExitStack() as stack:
+            if isinstance(suite.recognizer, FleetRecognizer):
+                stack.enter_context(suite.recognizer.attending())
+            if isinstance(suite.brain, FleetBrain):
+                stack.enter_context(suite.brain.attending())
+            if isinstance(suite.synthesizer, SessionVoice):
+                stack.enter_context(suite.synthesizer.attending(voice))
+            yield
 
     async def load(self, engine: Engine) -> None:
         """Loads the VAD, or waits until the workers of a stage are ready. Raises ConfigError and EngineError."""
@@ -159,7 +180,7 @@ class FleetEngines:
 
 def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
     about: dict[str, Any] = {"name": name, "stage": connection.stage, "state": connection.worker.health.value}
-    about["active"] = connection.in_flight
+    about |= {"active": connection.in_flight, "sessions": connection.worker.sessions}
     if child is not None:
         if child.state is not ChildState.RUNNING:
             about["state"] = child.state.value
@@ -216,9 +237,9 @@ async def fleet_engines(
             stage: Fleet(stage, registry, watcher=watcher, patience_s=BACK_S if stage in local else PATIENCE_S)
             for stage, registry in registries.items()
         }
-        suite = Suite(vad, *_engines(fleets, local))
-        stack.push_async_callback(suite.close)
-        yield FleetEngines(suite, fleets, supervisor, local)
+        engines = FleetEngines(vad, _engines(fleets, local), fleets, supervisor, local)
+        stack.push_async_callback(engines.suite.close)
+        yield engines
 
 
 def _engines(

@@ -134,7 +134,8 @@ class Server:
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
             recorder = archive.recorder(session_id) if archive is not None else None
             suite = self.engines.of_session(session_id)
-            return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer)
+            stay = self.engines.attending(suite, settings.reply.voice)
+            return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer, stay=stay)
 
         offer = offers_of(config, self.suite)
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)

@@ -73,6 +73,8 @@ class Worker:
     """0 for no limit."""
     active: int = 0
     queued: int = 0
+    sessions: int = 0
+    """Conversations that made themselves known there."""
     rtf: float = 0.0
     """Seconds of work for a second of audio; 0 while nothing was measured."""
     latency_ms: float = 0.0
@@ -121,7 +123,7 @@ class Choice:
     """Asked for when the wanted model is nowhere ready, so that it is the next time."""
 
 
-_Measure = Callable[[Worker], float]
+_Measure = Callable[[Worker], tuple[float, ...]]
 
 
 class Shortage(Enum):
@@ -241,13 +243,14 @@ def _full(request: Request, able: Sequence[Worker], workers: Collection[Worker],
     return Full(Shortage.FAILED, min(held_s)) if held_s else Full(Shortage.ABSENT, ABSENT_RETRY_S)
 
 
-def _load_of(worker: Worker) -> float:
-    return worker.load
+def _load_of(worker: Worker) -> tuple[float, ...]:
+    """Among workers that do as little, the one at home to the fewest conversations."""
+    return worker.load, worker.sessions
 
 
-def _latency_of(worker: Worker) -> float:
-    return worker.latency_ms
+def _latency_of(worker: Worker) -> tuple[float, ...]:
+    return (worker.latency_ms,)
 
 
-def _weight_of(worker: Worker) -> float:
-    return QUEUE_WEIGHT * worker.load + RTF_WEIGHT * worker.rtf
+def _weight_of(worker: Worker) -> tuple[float, ...]:
+    return QUEUE_WEIGHT * worker.load + RTF_WEIGHT * worker.rtf, worker.sessions

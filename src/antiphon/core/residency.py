@@ -2,8 +2,9 @@
 
 A model is loaded when somebody asks for a lease of it, and stays while a lease is held. One that is idle leaves after
 ``ttl_s``, or earlier when another needs its place; then the one that was used least recently goes first, and never
-before it was resident for ``min_residency_s``, so that models do not chase each other out. Preloaded models do not
-leave by age; they make room when others need it, the last of all, and come back when there is a place.
+before it was resident for ``min_residency_s``, so that models do not chase each other out. One that a conversation
+only keeps near does not leave by age, and makes room after those that nobody does. Preloaded models do not leave by age
+either; they make room when others need it, the last of all, and come back when there is a place.
 
 Every lease and every unload that is asked for gets exactly one answer, unless it is withdrawn first.
 """
@@ -79,6 +80,8 @@ class _Record:
     """Of a preloaded one: somebody sent it away, so it comes back only when it is used."""
     leases: dict[Ticket, str] = field(default_factory=dict)
     """And the session of each."""
+    resting: dict[Ticket, str] = field(default_factory=dict)
+    """Leases with which nothing is made; likewise."""
     waiting: dict[Ticket, str] = field(default_factory=dict)
     unloads: list[Ticket] = field(default_factory=list)
     resident_since: float = 0.0
@@ -90,6 +93,11 @@ class _Record:
     @property
     def idle(self) -> bool:
         return self.phase is _Phase.RESIDENT and not self.leases
+
+    @property
+    def may_leave(self) -> bool:
+        """It was asked to, and nobody is left who is waited for."""
+        return self.idle and self.leave is not _Leave.NO and (self.leave is _Leave.NOW or not self.resting)
 
     @property
     def keeps_a_place(self) -> bool:
@@ -112,6 +120,8 @@ class Residency:
         self._queue: deque[str] = deque()
         self._models_of: dict[Ticket, str] = {}
         """Of the leases that are held or waited for."""
+        self._resting: set[Ticket] = set()
+        """Those of them that are to rest."""
         self._started = False
         self._actions: list[Action] = []
 
@@ -150,8 +160,8 @@ class Residency:
                 name=record.name,
                 state=_PUBLIC[record.phase],
                 error=record.why if record.phase is _Phase.FAILED else "",
-                leases=len(record.leases),
-                idle_s=now - record.used_at if record.idle else 0.0,
+                leases=len(record.leases) + len(record.resting),
+                idle_s=now - record.used_at if record.idle and not record.resting else 0.0,
                 preload=record.preload,
             )
             for record in self._records.values()
@@ -161,6 +171,8 @@ class Residency:
 
     def _want(self, event: LeaseWanted, now: float) -> None:
         record = self._records.get(event.model)
+        if event.resting:
+            self._resting.add(event.ticket)
         if record is None:
             self._refuse(event.ticket, event.model, Reason.UNKNOWN, f"there is no model {event.model!r} here")
             return
@@ -177,7 +189,8 @@ class Residency:
     @staticmethod
     def _may_stay(record: _Record, session: str) -> bool:
         """A conversation that holds a model which leaves after its leases may still speak with it."""
-        return record.leave is _Leave.AFTER_LEASES and bool(session) and session in record.leases.values()
+        held_by = {*record.leases.values(), *record.resting.values()}
+        return record.leave is _Leave.AFTER_LEASES and bool(session) and session in held_by
 
     def _find_place(self, record: _Record, event: LeaseWanted, now: float) -> bool:
         """Gives the model a place, if need be another's; else refuses."""
@@ -198,7 +211,7 @@ class Residency:
         idle = [record for record in self._records.values() if record.idle]
         ripe = [record for record in idle if event.insist or now >= self._ripe_at(record)]
         if ripe:
-            self._unload(min(ripe, key=lambda record: (record.preload, record.used_at)))
+            self._unload(min(ripe, key=lambda record: (record.preload, bool(record.resting), record.used_at)))
             return True
         cap = self._settings.cap
         if idle:
@@ -212,12 +225,13 @@ class Residency:
 
     def _end(self, ticket: Ticket, now: float) -> None:
         model = self._models_of.pop(ticket, None)
+        self._resting.discard(ticket)
         if model is None:
             return
         record = self._records[model]
-        if record.leases.pop(ticket, None) is not None:
+        if record.leases.pop(ticket, None) is not None or record.resting.pop(ticket, None) is not None:
             record.used_at = now
-            if record.idle and record.leave is not _Leave.NO:
+            if record.may_leave:
                 self._unload(record)
             return
         del record.waiting[ticket]
@@ -226,7 +240,7 @@ class Residency:
             record.phase = _Phase.ABSENT
 
     def _grant(self, record: _Record, ticket: Ticket, session: str, now: float) -> None:
-        record.leases[ticket] = session
+        (record.resting if ticket in self._resting else record.leases)[ticket] = session
         record.used_at = now
         self._models_of[ticket] = record.name
         self._actions.append(Grant(ticket, record.name))
@@ -235,6 +249,7 @@ class Residency:
         self, ticket: Ticket, model: str, reason: Reason, message: str, retry_after_s: float | None = None
     ) -> None:
         self._models_of.pop(ticket, None)
+        self._resting.discard(ticket)
         self._actions.append(Refuse(ticket, model, reason, message, retry_after_s))
 
     def _refuse_waiting(self, record: _Record, reason: Reason, message: str, retry_after_s: float | None) -> None:
@@ -264,8 +279,8 @@ class Residency:
         if event.force or record.phase is _Phase.UNLOADING:
             self._refuse_waiting(record, Reason.LEAVING, f"{record.name} was unloaded", None)
         if event.force:
-            self._actions.extend(Revoke(ticket, record.name) for ticket in record.leases)
-        if record.idle:
+            self._actions.extend(Revoke(ticket, record.name) for ticket in (*record.leases, *record.resting))
+        if record.may_leave:
             self._unload(record)
 
     def _unload(self, record: _Record) -> None:
@@ -278,7 +293,9 @@ class Residency:
                 self._unload(record)
 
     def _aging(self) -> Iterator[_Record]:
-        return (record for record in self._records.values() if record.idle and not record.preload)
+        return (
+            record for record in self._records.values() if record.idle and not record.preload and not record.resting
+        )
 
     def _leaves_at(self, record: _Record) -> float:
         return max(record.used_at + self._settings.ttl_s, self._ripe_at(record))
@@ -295,7 +312,7 @@ class Residency:
         waiting, record.waiting = record.waiting, {}
         for ticket, session in waiting.items():
             self._grant(record, ticket, session, now)
-        if record.idle and record.leave is not _Leave.NO:
+        if record.may_leave:
             self._unload(record)
 
     def _failed(self, record: _Record, why: str, now: float) -> None:

@@ -76,12 +76,15 @@ class LeaseWanted:
     """``session`` wants to use the model; empty for nobody's.
 
     ``insist``: a person asks, and neither the wait after a failure nor another's minimum residency holds it up.
+    ``resting``: nothing is made with it now. It keeps the model from leaving by age and by a polite request, and does
+    not hold it when another model needs the place; it lasts until it ends, whether the model is in memory or not.
     """
 
     ticket: Ticket
     model: str
     session: str = ""
     insist: bool = False
+    resting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 
 from antiphon.core import actions as do
 from antiphon.core import commands as ask
@@ -53,9 +54,12 @@ class Session:
         meter: Meter | None = None,
         recorder: Recorder | None = None,
         pacer: Pacer | None = None,
+        stay: AbstractContextManager[object] | None = None,
     ) -> None:
+        """``stay`` is entered for as long as the session runs."""
         self.ids = ids or IdSource()
         self.conversation = Conversation()
+        self._stay = stay or nullcontext()
         self._outlet = outlet
         self._settings = settings
         self._recorder = recorder or NoRecorder()
@@ -103,13 +107,17 @@ class Session:
     async def run(self) -> None:
         """Lives until ``close()``. Cancelling it is the same as closing."""
         try:
-            async with asyncio.TaskGroup() as self._group:
-                try:
-                    await self._loop_until_closed(self._group)
-                finally:
-                    self._shut()
+            with self._stay:
+                await self._run()
         finally:
             self._recorder.close(self._loop.time())
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as self._group:
+            try:
+                await self._loop_until_closed(self._group)
+            finally:
+                self._shut()
 
     def _post_event(self, event: Event) -> None:
         self._inbox.append(event)

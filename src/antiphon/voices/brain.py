@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 
 import orjson
 import structlog
@@ -14,6 +15,7 @@ from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, Text
 from antiphon.errors import EngineError
 from antiphon.v1 import generator_pb2 as pb
 from antiphon.voices.fleet import Fleet
+from antiphon.voices.visit import Visit
 from antiphon.voices.worker_call import NOT_HERE, LostError, WorkerCall
 
 log = structlog.get_logger(__name__)
@@ -32,13 +34,11 @@ class FleetBrain:
     model, or the same one, would not go on with the same words.
     """
 
-    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, session: str = "") -> None:
-        """``session`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
+    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, visit: Visit | None = None) -> None:
+        """``visit`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
         self.fleet = fleet
         self._models = models
-        self._session = session
-        self._address: str | None = None
-        """The worker that answered last."""
+        self._visit = visit
 
     @property
     def name(self) -> str:
@@ -51,27 +51,37 @@ class FleetBrain:
         return f"{self.name} on {count} worker{'' if count == 1 else 's'}"
 
     async def load(self) -> None:
-        if not self._session:
+        if self._visit is None:
             await self.fleet.start()
 
     async def close(self) -> None:
-        if not self._session:
+        if self._visit is None:
             await self.fleet.close()
 
     def of_session(self, session: str) -> FleetBrain:
         """The same for one conversation, which stays at one worker as long as it can: that has its context at hand."""
-        return FleetBrain(self.fleet, self._models, session=session)
+        return FleetBrain(self.fleet, self._models, visit=Visit(self.fleet, session))
+
+    @contextmanager
+    def attending(self) -> Iterator[None]:
+        """Within the block its conversation is known to the worker that serves it."""
+        if self._visit is None:
+            yield
+            return
+        with self._visit:
+            self._visit.announce(Request("llm", self._models))
+            yield
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
-        session = self._session or uuid.uuid4().hex
+        visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
         loop = asyncio.get_running_loop()
         avoid: frozenset[str] = frozenset()
         for _ in range(MAX_LOSSES):
-            wanted = Request("llm", self._models, affinity=self._address)
+            wanted = Request("llm", self._models, affinity=visit.address)
             lease = await self.fleet.acquire_but(wanted, avoid, patience_s=self.fleet.patience_s)
-            self._address = lease.worker.address if self._session else None
             call: _Call = WorkerCall(self.fleet, lease, "Generate")
-            call.send(_start(request, session, lease.model))
+            call.send(_start(request, visit.session, lease.model))
+            visit.served(lease)
             began = finished = False
             asked_at = loop.time()
             try:

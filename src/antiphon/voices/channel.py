@@ -72,6 +72,8 @@ class Connection:
         self.stage = stage
         self.in_flight = 0
         """Requests of ours."""
+        self.visits = 0
+        """Conversations of ours that made themselves known there."""
         self.calls: set[Call] = set()
         """Streams of ours; they are cancelled when the worker falls silent."""
         self.models: tuple[models_pb2.Model, ...] = ()
@@ -93,6 +95,7 @@ class Connection:
         self._latency_ms = 0.0
         self._told = models_pb2.GetCapabilitiesResponse()
         self._in_flight_when_told = 0
+        self._visits_when_told = 0
         self._polls = 0
         self._worker: Worker | None = None
 
@@ -120,6 +123,7 @@ class Connection:
             # What it said, and what we have begun and ended since.
             active=max(told.active + self.in_flight - self._in_flight_when_told, self.in_flight),
             queued=told.queued,
+            sessions=max(told.sessions + self.visits - self._visits_when_told, self.visits),
             rtf=told.rtf,
             latency_ms=self._latency_ms,
         )
@@ -140,6 +144,15 @@ class Connection:
 
     def ended(self) -> None:
         self.in_flight -= 1
+        self._changed()
+
+    def arrived(self) -> None:
+        """A conversation makes itself known there."""
+        self.visits += 1
+        self._changed()
+
+    def left(self) -> None:
+        self.visits -= 1
         self._changed()
 
     def failed(self) -> None:
@@ -198,7 +211,7 @@ class Connection:
 
     async def ask(self) -> None:
         """Asks it what it has and does."""
-        in_flight = self.in_flight
+        in_flight, visits = self.in_flight, self.visits
         try:
             told = await self.stub.GetCapabilities(models_pb2.GetCapabilitiesRequest(), timeout=ANSWER_S)
             if self._wants_voices(told):
@@ -211,6 +224,7 @@ class Connection:
         restarted = told.worker != self._told.worker
         self._told = told
         self._in_flight_when_told = max(in_flight, self.in_flight)  # it counted somewhere between the two
+        self._visits_when_told = max(visits, self.visits)
         self._heartbeat_at = self._loop.time()
         if not self._says_serving:
             return

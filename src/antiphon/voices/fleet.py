@@ -28,6 +28,9 @@ PATIENCE_S = 2.0
 LOAD_S = 120.0
 """How long a model may take to load in the background."""
 
+GOODBYE_S = 0.2
+"""What a fleet that is closed gives the ends of conversations to reach their workers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Handover:
@@ -111,6 +114,7 @@ class Fleet:
         self._connections: dict[str, Connection] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._goodbyes: set[asyncio.Task[None]] = set()
         self._loads: set[Load] = set()
         self._change = asyncio.Event()
 
@@ -140,6 +144,8 @@ class Fleet:
 
     async def close(self) -> None:
         """Ends all that is under way and closes the channels. May be called twice, and without ``start``."""
+        if self._goodbyes:
+            await asyncio.wait(self._goodbyes, timeout=GOODBYE_S)
         tasks = [*self._tasks, *self._running.values()]
         for task in tasks:
             task.cancel()
@@ -147,15 +153,18 @@ class Fleet:
         self._connections.clear()
         self._running.clear()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs something beside its caller until it ends, or the fleet is closed."""
+    def spawn(self, work: Coroutine[Any, Any, None], *, goodbye: bool = False) -> asyncio.Task[None]:
+        """Runs something beside its caller until it ends, or the fleet is closed; a ``goodbye`` a moment longer."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
+        if goodbye:
+            self._goodbyes.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._goodbyes.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("fleet_task_failed", stage=self.stage, exc_info=error)
 
@@ -236,6 +245,13 @@ class Fleet:
             if isinstance(chosen, Choice):
                 return self._lease(chosen)
         return await self.acquire(request, patience_s=patience_s, even_if_busy=even_if_busy)
+
+    def look(self, request: Request) -> tuple[Connection, str] | None:
+        """Who would serve the request now, and with which model; it takes no place and starts nothing."""
+        chosen = self._choose(request)
+        if isinstance(chosen, Full):
+            return None
+        return self._connections[chosen.worker.address], chosen.model
 
     def _choose(self, request: Request) -> Choice | Full:
         return self._router.choose(request, self.workers, asyncio.get_running_loop().time())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 
@@ -13,6 +15,7 @@ from antiphon.engines.base import HeardWord, RecognizerStream, Transcript
 from antiphon.errors import EngineError
 from antiphon.v1 import recognizer_pb2 as pb
 from antiphon.voices.fleet import Fleet, Handover
+from antiphon.voices.visit import Visit
 from antiphon.voices.worker_call import NOT_HERE, LostError, WorkerCall
 
 log = structlog.get_logger(__name__)
@@ -36,11 +39,11 @@ _Call = WorkerCall[pb.RecognizeRequest, pb.RecognizeResponse]
 class FleetRecognizer:
     """The Recognizer over the workers of the stage ``asr``. ``models`` are those to use, best first; none for any."""
 
-    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, session: str = "") -> None:
-        """``session`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
+    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, visit: Visit | None = None) -> None:
+        """``visit`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
         self.fleet = fleet
         self._models = models
-        self._session = session
+        self._visit = visit
 
     @property
     def name(self) -> str:
@@ -53,34 +56,43 @@ class FleetRecognizer:
         return f"{self.name} on {count} worker{'' if count == 1 else 's'}"
 
     async def load(self) -> None:
-        if not self._session:
+        if self._visit is None:
             await self.fleet.start()
 
     async def close(self) -> None:
-        if not self._session:
+        if self._visit is None:
             await self.fleet.close()
 
     def of_session(self, session: str) -> FleetRecognizer:
-        """The same for one conversation, which its workers know by this name."""
-        return FleetRecognizer(self.fleet, self._models, session=session)
+        """The same for one conversation, which stays at one worker as long as it can."""
+        return FleetRecognizer(self.fleet, self._models, visit=Visit(self.fleet, session))
+
+    @contextmanager
+    def attending(self) -> Iterator[None]:
+        """Within the block its conversation is known to the worker that serves it."""
+        if self._visit is None:
+            yield
+            return
+        with self._visit:
+            self._visit.announce(Request("asr", self._models))
+            yield
 
     def open(self, on_partial: Callable[[str], None], language: str | None = None) -> RecognizerStream:
         """A language that no worker knows is left to whatever recognizes the turn."""
         wanted = base_language(language or "")
         known = any(not worker.languages or wanted in worker.languages for worker in self.fleet.workers)
-        return FleetTurn(
-            self.fleet, Request("asr", self._models, (language or "") if known else ""), on_partial, self._session
-        )
+        visit = self._visit or Visit(self.fleet, "")
+        return FleetTurn(self.fleet, Request("asr", self._models, (language or "") if known else ""), on_partial, visit)
 
 
 class FleetTurn:
     """The recognition of one turn."""
 
-    def __init__(self, fleet: Fleet, request: Request, on_partial: Callable[[str], None], session: str = "") -> None:
+    def __init__(self, fleet: Fleet, request: Request, on_partial: Callable[[str], None], visit: Visit) -> None:
         self._fleet = fleet
         self._request = request
         self._tell = on_partial
-        self._session = session
+        self._visit = visit
         self._pcm = bytearray()
         self._fed_bytes = 0
         self._revision = 0
@@ -142,9 +154,13 @@ class FleetTurn:
         """Gives a worker all of the turn so far. Raises EngineError."""
         if self._fed_bytes > KEPT_BYTES:
             raise EngineError("the recognizer's worker was lost in a turn of more than two minutes", retryable=True)
-        lease = await self._fleet.acquire_but(self._request, self._avoid, patience_s=self._fleet.patience_s)
+        wanted = replace(self._request, affinity=self._visit.address)
+        lease = await self._fleet.acquire_but(wanted, self._avoid, patience_s=self._fleet.patience_s)
         call: _Call = WorkerCall(self._fleet, lease, "Recognize")
-        start = pb.RecognizeRequest.Start(session=self._session, model=lease.model, language=self._request.language)
+        self._visit.served(lease)
+        start = pb.RecognizeRequest.Start(
+            session=self._visit.session, model=lease.model, language=self._request.language
+        )
         call.send(pb.RecognizeRequest(start=start))
         for at in range(0, len(self._pcm), AUDIO_BYTES):
             call.send(_audio(bytes(self._pcm[at : at + AUDIO_BYTES])))

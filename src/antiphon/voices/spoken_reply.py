@@ -16,6 +16,7 @@ from antiphon.voices.fleet import Fleet, Handover, Lease
 from antiphon.voices.offers import Choices, Offer
 from antiphon.voices.progress import SegmentProgress
 from antiphon.voices.speech_stream import SpeechStream
+from antiphon.voices.visit import Visit
 from antiphon.voices.worker_call import NOT_HERE, LostError
 
 log = structlog.get_logger(__name__)
@@ -42,15 +43,11 @@ MAX_LOSSES = 6
 class SpokenReply:
     """One reply: its open segments, and the stream that speaks them now."""
 
-    def __init__(
-        self, fleet: Fleet, choices: Choices, speed: float, *, session: str, address: str | None, word_by_word: bool
-    ) -> None:
-        """``address`` is that of the worker that spoke for the session before."""
-        self.address = address
+    def __init__(self, fleet: Fleet, choices: Choices, speed: float, *, visit: Visit, word_by_word: bool) -> None:
         self._fleet = fleet
         self._choices = choices
         self._speed = speed
-        self._session = session
+        self._visit = visit
         self._word_by_word = word_by_word
         self._offer = self._choices.wanted[0]
         self._model = ""
@@ -176,7 +173,7 @@ class SpokenReply:
         handover = Handover("tts", self._lost_address, address, gap_s, self._exactly)
         log.info(
             "reply_handed_over",
-            session=self._session,
+            session=self._visit.session,
             from_address=handover.from_address,
             to_address=address,
             gap_ms=round(gap_s * 1000, 1),
@@ -191,7 +188,7 @@ class SpokenReply:
         stream, self._stream = self._stream, None
         assert stream is not None
         worker = stream.lease.worker
-        log.warning("reply_lost_worker", session=self._session, address=worker.address, reason=reason)
+        log.warning("reply_lost_worker", session=self._visit.session, address=worker.address, reason=reason)
         self._fleet.spawn(stream.close())
         if refused:
             self._avoid |= {worker.instance}
@@ -213,10 +210,10 @@ class SpokenReply:
         lease, offer = await self._place(begun)
         if lease.worker.instance in self._avoid and self._losses > 1:
             await asyncio.sleep(REFUSED_S * 2.0 ** (self._losses - 2))
-        stream = SpeechStream(self._fleet, lease, self._session, offer.voice, self._speed)
+        stream = SpeechStream(self._fleet, lease, self._visit.session, offer.voice, self._speed)
         self._exactly = offer.info.repeatable and lease.model == self._model and self._is_quick(lease)
         self._offer, self._model = offer, lease.model
-        self.address = lease.worker.address
+        self._visit.served(lease)
         self._asked_at = self._loop.time()
         ready = []
         for segment in tuple(self._open):
@@ -249,7 +246,7 @@ class SpokenReply:
     async def _acquire(self, offers: tuple[Offer, ...], patience_s: float, begun: bool) -> tuple[Lease, Offer]:
         by_model = {model: offer for offer in reversed(offers) for model in offer.models}
         models = tuple(dict.fromkeys(model for offer in offers for model in offer.models))
-        request = Request("tts", models, affinity=self.address)
+        request = Request("tts", models, affinity=self._visit.address)
         lease = await self._fleet.acquire_but(request, self._avoid, patience_s=patience_s, even_if_busy=begun)
         return lease, by_model[lease.model]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 
 import grpc
 import structlog
 
-from antiphon.core.fleet import Health, base_language
+from antiphon.core.fleet import Health, Request, base_language
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import VoiceInfo
 from antiphon.engines.voice_names import VoiceNames
@@ -19,6 +19,7 @@ from antiphon.v1 import models_pb2
 from antiphon.voices.fleet import LOAD_S, Fleet
 from antiphon.voices.offers import Choices, Offer, offers_of
 from antiphon.voices.spoken_reply import SpokenReply
+from antiphon.voices.visit import Visit
 
 log = structlog.get_logger(__name__)
 
@@ -126,10 +127,17 @@ class SessionVoice:
     """A Synthesizer for one conversation. The fleet behind it is loaded and closed by its owner."""
 
     def __init__(self, synthesizer: FleetSynthesizer, session: str) -> None:
-        self.session = session
-        self.address: str | None = None
-        """The worker that spoke last."""
         self.owner = synthesizer
+        self.visit = Visit(synthesizer.fleet, session)
+
+    @property
+    def address(self) -> str | None:
+        """The worker that speaks for it, or spoke last."""
+        return self.visit.address
+
+    @address.setter
+    def address(self, address: str | None) -> None:
+        self.visit.address = address
 
     @property
     def name(self) -> str:
@@ -149,8 +157,21 @@ class SessionVoice:
     async def close(self) -> None:
         pass
 
+    @contextmanager
+    def attending(self, voice: str) -> Iterator[None]:
+        """Within the block its conversation is known to the worker that speaks for it, at first with ``voice``."""
+        with self.visit:
+            self._announce(voice)
+            yield
+
     async def prepare(self, voice: Voice) -> None:
         await self.owner.prepare(voice)
+        self._announce(voice.name)
+
+    def _announce(self, voice: str) -> None:
+        with suppress(EngineError):  # there is no voice at all now: who wants to speak is told so
+            models = self.owner.choices(voice).wanted[0].models
+            self.visit.announce(Request("tts", models, affinity=self.visit.address))
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         choices = self.owner.choices(voice.name)
@@ -158,15 +179,13 @@ class SessionVoice:
             self.owner.fleet,
             choices,
             voice.speed,
-            session=self.session,
-            address=self.address,
+            visit=self.visit,
             word_by_word=self.owner.word_by_word,
         )
         feeder = asyncio.create_task(reply.feed(text))
         try:
             async with aclosing(reply.chunks()) as chunks:
                 async for chunk in chunks:
-                    self.address = reply.address
                     yield chunk
             await feeder
         finally:

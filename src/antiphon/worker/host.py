@@ -95,6 +95,7 @@ class Host(Generic[E]):
             active=self.sessions.running,
             queued=self.models.waiting,
             default_model=self.identity.default_model,
+            sessions=len(self.sessions),
         )
 
 
@@ -108,7 +109,7 @@ class HostedService(Generic[E]):
         if not request.session:
             await abort(context, Failure(grpc.StatusCode.INVALID_ARGUMENT, "a session needs a name", False))
         try:
-            lease = await self._host.lease(request.model, request.session)
+            lease = await self._host.lease(request.model, request.session, resting=True)
         except ModelRefusedError as error:
             await refuse(context, error)
         self._host.sessions.keep(request.session, lease)

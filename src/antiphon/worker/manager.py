@@ -157,9 +157,15 @@ class ModelManager(Generic[E]):
         await asyncio.gather(*(each.close() for each in hosted.values()))
 
     async def lease(
-        self, model: str, session: str = "", *, insist: bool = False, on_revoked: Callable[[], None] | None = None
+        self,
+        model: str,
+        session: str = "",
+        *,
+        insist: bool = False,
+        resting: bool = False,
+        on_revoked: Callable[[], None] | None = None,
     ) -> Lease[E]:
-        """Waits until ``model`` is in memory and keeps it there.
+        """Waits until ``model`` is in memory and keeps it there; a ``resting`` one as long as no other needs the place.
 
         ``on_revoked`` is called when somebody takes the model away; the lease must then end soon. Without it, it ends
         at that moment. Raises ModelRefusedError.
@@ -167,7 +173,7 @@ class ModelManager(Generic[E]):
         ticket = self._ticket()
         self._revoked[ticket] = on_revoked or (lambda: self.end(ticket))
         try:
-            await self._answer(ticket, LeaseWanted(ticket, model, session, insist))
+            await self._answer(ticket, LeaseWanted(ticket, model, session, insist, resting))
         except BaseException:
             self.end(ticket)
             raise

@@ -1,11 +1,11 @@
-"""The conversations that a worker knows: what runs for each, and the models that are kept for it."""
+"""The conversations that a worker knows: what runs for each, and the model that is kept near for it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from antiphon.worker.manager import Lease
@@ -37,7 +37,7 @@ class Running(Protocol):
 
 @dataclass(slots=True)
 class _Session:
-    leases: dict[str, Lease[Any]] = field(default_factory=dict)
+    lease: Lease[Any]
     lapse: asyncio.TimerHandle | None = None
 
 
@@ -48,6 +48,10 @@ class Sessions:
         self._running: set[Running] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def __len__(self) -> int:
+        """Conversations that made themselves known and have not ended."""
+        return len(self._known)
 
     @property
     def running(self) -> int:
@@ -80,15 +84,17 @@ class Sessions:
             known.lapse = asyncio.get_running_loop().call_later(self._lapse_s, self._lapse, session)
 
     def keep(self, session: str, lease: Lease[Any]) -> None:
-        """Keeps a model for the conversation, until its end; a second lease of the same model ends at once."""
-        known = self._known.setdefault(session, _Session())
-        if lease.model in known.leases:
-            known.leases.pop(lease.model).end()
-        known.leases[lease.model] = lease
+        """Keeps a model for the conversation, in place of what was kept before, until its end."""
+        known = self._known.get(session)
+        if known is None:
+            self._known[session] = _Session(lease)
+        else:
+            known.lease.end()
+            known.lease = lease
         self.touch(session)
 
     def end(self, session: str) -> None:
-        """Stops all that runs for it and ends its leases. Unknown ones are no error."""
+        """Stops all that runs for it and ends its lease. Unknown ones are no error."""
         for request in self._of(session):
             request.stop()
         known = self._known.pop(session, None)
@@ -96,8 +102,7 @@ class Sessions:
             return
         if known.lapse is not None:
             known.lapse.cancel()
-        for lease in known.leases.values():
-            lease.end()
+        known.lease.end()
 
     def pause(self, session: str) -> int:
         return sum(request.pause() for request in self._of(session))
