@@ -46,6 +46,7 @@ class WorkerOptions:
     models: tuple[str, ...]
     listen: str
     preload: tuple[str, ...] | None = None
+    device: str = "auto"
     max_concurrent: int = 32
     resident_cap: int | None = None
     ttl_s: float = 600.0
@@ -125,7 +126,7 @@ def settings_of(options: WorkerOptions) -> WorkerSettings:
     """Raises ConfigError for what cannot be used as given."""
     from antiphon.core.residency_events import ResidencySettings
     from antiphon.worker.server import Tls, WorkerSettings
-    from antiphon.worker.stages import STAGES
+    from antiphon.worker.stages import STAGES, on_device
 
     stage = STAGES.get(options.stage)
     if stage is None:
@@ -149,7 +150,7 @@ def settings_of(options: WorkerOptions) -> WorkerSettings:
         ttl_s=options.ttl_s,
         min_residency_s=options.min_residency_s,
     )
-    return WorkerSettings(stage, residency, options.listen, options.max_concurrent, tls)
+    return WorkerSettings(on_device(stage, options.device), residency, options.listen, options.max_concurrent, tls)
 
 
 def _check_address(listen: str, *, secure: bool) -> None:

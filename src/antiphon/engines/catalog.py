@@ -31,6 +31,8 @@ SYNTHESIZERS = (
     "espeak:VOICE",
     "piper:VOICE",
     "kokoro:VOICE",
+    "pocket-tts:MODEL[:VOICE]",
+    "csm:MODEL",
     "openai:MODEL[:VOICE]",
     "http://HOST:PORT/v1#MODEL",
     "several, with commas between",
@@ -62,8 +64,8 @@ def make_vad(name: str) -> Vad:
     raise _unknown("VAD", name, VADS)
 
 
-def make_recognizer(name: str) -> Recognizer:
-    """Raises ConfigError for a name that there is not."""
+def make_recognizer(name: str, device: str = "auto") -> Recognizer:
+    """``device`` is where engines that can choose run. Raises ConfigError for a name that there is not."""
     engine, _, options = name.partition(":")
     if engine == "scripted":
         from antiphon.engines.scripted import ScriptedRecognizer
@@ -76,7 +78,7 @@ def make_recognizer(name: str) -> Recognizer:
     if engine == "faster-whisper" and options:
         from antiphon.engines.faster_whisper import FasterWhisper
 
-        return FasterWhisper(options)
+        return FasterWhisper(options, device=device)
     if engine in ("openai", "http", "https"):
         from antiphon.engines.openai_transcription import OpenAITranscription
 
@@ -104,8 +106,11 @@ def synthesizer_names(name: str) -> tuple[str, ...]:
     return ("pico", "espeak") if name == "auto" else tuple(part.strip() for part in name.split(","))
 
 
-def make_one_synthesizer(name: str) -> Synthesizer:
-    """The synthesizer of one engine, whose voices go by their own names. Raises ConfigError as above."""
+def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
+    """The synthesizer of one engine, whose voices go by their own names. Raises ConfigError as above.
+
+    ``device`` is where engines that can choose run: auto, cpu, mps, cuda or cuda:NUMBER.
+    """
     engine, _, voice = name.partition(":")
     if engine == "scripted":
         from antiphon.engines.scripted import ScriptedSynthesizer
@@ -127,6 +132,14 @@ def make_one_synthesizer(name: str) -> Synthesizer:
         from antiphon.engines.kokoro import KokoroSynthesizer
 
         return KokoroSynthesizer(voice)
+    if engine == "pocket-tts" and voice:
+        from antiphon.engines.pocket_tts import PocketTtsSynthesizer
+
+        return PocketTtsSynthesizer(voice, device=device)
+    if engine == "csm" and voice:
+        from antiphon.engines.csm import CsmSynthesizer
+
+        return CsmSynthesizer(voice, device=device)
     if engine in ("openai", "http", "https"):
         from antiphon.engines.openai_speech import OpenAISpeech
 

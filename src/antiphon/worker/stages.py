@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from antiphon.audio import EAR_RATE_HZ, MOUTH_RATE_HZ
@@ -12,6 +13,7 @@ from antiphon.core.speech import Voice
 from antiphon.engines.base import Brain, Engine, Recognizer, Synthesizer
 from antiphon.engines.capabilities import Capabilities, capabilities_of
 from antiphon.engines.catalog import make_brain, make_one_synthesizer, make_recognizer
+from antiphon.engines.torch_device import AUTO, check_device
 
 WARM_UP_S = 0.3
 """So much speech is made, or heard, before a model counts as resident."""
@@ -23,12 +25,15 @@ _LANGUAGES = {"moonshine": ("en",)}
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """``make`` gives an engine that is not loaded; it raises ConfigError for a name that there is not."""
+    """``make`` gives an engine that is not loaded; it raises ConfigError for a name that there is not.
+
+    It takes the name, and as ``device`` where engines that can choose run.
+    """
 
     name: str
     service: str
     """The gRPC service, as health checks call it."""
-    make: Callable[[str], Awaitable[Any]]
+    make: Callable[..., Awaitable[Any]]
     warm_up: Callable[[Any], Awaitable[None]]
 
 
@@ -54,15 +59,15 @@ async def _warm_brain(engine: Brain) -> None:
     """Loading is enough: a word from a model at some URL may cost money."""
 
 
-async def _make_synthesizer(name: str) -> Synthesizer:
-    return make_one_synthesizer(name)
+async def _make_synthesizer(name: str, device: str = AUTO) -> Synthesizer:
+    return make_one_synthesizer(name, device)
 
 
-async def _make_recognizer(name: str) -> Recognizer:
-    return make_recognizer(name)
+async def _make_recognizer(name: str, device: str = AUTO) -> Recognizer:
+    return make_recognizer(name, device)
 
 
-async def _make_brain(name: str) -> Brain:
+async def _make_brain(name: str, device: str = AUTO) -> Brain:
     """``URL#MODEL`` asks the server at that URL for that model."""
     name, _, model = name.partition("#")
     return await make_brain(name, model or None)
@@ -72,6 +77,11 @@ TTS = Stage("tts", "antiphon.v1.Synthesizer", _make_synthesizer, _warm_synthesiz
 ASR = Stage("asr", "antiphon.v1.Recognizer", _make_recognizer, _warm_recognizer)
 LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain)
 STAGES = {stage.name: stage for stage in (TTS, ASR, LLM)}
+
+
+def on_device(stage: Stage, device: str) -> Stage:
+    """The same stage, whose engines run on ``device`` if they can choose. Raises ConfigError."""
+    return replace(stage, make=partial(stage.make, device=check_device(device)))
 
 
 async def known_capabilities(stage: Stage, model: str) -> Capabilities:
