@@ -20,6 +20,7 @@ VADS = ("silero", "scripted:KEY=VALUE,...")
 RECOGNIZERS = (
     "moonshine:tiny-en",
     "faster-whisper:MODEL",
+    "parakeet:MODEL",
     "openai:MODEL",
     "http://HOST:PORT/v1#MODEL",
     "scripted:KEY=VALUE,...",
@@ -31,6 +32,7 @@ SYNTHESIZERS = (
     "espeak:VOICE",
     "piper:VOICE",
     "kokoro:VOICE",
+    "mlx-audio:MODEL[:VOICE]",
     "pocket-tts:MODEL[:VOICE]",
     "csm:MODEL",
     "openai:MODEL[:VOICE]",
@@ -79,6 +81,10 @@ def make_recognizer(name: str, device: str = "auto") -> Recognizer:
         from antiphon.engines.faster_whisper import FasterWhisper
 
         return FasterWhisper(options, device=device)
+    if engine == "parakeet" and options:
+        from antiphon.engines.parakeet_mlx import Parakeet
+
+        return Parakeet(options)
     if engine in ("openai", "http", "https"):
         from antiphon.engines.openai_transcription import OpenAITranscription
 
@@ -132,6 +138,10 @@ def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
         from antiphon.engines.kokoro import KokoroSynthesizer
 
         return KokoroSynthesizer(voice)
+    if engine == "mlx-audio" and voice:
+        from antiphon.engines.mlx_audio import MlxAudioSynthesizer
+
+        return MlxAudioSynthesizer(*voice.split(":", 1))
     if engine == "pocket-tts" and voice:
         from antiphon.engines.pocket_tts import PocketTtsSynthesizer
 

@@ -2,12 +2,13 @@
 
 MLX binds what it has not computed yet to the thread that asked for it, so a model must be read, warmed and used in one
 thread, and so must what the libraries keep between calls. Two engines in one process would gain nothing from two
-threads, since they share one accelerator. So there is one thread for all of them, begun with the first job and never
-ended. It takes a step for each engine in turn; within an engine's lane jobs go by their order, then by age.
+threads, since they share one accelerator. So there is one thread for all of them, from the first job to the end of the
+process. It takes a step for each engine in turn; within an engine's lane jobs go by their order, then by age.
 """
 
 from __future__ import annotations
 
+import atexit
 import heapq
 import threading
 from collections import deque
@@ -21,6 +22,11 @@ T = TypeVar("T")
 
 FIRST, LATER = 0, 1
 """Orders of jobs in a lane: the later ones wait while there are any first ones."""
+
+
+_LEAVE_S = 10.0
+"""So long the end of the process waits for the step that is being taken."""
+_FALL_ASLEEP_S = 0.01
 
 
 @dataclass(order=True, slots=True)
@@ -67,14 +73,16 @@ class _MlxThread:
         self._lanes: deque[Lane] = deque()  # those with work, the next one first
         self._at_work: Lane | None = None
         self._thread: threading.Thread | None = None
+        self._ending = False
 
     def add(self, lane: Lane, job: _Job) -> None:
         with self._changed:
-            if lane.closed:
+            if lane.closed or self._ending:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="mlx", daemon=True)
                 self._thread.start()
+                atexit.register(self._end)
             self._queue(lane, job)
 
     def close(self, lane: Lane, *, cancel_futures: bool, wait: bool) -> None:
@@ -88,7 +96,7 @@ class _MlxThread:
                 lane.waiting[:] = begun
                 heapq.heapify(lane.waiting)
             if wait:
-                self._changed.wait_for(lambda: not lane.waiting and self._at_work is not lane)
+                self._changed.wait_for(lambda: self._ending or (not lane.waiting and self._at_work is not lane))
 
     def _queue(self, lane: Lane, job: _Job) -> None:
         heapq.heappush(lane.waiting, job)
@@ -96,12 +104,24 @@ class _MlxThread:
             self._lanes.append(lane)
         self._changed.notify_all()
 
+    def _end(self) -> None:
+        """Lets the step that is being taken end, and has no other begin.
+
+        The thread sleeps on and goes with the process: at its own end MLX would take the interpreter's lock, and abort
+        the process if that is at its end, too.
+        """
+        assert self._thread is not None
+        with self._changed:
+            self._ending = True
+            self._changed.wait_for(lambda: self._at_work is None, _LEAVE_S)
+        self._thread.join(_FALL_ASLEEP_S)
+
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._at_work = None
                 self._changed.notify_all()
-                while not self._lanes:
+                while self._ending or not self._lanes:
                     self._changed.wait()
                 lane = self._lanes.popleft()
                 if not lane.waiting:

@@ -102,6 +102,39 @@ _KOKORO = Model(
     354,
 )
 
+_MLX_KOKORO_VOICES = (
+    "af_alloy af_aoede af_bella af_heart af_jessica af_kore af_nicole af_nova af_river af_sarah af_sky am_adam am_echo "
+    "am_eric am_fenrir am_liam am_michael am_onyx am_puck am_santa bf_alice bf_emma bf_isabella bf_lily bm_daniel "
+    "bm_fable bm_george bm_lewis ef_dora em_alex em_santa ff_siwis hf_alpha hf_beta hm_omega hm_psi if_sara im_nicola "
+    "pf_dora pm_alex pm_santa"
+)
+"""Those in languages that are offered here."""
+
+_MLX_KOKORO = Model(
+    "mlx-audio:Kokoro-82M-bf16",
+    "Kokoro 82M for MLX, 41 voices",
+    f"{HUB}mlx-community/Kokoro-82M-bf16@main",
+    (
+        File("config.json", "config.json"),
+        File("kokoro-v1_0.safetensors", "kokoro-v1_0.safetensors", size_bytes=327_115_152),
+        *(File(name, name) for name in (f"voices/{voice}.safetensors" for voice in _MLX_KOKORO_VOICES.split())),
+    ),
+    "Apache-2.0",
+    349,
+)
+
+
+def _parakeet(name: str, what: str, size_mb: int) -> Model:
+    return Model(
+        f"parakeet:{name}",
+        what,
+        f"{HUB}mlx-community/parakeet-{name}@main",
+        tuple(File(file, file) for file in ("config.json", "model.safetensors")),
+        "CC-BY-4.0",
+        size_mb,
+    )
+
+
 _MOONSHINE = Model(
     "moonshine:base-en",
     "Moonshine base, English",
@@ -117,6 +150,7 @@ _PIPER_LISTED = ("en_US-amy-medium", "en_US-lessac-medium", "en_GB-alan-medium",
 
 def _listed() -> Iterator[Model]:
     yield _KOKORO
+    yield _MLX_KOKORO
     for voice in _PIPER_LISTED:
         model = _piper(voice)
         assert model is not None
@@ -128,6 +162,8 @@ def _listed() -> Iterator[Model]:
     yield _whisper(
         "distil-large-v3", "Systran/faster-distil-whisper-large-v3", distilled, "Distil-Whisper large v3, English", 1514
     )
+    yield _parakeet("tdt-0.6b-v3", "Parakeet TDT 0.6B v3 for MLX, 25 European languages", 2510)
+    yield _parakeet("tdt-0.6b-v2", "Parakeet TDT 0.6B v2 for MLX, English", 2470)
     yield _MOONSHINE
 
 
