@@ -21,6 +21,7 @@ from transformers.models.csm.modeling_csm import CsmDepthDecoderForCausalLM
 
 from antiphon.audio import MOUTH_RATE_HZ, Samples
 from antiphon.core.speech import AudioChunk, Voice
+from antiphon.engines import csm_model
 from antiphon.engines.csm import CsmSynthesizer
 from antiphon.engines.model_files import FOLDER_VARIABLE
 from antiphon.engines.reference_sound import read_reference
@@ -30,7 +31,15 @@ from antiphon.errors import ConfigError, EngineError
 
 FRAME_S = 0.08
 SAID = "What was said in it."
-LONG = "The rain in Spain stays mainly in the plain, and nobody has ever complained."
+LONG = "The rain in Spain stays mainly in the plain."
+SPARE_S = 0.4
+"""The tiny model finds no end: it speaks for so long, and for each character of the text."""
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csm_model, "SPARE_S", SPARE_S)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in tiny_csm
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +102,7 @@ async def test_the_sound_is_that_of_the_library(csm: CsmSynthesizer, files: Path
     model: Any = CsmForConditionalGeneration.from_pretrained(files / "tiny")
     written = f"<|begin_of_text|>[0]{SAID}<|end_of_text|><|AUDIO|><|audio_eos|><|begin_of_text|>[0]Yes.<|end_of_text|>"
     inputs = processor(text=written, audio=[read_reference(files / "voice.wav", 24000)])
-    limit = int((2.0 + 0.2 * len("Yes.")) / FRAME_S)
+    limit = int((SPARE_S + csm_model.SLOWEST_S_PER_CHARACTER * len("Yes.")) / FRAME_S)
     codes = model.generate(**inputs, max_new_tokens=limit).clamp(max=CODES - 1)
     with torch.inference_mode():
         whole = model.codec_model.decode(codes.transpose(1, 2)).audio_values[0, 0].numpy()
@@ -115,7 +124,7 @@ async def test_each_piece_is_a_segment(csm: CsmSynthesizer) -> None:
     assert not any(chunk.pcm for chunk in chunks if chunk.segment == 1)
     for segment in (0, 2):
         of_it = [chunk for chunk in chunks if chunk.segment == segment]
-        assert 3.0 < duration_s(of_it) < 6.0
+        assert 1.5 < duration_s(of_it) < 4.0
         assert level(sound_of(of_it)) > 500
 
 
@@ -125,7 +134,7 @@ async def test_the_first_audio_comes_long_before_the_last(csm: CsmSynthesizer, f
         begun = len(frames)
         rest = [chunk async for chunk in chunks]
     assert len(first.pcm) / 2 / MOUTH_RATE_HZ < 2 * FRAME_S
-    assert duration_s(rest) > 100 * FRAME_S
+    assert duration_s(rest) > 80 * FRAME_S
     assert begun < len(frames) / 2
 
 
@@ -134,7 +143,7 @@ async def test_closing_the_stream_ends_the_work(csm: CsmSynthesizer, frames: lis
         await anext(chunks)
     at_close = len(frames)
     await csm.close()  # waits for what still runs
-    assert len(frames) <= at_close + 1 < 150
+    assert len(frames) <= at_close + 1 < 60
 
 
 async def test_voices_differ_and_take_turns_by_the_frame(csm: CsmSynthesizer, files: Path) -> None:

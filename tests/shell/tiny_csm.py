@@ -20,6 +20,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+torch.set_num_threads(1)  # several wait longer for each other than so small a model takes
+
 CODEBOOKS = 4
 CODES = 64
 _VOCABULARY = CODES + 3
