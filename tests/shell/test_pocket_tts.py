@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from pocket_tts import TTSModel
+from pocket_tts.default_parameters import get_default_voice_for_language
+from pocket_tts.utils.config import CONFIGS_DIR, load_config
+from pocket_tts.utils.utils import get_predefined_voice
 from tests.shell.tiny_pocket_tts import write_pocket_model, write_recording
 from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken
 
+from antiphon.apps.models.manifest import find_model
+from antiphon.apps.models.store import address
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.speech import Voice
 from antiphon.engines.model_files import FOLDER_VARIABLE
@@ -184,3 +189,28 @@ async def test_a_closed_engine_says_so(pocket: PocketTtsSynthesizer) -> None:
     await pocket.close()
     with pytest.raises(EngineError, match="closed"):
         await spoken(pocket, "Hello.")
+
+
+def test_models_are_pulled_from_where_the_package_has_them() -> None:
+    for language in ("english", "french", "german", "portuguese", "italian", "spanish", "dutch"):
+        config = load_config(CONFIGS_DIR / f"{language}.yaml")
+        voices: set[str] = set()
+        for name, weights in (
+            (language, config.weights_path_without_voice_cloning),
+            (f"{language}-cloning", config.weights_path),
+        ):
+            pulled = find_model(f"pocket-tts:{name}")
+            at = {file.name: address(pulled, file.path, "hub") for file in pulled.files}
+            assert weights is not None
+            assert {_at_hub(weights), _at_hub(config.flow_lm.lookup_table.tokenizer_path)} <= set(at.values())
+            voices = {Path(file).stem for file in at if file.startswith("embeddings/")}
+            for voice in voices:
+                assert at[f"embeddings/{voice}.safetensors"] == _at_hub(get_predefined_voice(language, voice))
+        assert get_default_voice_for_language(language) in voices
+
+
+def _at_hub(path: str) -> str:
+    """The address of an ``hf://`` path."""
+    path, _, revision = path.removeprefix("hf://").partition("@")
+    owner, repository, file = path.split("/", 2)
+    return f"hub/{owner}/{repository}/resolve/{revision}/{file}"

@@ -26,12 +26,6 @@ CODEBOOKS = 4
 CODES = 64
 _VOCABULARY = CODES + 3
 _MARKS = ("<|begin_of_text|>", "<|end_of_text|>", "<|AUDIO|>", "<|audio_eos|>")
-_TEMPLATE = (
-    "{% for turn in messages %}<|begin_of_text|>[{{ turn.role }}]{% for part in turn.content %}"
-    "{% if part.type == 'text' %}{{ part.text }}<|end_of_text|>{% else %}<|AUDIO|><|audio_eos|>{% endif %}"
-    "{% endfor %}{% endfor %}"
-)
-"""The turns one after the other, as in the real one."""
 
 
 def _transformer(**sizes: Any) -> dict[str, Any]:
@@ -115,4 +109,4 @@ def _processor() -> Any:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=begin, eos_token=end, pad_token=audio, extra_special_tokens=[audio_end]
     )
-    return CsmProcessor(EncodecFeatureExtractor(sampling_rate=24000), fast, chat_template=_TEMPLATE)
+    return CsmProcessor(EncodecFeatureExtractor(sampling_rate=24000), fast)

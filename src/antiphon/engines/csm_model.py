@@ -125,12 +125,12 @@ class CsmModel:
         self._activate(voice.adapter)
 
     def _inputs(self, speaker: int, text: str, sound: Any = None) -> dict[str, Any]:
-        content: list[dict[str, Any]] = [{"type": "text", "text": text}]
+        """One turn, as the model was trained on it; turns that follow each other are simply joined."""
+        processor, marks = self._processor, self._processor.tokenizer
+        written = f"{marks.bos_token}[{speaker}]{text.replace('<|', '< ')}{marks.eos_token}"
         if sound is not None:
-            content.append({"type": "audio"})
-        turn = [{"role": str(speaker), "content": content}]
-        written = self._processor.apply_chat_template(turn, tokenize=False)
-        return dict(self._processor(text=written, audio=None if sound is None else [sound]).to(self.device))
+            written += processor.audio_token + processor.audio_eos_token
+        return dict(processor(text=written, audio=None if sound is None else [sound]).to(self.device))
 
     def _load_adapter(self, folder: Path) -> str:
         name = f"voice_{next(self._numbers)}"

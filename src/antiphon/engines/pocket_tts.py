@@ -239,7 +239,7 @@ def _read_voice(model: Any, file: Path) -> Any:
             raise EngineError(
                 f"{file} cannot be cloned with these weights: accept the terms of "
                 "https://huggingface.co/kyutai/pocket-tts, set HF_TOKEN and run "
-                f"`antiphon models pull pocket-tts:english{CLONING}`"
+                f"`antiphon models pull pocket-tts:english{CLONING}`, or with another language"
             )
         sound = torch.from_numpy(read_reference(file, model.sample_rate))[None, :]
         return model.get_state_for_audio_prompt(sound)
