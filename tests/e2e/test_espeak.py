@@ -77,9 +77,9 @@ async def test_speed_and_voice(espeak: EspeakSynthesizer) -> None:
     fast = duration_samples(await spoken(espeak, text, speed=1.5))
     assert slow > 1.8 * fast
     own, same, german = [
-        duration_samples(await spoken(espeak, text, voice=voice)) for voice in ("en-GB", "en-gb", "de-DE")
+        duration_samples(await spoken(espeak, "1999, 1888.", voice=voice)) for voice in ("en-GB", "en-gb", "de-DE")
     ]
-    assert own == same != german
+    assert abs(own - same) < MOUTH_RATE_HZ // 50 < abs(own - german)
 
 
 async def test_all_voices_speak(espeak: EspeakSynthesizer) -> None:

@@ -178,27 +178,27 @@ async def test_packs_are_replaced_and_removed(csm: CsmSynthesizer, files: Path) 
         begun += [chunk async for chunk in chunks]
     assert same(sound_of(begun), old)
     assert not same(new, old)
-    csm.remove_pack("taught")
-    csm.remove_pack("taught")
+    await csm.remove_pack("taught")
+    await csm.remove_pack("taught")
     assert same(await said(csm, "taught"), plain)
     await csm.add_pack(pack(files, "taught", lora=3))
     assert same(await said(csm, "taught"), old)
     assert csm._model is not None
-    assert len(csm._model._model.peft_config) == 1
+    assert len(csm._model._model.peft_config) == 1  # the others are out of the memory
 
 
 async def test_packs_of_no_use_are_refused(csm: CsmSynthesizer, files: Path, tmp_path: Path) -> None:
     for wrong, told in (
-        (pack(files, "x"), "reference_audio and reference_text, or lora"),
-        (pack(files, "x", audio=True, reference_text=""), "reference_text"),
-        (pack(files, "x", lora=3, pitch=2.0), "cannot use pitch"),
-        (pack(files, "x", lora=3, options={"mood": 1}), "no option 'mood'"),
-        (pack(files, "x", lora=3, options={"speaker": 12}), "from 0 to 9"),
+        (pack(files, "x"), "reference_audio: .*or lora"),
+        (pack(files, "x", audio=True, reference_text=""), "reference_text:"),
+        (pack(files, "x", lora=3, pitch=2.0), "pitch:"),
+        (pack(files, "x", lora=3, options={"mood": 1}), r"options\.mood:"),
+        (pack(files, "x", lora=3, options={"speaker": 12}), r"options\.speaker:.* 0 to 9"),
     ):
         with pytest.raises(EngineError, match=told):
             csm.pack_voice(wrong)
     broken = VoicePack("csm", "x", ("en",), tmp_path, lora=tmp_path)
-    with pytest.raises(EngineError, match="csm:x cannot be used"):
+    with pytest.raises(EngineError, match="it cannot be used with this model"):
         await csm.add_pack(broken)
     assert csm.pack_voice(pack(files, "x", lora=3)).language == "en-US"
     assert (await said(csm, "x")).size

@@ -48,6 +48,11 @@ class Shelf:
         await self.load(new)
         await self.unload(old)
 
+    async def reload(self, model: str | None) -> None:
+        if self.error is not None:
+            raise self.error
+        self.done.append(f"reload {model}")
+
     async def _set(self, verb: str, model: str, state: Residence) -> None:
         if self.error is not None:
             raise self.error

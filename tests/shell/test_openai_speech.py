@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -221,7 +223,9 @@ async def test_refusals_say_what_to_do(
         ("text/html", b"<html>welcome</html>", "speech server"),
         ("application/json", b'{"audio": ""}', "speech server"),
         ("audio/wav", b"RIFF....WAVEfmt ", "speech server"),
-        ("text/event-stream", b'data: {"type": "speech.audio.delta"}\n\n', "speech server"),
+        ("text/event-stream", b'data: {"type": "speech.audio.done"}\n\n', "without any audio"),
+        ("text/event-stream", b'data: {"error": {"message": "no memory"}}\n\n', "broke off: no memory"),
+        ("text/event-stream", b"data: {what?\n\n", "cannot be read"),
         ("audio/pcm", b"", "without any audio"),
     ],
 )
@@ -234,6 +238,33 @@ async def test_what_is_no_pcm_is_not_played(
     server.answer = answer
     with pytest.raises(EngineError, match=words):
         await spoken(engine, "Yes.")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "speech.audio.delta", "audio": "PCM"},
+        {"object": "audio.speech.chunk", "audio": {"data": "PCM", "format": "pcm"}, "finish_reason": None},
+    ],
+    ids=["OpenAI", "SGLang-Omni"],
+)
+async def test_events_that_carry_the_audio_are_understood(
+    server: SpeechServer, engine: OpenAISpeech, event: dict[str, Any]
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        sound = tone(0.4)
+        for start in range(0, len(sound), 4001):
+            encoded = base64.b64encode(sound[start : start + 4001]).decode()
+            line = f"data: {json.dumps(event)}\r\n\r\n".replace("PCM", encoded).encode()
+            for cut in (line[:50], line[50:]):
+                await response.write(cut)
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    server.answer = answer
+    assert duration_s(await spoken(engine, "Yes.")) == pytest.approx(0.6, abs=0.02)
 
 
 async def test_a_broken_connection_is_an_engine_error(server: SpeechServer, engine: OpenAISpeech) -> None:

@@ -119,8 +119,8 @@ async def test_packs_clone_recordings(pocket: PocketTtsSynthesizer, tmp_path: Pa
     for audio in (low, high):
         await pocket.add_pack(pack(audio))
         said.append(sound_of(await spoken(pocket, "Yes.", voice="clone")))
-    pocket.remove_pack("clone")
-    pocket.remove_pack("clone")
+    await pocket.remove_pack("clone")
+    await pocket.remove_pack("clone")
     said.append(sound_of(await spoken(pocket, "Yes.", voice="clone")))
     begins = [sound[:MOUTH_RATE_HZ] for sound in said]
     assert np.allclose(begins[0], begins[3], atol=3)

@@ -105,7 +105,7 @@ async def test_stop_unload_and_appends(stub: Any) -> None:
     await call.read()
     await stub.UnloadModel(models.UnloadModelRequest(model=SLOW, force=True))
     (message,) = await answer(call)
-    assert (message.error.code, message.error.retryable) == ("UNAVAILABLE", True)
+    assert (message.error.code, message.error.retryable) == ("ABORTED", True)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ async def test_stop_and_unload_end_the_turn(stub: Any) -> None:
     await turn.read()
     await stub.UnloadModel(models.UnloadModelRequest(model="scripted", force=True))
     _, message = await turn.final()
-    assert (message.error.code, message.error.retryable) == ("UNAVAILABLE", True)
+    assert (message.error.code, message.error.retryable) == ("ABORTED", True)
     assert await status_of(turn.call) is grpc.StatusCode.OK
 
 

@@ -14,9 +14,10 @@ from tests.shell.worker_client import Request, Speaker, channel_to, hosting, pcm
 
 from antiphon.audio import FRAME_BYTES, MOUTH_RATE_HZ
 from antiphon.core.speech import Voice
-from antiphon.engines.pico import PicoSynthesizer
+from antiphon.engines.pack_folder import Packs
 from antiphon.engines.scripted import count_to
 from antiphon.engines.tone_code import decode
+from antiphon.engines.voicing import Voicing
 from antiphon.v1 import models_pb2 as models
 from antiphon.v1.synthesizer_pb2_grpc import SynthesizerStub
 from antiphon.worker.server import WorkerServer
@@ -54,7 +55,7 @@ async def test_a_segment_is_frames_of_20_ms_and_one_end(stub: SynthesizerStub) -
 
 async def test_a_real_engine_says_here_what_it_says_in_process(stub: SynthesizerStub) -> None:
     text = "A rather long sentence, so that it is cut in two. " * 5
-    engine = PicoSynthesizer()
+    engine = Voicing().one("pico", Packs())
     await engine.load()
 
     async def pieces() -> AsyncIterator[str]:
@@ -307,7 +308,7 @@ async def test_a_model_that_is_taken_away_in_mid_word(server: WorkerServer, stub
     assert reply.model.state == models.MODEL_STATE_ABSENT
     await speaker.credit(AT_ONCE)
     error = (await speaker.segment())[-1].error
-    assert (error.code, error.retryable) == ("UNAVAILABLE", True)
+    assert (error.code, error.retryable) == ("ABORTED", True)
     await speaker.say(1, "Again.")
     assert decode(pcm_of(await speaker.segment()), MOUTH_RATE_HZ) == "Again."
 

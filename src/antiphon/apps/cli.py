@@ -75,6 +75,14 @@ Llm = Annotated[
 Model = Annotated[str | None, Option(help="The model to ask for at that URL.", metavar="NAME", rich_help_panel=ENGINES)]
 Tts = Annotated[str | None, Option(help="Speaks.", metavar="ENGINE:VOICE", rich_help_panel=ENGINES)]
 
+VoicePacks = Annotated[
+    Path | None,
+    Option(help="The folder of voice packs, instead of your data folder's.", metavar="DIR", rich_help_panel=ENGINES),
+]
+Loudness = Annotated[
+    str | None, Option(help="What every voice is brought to; -16 LUFS.", metavar="LUFS|off", rich_help_panel=ENGINES)
+]
+
 Url = Annotated[
     str | None, Option(help="A server that runs; without it, one is started for the time.", rich_help_panel=SERVER)
 ]
@@ -110,6 +118,8 @@ def serve(
     llm: Llm = None,
     model: Model = None,
     tts: Tts = None,
+    voicepacks: VoicePacks = None,
+    loudness: Loudness = None,
     in_process: Annotated[
         bool | None,
         Option("--in-process", help="In the server's own process, not in one beside it.", rich_help_panel=WORKERS),
@@ -323,6 +333,8 @@ def worker(
     min_residency_s: Annotated[
         float, Option(help="How long a model stays before it makes room for another.", rich_help_panel=LIMITS)
     ] = 120.0,
+    voicepacks: VoicePacks = None,
+    loudness: Loudness = None,
     max_concurrent: Annotated[int, Option(help="Requests at the same time.", min=1, rich_help_panel=LIMITS)] = 32,
     drain_s: Annotated[
         float, Option(help="How long requests may go on after a signal to end.", rich_help_panel=LIMITS)
@@ -366,6 +378,8 @@ def worker(
         resident_cap=resident_cap,
         ttl_s=ttl_s,
         min_residency_s=min_residency_s,
+        voicepacks=voicepacks,
+        loudness=loudness,
         max_concurrent=max_concurrent,
         drain_s=drain_s,
         registry=registry,

@@ -12,7 +12,9 @@ from antiphon.apps.config import Config, SessionDefaults
 from antiphon.apps.local_models import LocalModels
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine
+from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
+from antiphon.engines.voicing import Voicing
 from antiphon.errors import ConfigError
 from antiphon.transport.model_admin import ModelAdmin
 from antiphon.transport.realtime.config import Offer
@@ -30,6 +32,10 @@ class Engines(Protocol):
     @property
     def models(self) -> ModelAdmin:
         """Who keeps the models."""
+        ...
+
+    def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
+        """``move`` is called when voices go: it asks what each conversation's voice changes to, None where it stays."""
         ...
 
     async def load(self, engine: Engine) -> None:
@@ -60,8 +66,9 @@ class Engines(Protocol):
 class InProcess:
     """Engines in threads of this process."""
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, voicing: Voicing | None = None) -> None:
         self._suite = suite
+        self._voicing = voicing
 
     @property
     def suite(self) -> Suite:
@@ -69,7 +76,10 @@ class InProcess:
 
     @property
     def models(self) -> ModelAdmin:
-        return LocalModels(self._suite)
+        return LocalModels(self._suite, self._voicing)
+
+    def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
+        """Its voices stay."""
 
     async def load(self, engine: Engine) -> None:
         await engine.load()
@@ -101,7 +111,7 @@ async def engines_of(
     if config.in_process or sys.platform == "win32":  # which has no Unix sockets
         suite = await choose_engines(config, own_port)
         try:
-            yield InProcess(suite)
+            yield InProcess(suite, voicing_of(config))
         finally:
             await suite.close()
         return
@@ -117,8 +127,13 @@ async def choose_engines(config: Config, own_port: int | None = None) -> Suite:
         vad=catalog.make_vad(config.vad),
         recognizer=catalog.make_recognizer(config.asr),
         brain=await catalog.make_brain(config.llm, config.model, exclude_ports=() if own_port is None else (own_port,)),
-        synthesizer=catalog.make_synthesizer(config.tts),
+        synthesizer=voicing_of(config).all(config.tts),
     )
+
+
+def voicing_of(config: Config) -> Voicing:
+    """What the configuration wants done with voices."""
+    return Voicing(config.voicepacks or packs_folder(), None if config.loudness == "off" else config.loudness)
 
 
 @runtime_checkable
@@ -126,6 +141,13 @@ class _Namer(Protocol):
     """A synthesizer whose voices have other names too."""
 
     def find(self, name: str) -> str | None: ...
+
+
+@runtime_checkable
+class _Moving(Protocol):
+    """A synthesizer whose voices may go."""
+
+    def successor(self, voice: str) -> str | None: ...
 
 
 def make_offer(config: Config, suite: Suite) -> Offer:
@@ -153,6 +175,8 @@ def make_offer(config: Config, suite: Suite) -> Offer:
     first = wanted if wanted in voices else find(wanted)
     if first is None:
         raise ConfigError(f"session.voice: there is no voice {wanted!r}; there are {', '.join(voices)}")
+    if isinstance(synthesizer, _Moving):
+        first = synthesizer.successor(first) or first
     return replace(offer, voices=(first, *(voice for voice in voices if voice != first)), voice_called=_no_other_names)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from pydantic import (
 from antiphon.core.barge_in import BargeInPolicy
 from antiphon.core.settings import Detection, TurnSettings
 from antiphon.errors import ConfigError
+from antiphon.loudness import TARGET_LUFS
 
 FILE_NAME = "antiphon.yaml"
 ENVIRONMENT_PREFIX = "ANTIPHON_"
@@ -43,6 +45,8 @@ _SERVICE_LINK = re.compile(r"ANTIPHON_(SERVICE_|PORT_\d)")
 """Kubernetes sets variables of this form, and ANTIPHON_PORT=tcp://..., for a service that is called antiphon."""
 
 _TURN = TurnSettings()
+
+_QUIETEST_LUFS, _LOUDEST_LUFS = -40.0, -10.0
 
 
 class Section(BaseModel):
@@ -117,6 +121,10 @@ class Config(Section):
     """The model to ask for at the server that `llm` names."""
     tts: str = "auto"
     """The synthesizer; `auto` offers every embedded voice."""
+    voicepacks: Path | None = None
+    """The folder of voice packs; `antiphon/voicepacks` in the platform's data folder when it is not set."""
+    loudness: float | Literal["off"] = TARGET_LUFS
+    """What every voice is brought to, in LUFS; `off` leaves each as loud as it is."""
 
     in_process: bool = False
     """Run the engines in the server's own process, instead of one beside it for each stage."""
@@ -150,6 +158,12 @@ class Config(Section):
     def _several(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("loudness", mode="before")
+    @classmethod
+    def _lufs_or_off(cls, value: object) -> object:
+        wanted = loudness_of(value)
+        return "off" if wanted is None else wanted
+
     @model_validator(mode="after")
     def _closed_by_default(self) -> Config:
         if not self.api_key and not self.insecure and not is_loopback(self.host):
@@ -167,6 +181,19 @@ class Config(Section):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} exclude each other: they say where the engines run")
         return self
+
+
+def loudness_of(value: object) -> float | None:
+    """LUFS as people write them; None for "off", which YAML reads as false. Raises ValueError."""
+    if value is False or value == "off":
+        return None
+    try:
+        wanted = float(str(value))
+    except ValueError:
+        wanted = math.nan
+    if not _QUIETEST_LUFS <= wanted <= _LOUDEST_LUFS:
+        raise ValueError(f"give LUFS from {_QUIETEST_LUFS:.0f} to {_LOUDEST_LUFS:.0f}, or off")
+    return wanted
 
 
 def is_loopback(host: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -14,9 +15,19 @@ from antiphon.transport.model_admin import ModelPlace, Residence
 from antiphon.v1 import models_pb2 as pb
 from antiphon.voices.channel import Connection
 from antiphon.voices.fleet import LOAD_S, Fleet
+from antiphon.voices.succession import Succession
+
+GRACE_S = 10.0
+"""What replies get to come to the end of a clause in a voice that is unloaded: one that is sent as it is heard holds
+the voice for a long clause, and for what is made ahead of it."""
 
 _ANSWER_S = 2.0
-_LATER = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_LATER = (
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+)
 _STATES: dict[int, Residence] = {
     pb.MODEL_STATE_LOADING: "loading",
     pb.MODEL_STATE_RESIDENT: "resident",
@@ -28,9 +39,10 @@ _STATES: dict[int, Residence] = {
 class FleetModels:
     """Implements ``ModelAdmin`` over the workers of all stages."""
 
-    def __init__(self, fleets: Mapping[str, Fleet], vad: Vad) -> None:
+    def __init__(self, fleets: Mapping[str, Fleet], vad: Vad, succession: Succession) -> None:
         self._fleets = fleets
         self._vad = vad
+        self._succession = succession
 
     async def places(self) -> Sequence[ModelPlace]:
         """A worker that does not answer has no places."""
@@ -47,16 +59,34 @@ class FleetModels:
         await connection.ask()
 
     async def unload(self, model: str) -> None:
-        held = [entry for entry in await self._called(model) if entry[0].state in ("resident", "loading")]
-        for place, connection in held:
-            request = pb.UnloadModelRequest(model=place.name, force=True)
-            await _carry_out(lambda to=connection, what=request: to.stub.UnloadModel(what, timeout=LOAD_S))  # type: ignore[misc]
-            await connection.ask()
+        found = await self._called(model)
+        self._succession.leave(found[0][0].name)
+        await asyncio.gather(*(_unload(place, connection) for place, connection in found))
 
     async def swap(self, old: str, new: str) -> None:
-        await self._called(old)  # refused before anything is loaded
+        gone = (await self._called(old))[0][0].name  # refused before anything is loaded
         await self.load(new)
-        await self.unload(old)
+        self._succession.appoint(gone, (await self._called(new))[0][0].name)
+        await self.unload(gone)
+
+    async def reload(self, model: str | None) -> None:
+        connections = list(self._fleets["tts"].connections)
+        name = ""
+        if model is not None:
+            # A pack is a voice of its family's model; a family may have come only with its first pack.
+            name, _, _ = model.partition(":")
+            with suppress(ConfigError):
+                found = await self._called(model if await self._has(model) else name)
+                name, connections = found[0][0].name, [connection for _, connection in found]
+        answers = await asyncio.gather(*(_reload(connection, name) for connection in connections))
+        if answers and all(isinstance(answer, ConfigError) for answer in answers):
+            raise ConfigError(f"no worker of this server has {model!r}, and no voice pack of that family")
+        told = dict.fromkeys(str(answer) for answer in answers if isinstance(answer, EngineError))
+        if told:
+            raise EngineError("\n".join(told))
+
+    async def _has(self, model: str) -> bool:
+        return any(place.name == model for place, _ in await self._found())
 
     async def _called(self, model: str) -> list[tuple[ModelPlace, Connection]]:
         """Where a model is, or could be, by its name or by its engine's alone. Raises ConfigError."""
@@ -77,6 +107,32 @@ class FleetModels:
             for (stage, connection), models in zip(asked, answers, strict=True)
             for model in models
         ]
+
+
+async def _unload(place: ModelPlace, connection: Connection) -> None:
+    """Also where it is not in memory: nobody is to bring it there unasked."""
+    if place.stage == "tts" and place.state == "resident":
+        with suppress(EngineError):  # whoever still speaks with it then goes on in mid-word
+            request = pb.UnloadModelRequest(model=place.name)
+            await _carry_out(lambda: connection.stub.UnloadModel(request, timeout=GRACE_S))
+            await connection.ask()
+            return
+    forced = pb.UnloadModelRequest(model=place.name, force=True)
+    await _carry_out(lambda: connection.stub.UnloadModel(forced, timeout=LOAD_S))
+    await connection.ask()
+
+
+async def _reload(connection: Connection, model: str) -> ConfigError | EngineError | None:
+    """What went wrong, if anything did: a ConfigError where there is no such model."""
+    request = pb.ControlRequest(verb=pb.ControlRequest.RELOAD, model=model)
+    try:
+        await connection.stub.Control(request, timeout=LOAD_S)
+    except grpc.aio.AioRpcError as error:
+        message = error.details() or error.code().name
+        return ConfigError(message) if error.code() is grpc.StatusCode.NOT_FOUND else EngineError(message)
+    finally:
+        await connection.ask(voices=True)
+    return None
 
 
 async def _models_of(connection: Connection) -> Sequence[pb.Model]:

@@ -16,6 +16,7 @@ from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
+from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.transport.model_admin import ModelAdmin
@@ -25,6 +26,7 @@ from antiphon.voices.channel import Connection
 from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
 from antiphon.voices.recognizer import FleetRecognizer
 from antiphon.voices.registry import Registry, StaticRegistry, open_registry
+from antiphon.voices.succession import Move
 from antiphon.voices.synthesizer import FleetSynthesizer, SessionVoice
 
 STAGES = ("asr", "llm", "tts")
@@ -111,7 +113,10 @@ class FleetEngines:
 
     @property
     def models(self) -> ModelAdmin:
-        return FleetModels(self._fleets, self.suite.vad)
+        return FleetModels(self._fleets, self.suite.vad, self._stages[2].succession)
+
+    def move_voices_by(self, move: Move) -> None:
+        self._stages[2].succession.move = move
 
     def of_session(self, session_id: str) -> Suite:
         """The engines for one conversation, which stays at one worker as long as it can."""
@@ -292,6 +297,8 @@ def _command(config: Config, stage: str, name: str, local: _Local, address: str)
         "--log-format": "json",
         "--log-level": config.log_level,
     }
+    if stage == "tts":
+        options |= {"--voicepacks": str(config.voicepacks or packs_folder()), "--loudness": str(config.loudness)}
     return Command(name, ("worker", stage, *(part for option in options.items() for part in option)))
 
 

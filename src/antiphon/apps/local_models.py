@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from antiphon.engines.suite import Suite
 from antiphon.engines.voices import MultiSynthesizer
+from antiphon.engines.voicing import Voicing
 from antiphon.errors import ConfigError, EngineError
 from antiphon.transport.model_admin import ModelPlace
 
@@ -17,8 +19,10 @@ _STAYS = "it is hosted by the server's own process, which keeps its engines whil
 class LocalModels:
     """Implements ``ModelAdmin``: tells what there is, and refuses what cannot be."""
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, voicing: Voicing | None = None) -> None:
+        """``voicing`` is what was made of the voices, with their packs."""
         self._suite = suite
+        self._voicing = voicing or Voicing()
 
     async def places(self) -> Sequence[ModelPlace]:
         return [ModelPlace(name, stage, HERE, "resident", reason=_STAYS) for stage, name in self._names()]
@@ -45,6 +49,16 @@ class LocalModels:
         if self._find(model) is None:
             raise ConfigError(f"{model!r} is not in this server's memory")
         raise EngineError(f"{model} cannot be unloaded: {_STAYS}")
+
+    async def reload(self, model: str | None) -> None:
+        voices = self._suite.synthesizer
+        if not isinstance(voices, MultiSynthesizer):
+            raise EngineError(f"{voices.name} has no voice packs")
+        packs = await asyncio.to_thread(self._voicing.read)
+        for family in self._voicing.more([engine.name for engine in voices.engines], packs):
+            await voices.add(self._voicing.one(family, packs, for_packs_alone=True))
+        if not await voices.reload(None if model is None else model.partition(":")[0]) and model is not None:
+            raise ConfigError(f"{model!r} is no voice pack of this server, nor an engine that takes any")
 
     async def swap(self, old: str, new: str) -> None:
         await self.load(new)

@@ -156,6 +156,7 @@ class Server:
             more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
         )
         gateway = app[GATEWAY]
+        self.engines.move_voices_by(gateway.move_voices)
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
         await runner.setup()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from antiphon.worker.server import WorkerServer, WorkerSettings
+    from antiphon.worker.stages import Stage
 
 MAX_THREADS = 2
 """Of each library that would otherwise take a thread per core; engines bring their own threads besides."""
@@ -51,6 +52,10 @@ class WorkerOptions:
     resident_cap: int | None = None
     ttl_s: float = 600.0
     min_residency_s: float = 120.0
+    voicepacks: Path | None = None
+    """None for the platform's folder."""
+    loudness: str | None = None
+    """LUFS, or "off"; None for the usual."""
     registry: str | None = None
     advertise: str | None = None
     """The address that the registry is told, where the one listened on is of no use to others."""
@@ -126,11 +131,8 @@ def settings_of(options: WorkerOptions) -> WorkerSettings:
     """Raises ConfigError for what cannot be used as given."""
     from antiphon.core.residency_events import ResidencySettings
     from antiphon.worker.server import Tls, WorkerSettings
-    from antiphon.worker.stages import STAGES, on_device
 
-    stage = STAGES.get(options.stage)
-    if stage is None:
-        raise ConfigError(f"there is no stage {options.stage!r}; there are {', '.join(STAGES)}")
+    stage = stage_of(options)
     if not options.models:
         raise ConfigError("give the models to host with --models")
     preload = options.models[:1] if options.preload is None else options.preload
@@ -150,7 +152,28 @@ def settings_of(options: WorkerOptions) -> WorkerSettings:
         ttl_s=options.ttl_s,
         min_residency_s=options.min_residency_s,
     )
-    return WorkerSettings(on_device(stage, options.device), residency, options.listen, options.max_concurrent, tls)
+    return WorkerSettings(stage, residency, options.listen, options.max_concurrent, tls)
+
+
+def stage_of(options: WorkerOptions) -> Stage:
+    """Raises ConfigError."""
+    from antiphon.apps.config import loudness_of
+    from antiphon.engines.pack_folder import packs_folder
+    from antiphon.engines.torch_device import check_device
+    from antiphon.engines.voicing import Voicing
+    from antiphon.loudness import TARGET_LUFS
+    from antiphon.worker.stages import LLM, STAGES, asr_stage, tts_stage
+
+    if options.stage not in STAGES:
+        raise ConfigError(f"there is no stage {options.stage!r}; there are {', '.join(STAGES)}")
+    device = check_device(options.device)
+    if options.stage != "tts":
+        return asr_stage(device) if options.stage == "asr" else LLM
+    try:
+        lufs = TARGET_LUFS if options.loudness is None else loudness_of(options.loudness)
+    except ValueError as error:
+        raise ConfigError(f"--loudness {options.loudness}: {error}") from error
+    return tts_stage(Voicing(options.voicepacks or packs_folder(), lufs, device))
 
 
 def _check_address(listen: str, *, secure: bool) -> None:

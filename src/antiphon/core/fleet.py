@@ -104,6 +104,8 @@ class Request:
     """The address that served the same session before."""
     avoid: frozenset[str] = frozenset()
     """Instances that failed at this very request."""
+    if_resident: frozenset[str] = frozenset()
+    """Models that somebody unloaded: they may serve where they still are in memory, and are not to be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,8 @@ class Router:
                 load = self._load(request, free) if place else None
                 return Choice(self._pick(request, warm), model, load)
         for model in request.models:
+            if model in request.if_resident:
+                continue
             cold = [worker for worker in free if model in worker.models]
             if cold:
                 worker = self._pick(request, cold)
@@ -198,6 +202,8 @@ class Router:
     def _load(self, request: Request, free: Sequence[Worker]) -> Load | None:
         """Who should load the wanted model, while another one stands in for it."""
         wanted = request.models[0]
+        if wanted in request.if_resident:
+            return None
         able = [worker for worker in free if wanted in worker.models]
         return Load(self._least(able, _load_of).address, wanted) if able else None
 

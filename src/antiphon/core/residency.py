@@ -29,6 +29,7 @@ from antiphon.core.residency_events import (
     LoadFailed,
     ModelState,
     ModelStatus,
+    Offered,
     Reason,
     Refuse,
     ResidencySettings,
@@ -77,7 +78,7 @@ class _Record:
     phase: _Phase = _Phase.ABSENT
     leave: _Leave = _Leave.NO
     dismissed: bool = False
-    """Of a preloaded one: somebody sent it away, so it comes back only when it is used."""
+    """Somebody sent it away: it comes back only when it is asked for, preloaded or not."""
     leases: dict[Ticket, str] = field(default_factory=dict)
     """And the session of each."""
     resting: dict[Ticket, str] = field(default_factory=dict)
@@ -130,6 +131,8 @@ class Residency:
         match event:
             case Started():
                 self._started = True
+            case Offered(model):
+                self._records.setdefault(model, _Record(model, preload=False))
             case LeaseWanted():
                 self._want(event, now)
             case LeaseEnded(ticket):
@@ -163,6 +166,7 @@ class Residency:
                 leases=len(record.leases) + len(record.resting),
                 idle_s=now - record.used_at if record.idle and not record.resting else 0.0,
                 preload=record.preload,
+                dismissed=record.dismissed,
             )
             for record in self._records.values()
         ]

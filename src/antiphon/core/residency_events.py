@@ -31,6 +31,8 @@ class Reason(Enum):
     """It cannot be loaded, or could not a moment ago."""
     LEAVING = "leaving"
     """It is being unloaded because somebody asked for that."""
+    ENDING = "ending"
+    """The worker ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class ModelStatus:
     leases: int
     idle_s: float
     preload: bool
+    dismissed: bool = False
+    """Somebody sent it away, and nobody has asked for it since."""
 
 
 # What happens.
@@ -69,6 +73,13 @@ class ModelStatus:
 @dataclass(frozen=True, slots=True)
 class Started:
     """The preloaded models may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """There is a further model; one that is known already stays as it is."""
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +135,7 @@ class DeadlineReached:
     """The time that ``deadline`` named has come."""
 
 
-Event = Started | LeaseWanted | LeaseEnded | UnloadWanted | Loaded | LoadFailed | Unloaded | DeadlineReached
+Event = Started | Offered | LeaseWanted | LeaseEnded | UnloadWanted | Loaded | LoadFailed | Unloaded | DeadlineReached
 
 
 # What to do.

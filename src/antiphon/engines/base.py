@@ -126,6 +126,12 @@ class VoiceInfo:
     name: str
     language: str
     repeatable: bool = False
+    loudness_lufs: float | None = None
+    """How loud the engine makes it (ITU-R BS.1770), where that is known beforehand."""
+    is_speech: bool = True
+    """Speech, which may be brought to another loudness; False for sounds whose level is part of what they say."""
+    version: str = ""
+    """Changes with the voice, where a voice can change under the same name."""
 
 
 class Synthesizer(Engine, Protocol):
@@ -153,7 +159,25 @@ class Preparing(Protocol):
         ...
 
 
+@runtime_checkable
+class Reloading(Protocol):
+    """A synthesizer that may have voices that are described on disk."""
+
+    async def reload(self) -> bool:
+        """Reads these again, while others speak; what is spoken is spoken to its end as it began.
+
+        Returns False where there is nothing of the kind. Raises EngineError with a line for each voice that could not
+        be read, when all others were: such a voice stays as it was.
+        """
+        ...
+
+
 async def prepare_voice(synthesizer: Synthesizer, voice: Voice) -> None:
     """Has a voice made ready before it is needed; there is nothing to do for engines that are ready as they are."""
     if isinstance(synthesizer, Preparing):
         await synthesizer.prepare(voice)
+
+
+async def reload_voices(synthesizer: Engine) -> bool:
+    """As ``Reloading.reload``, for any engine."""
+    return isinstance(synthesizer, Reloading) and await synthesizer.reload()

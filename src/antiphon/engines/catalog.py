@@ -33,10 +33,11 @@ SYNTHESIZERS = (
     "piper:VOICE",
     "kokoro:VOICE",
     "mlx-audio:MODEL[:VOICE]",
-    "pocket-tts:MODEL[:VOICE]",
-    "csm:MODEL",
+    "pocket-tts[:MODEL[:VOICE]]",
+    "csm[:MODEL]",
     "openai:MODEL[:VOICE]",
     "http://HOST:PORT/v1#MODEL",
+    "ws://HOST:PORT/v1#MODEL",
     "several, with commas between",
     "scripted:KEY=VALUE,...",
 )
@@ -130,7 +131,11 @@ def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
         from antiphon.engines.espeak import EspeakSynthesizer
 
         return EspeakSynthesizer(voice) if voice else EspeakSynthesizer()
-    if engine == "piper" and voice:
+    if engine == "piper" and not voice:
+        from antiphon.engines.piper_packs import PiperPacks
+
+        return PiperPacks()
+    if engine == "piper":
         from antiphon.engines.piper import PiperSynthesizer
 
         return PiperSynthesizer(voice)
@@ -142,14 +147,14 @@ def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
         from antiphon.engines.mlx_audio import MlxAudioSynthesizer
 
         return MlxAudioSynthesizer(*voice.split(":", 1))
-    if engine == "pocket-tts" and voice:
+    if engine == "pocket-tts":
         from antiphon.engines.pocket_tts import PocketTtsSynthesizer
 
         return PocketTtsSynthesizer(voice, device=device)
-    if engine == "csm" and voice:
-        from antiphon.engines.csm import CsmSynthesizer
+    if engine == "csm":
+        from antiphon.engines.csm import DEFAULT_MODEL, CsmSynthesizer
 
-        return CsmSynthesizer(voice, device=device)
+        return CsmSynthesizer(voice or DEFAULT_MODEL, device=device)
     if engine in ("openai", "http", "https"):
         from antiphon.engines.openai_speech import OpenAISpeech
 
@@ -161,6 +166,19 @@ def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
             api_key=server.key,
             language=server.language,
             rate_hz=server.rate_hz,
+        )
+    if engine in ("ws", "wss"):
+        from antiphon.engines.speech_socket import SpeechSocket
+
+        server = _speech_server(name)
+        return SpeechSocket(
+            server.url,
+            server.model,
+            server.voices,
+            api_key=server.key,
+            language=server.language,
+            rate_hz=server.rate_hz,
+            word_times=server.word_times,
         )
     raise _unknown("synthesizer", name, SYNTHESIZERS)
 
@@ -275,12 +293,14 @@ class _SpeechServer:
     voices: tuple[str, ...]
     language: str
     rate_hz: int
+    word_times: bool = False
 
 
 def _speech_server(name: str) -> _SpeechServer:
     """What a name says of a server for speech: ``openai:MODEL[:VOICE]``, ``URL[#MODEL]`` or ``URL#KEY=VALUE&...``.
 
-    Its keys are model, voice (several times if there are several), language and rate. Raises ConfigError.
+    Its keys are model, voice (several times if there are several), language, rate and, over a WebSocket, words=true for
+    word times. Raises ConfigError.
     """
     key = os.environ.get("OPENAI_API_KEY", "")
     if name.startswith("openai:"):
@@ -293,13 +313,14 @@ def _speech_server(name: str) -> _SpeechServer:
         return _SpeechServer(url, key, model, tuple(voices), "", WIRE_PCM_RATE_HZ)
     url, _, fragment = name.partition("#")
     said = parse_qs(fragment) if "=" in fragment else {"model": [fragment]}
-    if unknown := said.keys() - {"model", "voice", "language", "rate"}:
-        raise ConfigError(f"{name}: after the # there may be model, voice, language and rate, not {min(unknown)}")
+    if unknown := said.keys() - {"model", "voice", "language", "rate", "words"}:
+        raise ConfigError(f"{name}: after the # there may be model, voice, language, rate, words, not {min(unknown)}")
     rate = said.get("rate", [str(WIRE_PCM_RATE_HZ)])[0]
     if not rate.isdecimal() or not 8_000 <= int(rate) <= 96_000:
         raise ConfigError(f"{name}: the rate is in Hz, from 8000 to 96000")
     model, language = (said.get(word, [""])[0] for word in ("model", "language"))
-    return _SpeechServer(_completed(url), key, model, tuple(said.get("voice", ())), language, int(rate))
+    words = said.get("words") == ["true"]
+    return _SpeechServer(_completed(url), key, model, tuple(said.get("voice", ())), language, int(rate), words)
 
 
 def _unknown(stage: str, name: str, known: tuple[str, ...]) -> ConfigError:

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import VoiceInfo
@@ -23,12 +23,13 @@ from antiphon.engines.model_files import is_path, model_folder
 from antiphon.engines.rendered import RenderedPart
 from antiphon.engines.segments import Emit, speak_segments
 from antiphon.engines.torch_device import AUTO, check_device, find_device, use_own_threads
-from antiphon.engines.voice_pack import VoicePack
+from antiphon.engines.voice_pack import VoicePack, check_pack
 from antiphon.errors import EngineError
 
 if TYPE_CHECKING:
     from antiphon.engines.csm_model import CsmModel, CsmVoice
 
+DEFAULT_MODEL = "1b"
 LANGUAGE = "en"
 
 _STREAMS = 8
@@ -36,7 +37,8 @@ _STREAMS = 8
 _SPEAKERS = ("speaker-0", "speaker-1")
 """Voices that the model makes up as it speaks; each text may sound like somebody else."""
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-_OPTIONS = ("speaker",)
+_OPTIONS: dict[str, tuple[type, ...]] = {"speaker": (int,)}
+_MOST_SPEAKER = 9
 
 
 class _Used:
@@ -45,12 +47,13 @@ class _Used:
     def __init__(self, voice: CsmVoice) -> None:
         self.voice = voice
         self.users = 0
+        self.retired = False
 
 
 class CsmSynthesizer:
     """The Synthesizer over one CSM model. Takes voice packs with reference audio and its text, with LoRA, or both."""
 
-    def __init__(self, model: str, *, device: str = AUTO) -> None:
+    def __init__(self, model: str = DEFAULT_MODEL, *, device: str = AUTO) -> None:
         """``model`` is one that was pulled, a folder's path, or a repository of the hub that is in its cache.
 
         ``device`` is as for ``torch_device``. Raises ConfigError.
@@ -61,7 +64,6 @@ class CsmSynthesizer:
         self._model: CsmModel | None = None
         self._own: dict[str, CsmVoice] = {}
         self._packs: dict[str, _Used] = {}
-        self._retired: list[_Used] = []
         self._executor = ThreadPoolExecutor(_STREAMS, "csm")
 
     @property
@@ -95,7 +97,7 @@ class CsmSynthesizer:
     async def close(self) -> None:
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
         self._model = None
-        self._own, self._packs, self._retired = {}, {}, []
+        self._own, self._packs = {}, {}
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         model = self._loaded()
@@ -112,18 +114,16 @@ class CsmSynthesizer:
                 await chunks.aclose()
             finally:
                 used.users -= 1
+                if used.retired:
+                    await self._retire(used)
 
     def pack_voice(self, pack: VoicePack) -> VoiceInfo:
-        for key, asked in (("pitch", pack.pitch != 1.0), ("model", pack.model), ("config", pack.config)):
-            if asked:
-                raise EngineError(f"{pack.full_name}: CSM cannot use {key}; take it out of the pack")
-        if unknown := set(pack.options) - set(_OPTIONS):
-            raise EngineError(f"{pack.full_name}: CSM knows no option {min(unknown)!r}: it knows {', '.join(_OPTIONS)}")
+        check_pack(pack, "CSM", takes=("reference_audio", "lora"), options=_OPTIONS)
         _speaker(pack)
         if pack.reference_audio is not None and not pack.reference_text:
-            raise EngineError(f"{pack.full_name}: CSM needs reference_text, what is said in reference_audio")
+            raise EngineError("reference_text: CSM needs to know what is said in reference_audio")
         if pack.reference_audio is None and pack.lora is None:
-            raise EngineError(f"{pack.full_name}: CSM needs reference_audio and reference_text, or lora, or both")
+            raise EngineError("reference_audio: CSM needs it with reference_text, or lora, or both")
         return VoiceInfo(pack.id, pack.languages[0])
 
     async def add_pack(self, pack: VoicePack) -> None:
@@ -131,17 +131,21 @@ class CsmSynthesizer:
         model = self._loaded()
         loop = asyncio.get_running_loop()
         voice = await loop.run_in_executor(self._executor, _read_pack, model, pack)
-        self.remove_pack(pack.id)
+        old = self._packs.get(pack.id)
         self._packs[pack.id] = _Used(voice)
-        unused = [used for used in self._retired if not used.users]
-        self._retired = [used for used in self._retired if used.users]
-        for used in unused:
-            await loop.run_in_executor(self._executor, model.forget, used.voice)
+        if old is not None:
+            await self._retire(old)
 
-    def remove_pack(self, pack_id: str) -> None:
-        """Its adapter stays in memory until the next pack is added."""
+    async def remove_pack(self, pack_id: str) -> None:
         if (used := self._packs.pop(pack_id, None)) is not None:
-            self._retired.append(used)
+            await self._retire(used)
+
+    async def _retire(self, used: _Used) -> None:
+        """Its adapter leaves the memory at once, or with the last reply that is spoken with it."""
+        used.retired = True
+        if not used.users and self._model is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._executor, self._model.forget, used.voice)
 
     def _loaded(self) -> CsmModel:
         if self._model is None:
@@ -187,14 +191,14 @@ def _read_pack(model: CsmModel, pack: VoicePack) -> CsmVoice:
     except ImportError as error:
         raise EngineError("LoRA needs the package peft: run `pip install 'antiphon[csm]'`") from error
     except Exception as error:
-        raise EngineError(f"{pack.full_name} cannot be used with this model ({error})") from error
+        raise EngineError(f"it cannot be used with this model ({error})") from error
 
 
 def _speaker(pack: VoicePack) -> int:
     """Raises EngineError."""
-    speaker: Any = pack.options.get("speaker", 0)
-    if isinstance(speaker, bool) or not isinstance(speaker, int) or not 0 <= speaker <= 9:
-        raise EngineError(f"{pack.full_name}: options.speaker is a number from 0 to 9, not {speaker!r}")
+    speaker = int(pack.options.get("speaker", 0))
+    if not 0 <= speaker <= _MOST_SPEAKER:
+        raise EngineError(f"options.speaker: speakers are numbered from 0 to {_MOST_SPEAKER}")
     return speaker
 
 

@@ -137,6 +137,8 @@ class CsmModel:
         with torch.inference_mode(False), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there will be several, which is what is wanted
             self._model.load_adapter(str(folder), adapter_name=name)
+        self._model.enable_adapters()  # it stays disabled where others were
+        self._model.set_adapter(name)
         self._active = name
         return name
 

@@ -9,64 +9,38 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import math
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from antiphon.audio import MOUTH_RATE_HZ, Resampler
 from antiphon.core.speech import AudioChunk, Voice, Word
 from antiphon.engines.base import VoiceInfo
+from antiphon.engines.espeak_languages import LANGUAGES
 from antiphon.engines.segments import Emit, speak_segments
 from antiphon.engines.silence import SilenceTrimmer, pause_after_ms
+from antiphon.engines.voice_pack import VoicePack, check_pack
 from antiphon.errors import ConfigError, EngineError
-
-_VOICE_OF_LANGUAGE = {
-    "en-GB": "en",
-    "en-US": "en-us",
-    "en-scotland": "en-gb-scotland",
-    "de-DE": "de",
-    "es-ES": "es",
-    "es-419": "es-419",
-    "fr-FR": "fr",
-    "it-IT": "it",
-    "pt-PT": "pt",
-    "pt-BR": "pt-br",
-    "nl-NL": "nl",
-    "pl-PL": "pl",
-    "sv-SE": "sv",
-    "da-DK": "da",
-    "nb-NO": "nb",
-    "fi-FI": "fi",
-    "cs-CZ": "cs",
-    "sk-SK": "sk",
-    "hu-HU": "hu",
-    "ro-RO": "ro",
-    "bg-BG": "bg",
-    "el-GR": "el",
-    "ru-RU": "ru",
-    "uk-UA": "uk",
-    "tr-TR": "tr",
-    "ar": "ar",
-    "he-IL": "he",
-    "fa-IR": "fa",
-    "hi-IN": "hi",
-    "id-ID": "id",
-    "vi-VN": "vi",
-    "cmn-CN": "cmn",
-    "ko-KR": "ko",
-}
-"""The languages on offer and eSpeak's names of their voices."""
 
 _SYNCHRONOUS = 2
 _BUFFER_MS = 60
 _CHARS_UTF8 = 1
 _POSITION_CHARACTER = 1
 _END_OF_LIST, _WORD = 0, 1
-_RATE_PARAMETER = 1
+_RATE_PARAMETER, _PITCH_PARAMETER = 1, 3
 _WORDS_PER_MINUTE = 175
 _WORDS_PER_MINUTE_RANGE = (80, 450)
+_SOME_VARIANTS = ("f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "croak", "whisper")
+_PITCH = 50
+_PITCHES = (0.7, 1.6)
+"""As far as the library goes, measured on its English voice."""
+_STEPS_UP, _STEPS_DOWN = 70, 87
+"""Of its parameter for an octave, measured likewise."""
 
 
 class _EventId(ctypes.Union):
@@ -94,11 +68,12 @@ class EspeakSynthesizer:
 
     def __init__(self, voice: str = "en-GB") -> None:
         """``voice`` is the default. Raises ConfigError when there is none of that name."""
-        known = {language.lower(): language for language in _VOICE_OF_LANGUAGE}
+        known = {language.lower(): language for language in LANGUAGES}
         if voice.lower() not in known:
-            raise ConfigError(f"eSpeak NG has no voice {voice!r}: choose one of {', '.join(_VOICE_OF_LANGUAGE)}")
+            raise ConfigError(f"eSpeak NG has no voice {voice!r}: choose one of {', '.join(LANGUAGES)}")
         self._default = known[voice.lower()]
         self._known = known
+        self._packs: dict[str, _Style] = {}
         self._executor = ThreadPoolExecutor(1, "espeak")
 
     @property
@@ -111,8 +86,11 @@ class EspeakSynthesizer:
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        others = [language for language in _VOICE_OF_LANGUAGE if language != self._default]
-        return tuple(VoiceInfo(language, language, repeatable=True) for language in (self._default, *others))
+        others = [language for language in LANGUAGES if language != self._default]
+        return tuple(
+            VoiceInfo(language, language, repeatable=True, loudness_lufs=LANGUAGES[language].lufs)
+            for language in (self._default, *others)
+        )
 
     async def load(self) -> None:
         """Raises EngineError when the library is not installed or its data is broken."""
@@ -122,10 +100,12 @@ class EspeakSynthesizer:
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
-        language = self._known.get(voice.name.lower(), self._default)
+        style = self._packs.get(voice.name) or _Style(
+            LANGUAGES[self._known.get(voice.name.lower(), self._default)].voice
+        )
 
         def render(part: str, emit: Emit) -> None:
-            _library().speak(part, _VOICE_OF_LANGUAGE[language], voice.speed, emit)
+            _library().speak(part, style, voice.speed, emit)
 
         chunks = speak_segments(text, self._executor, render)
         try:
@@ -134,8 +114,51 @@ class EspeakSynthesizer:
         finally:
             await chunks.aclose()
 
+    def pack_voice(self, pack: VoicePack) -> VoiceInfo:
+        self._style_of(pack)
+        return VoiceInfo(pack.id, pack.languages[0], repeatable=True)
+
+    async def add_pack(self, pack: VoicePack) -> None:
+        style = self._style_of(pack)
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._try, style)
+        self._packs[pack.id] = style
+
+    async def remove_pack(self, pack_id: str) -> None:
+        self._packs.pop(pack_id, None)
+
+    def _style_of(self, pack: VoicePack) -> _Style:
+        check_pack(pack, "eSpeak NG", takes=("pitch",), options={"variant": (str,)})
+        language = self._known.get(pack.languages[0].lower())
+        if language is None:
+            raise EngineError(f"languages: eSpeak NG has no {pack.languages[0]}: choose one of {', '.join(LANGUAGES)}")
+        variant = pack.options.get("variant")
+        voice = LANGUAGES[language].voice
+        low, high = _PITCHES
+        if not low <= pack.pitch <= high:
+            raise EngineError(f"pitch: eSpeak NG goes from {low} to {high}")
+        steps = _STEPS_UP if pack.pitch > 1 else _STEPS_DOWN
+        pitch = _PITCH + round(steps * math.log2(pack.pitch))
+        return _Style(f"{voice}+{variant}" if variant else voice, pitch)
+
+    @staticmethod
+    def _try(style: _Style) -> None:
+        """The library takes any variant, and leaves out one that it does not know."""
+        library, variant = _library(), style.voice.partition("+")[2]
+        if variant and variant not in library.variants:
+            some = ", ".join(known for known in _SOME_VARIANTS if known in library.variants)
+            raise EngineError(f"options.variant: eSpeak NG has no variant {variant!r}; it has {some} and others")
+        library.speak("Ready.", style, 1.0, lambda _pcm, _words: True)
+
     def _warm(self) -> None:
-        _library().speak("Ready.", _VOICE_OF_LANGUAGE[self._default], 1.0, lambda _pcm, _words: True)
+        self._try(_Style(LANGUAGES[self._default].voice))
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """A voice as the library is set to it."""
+
+    voice: str
+    pitch: int = _PITCH
 
 
 class _Library:
@@ -152,13 +175,15 @@ class _Library:
             self._dll = ctypes.CDLL(espeakng_loader.get_library_path())
         except OSError as error:
             raise EngineError(f"eSpeak NG's library does not load on this machine ({error})") from error
-        data = str(espeakng_loader.get_data_path()).encode()
-        self._rate_hz: int = self._dll.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data, 0)
+        data = str(espeakng_loader.get_data_path())
+        self.variants = {path.name for path in (Path(data) / "voices" / "!v").glob("*")}
+        """What can be added to a voice: other speakers, whispers, ..."""
+        self._rate_hz: int = self._dll.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data.encode(), 0)
         if self._rate_hz <= 0:
             raise EngineError("eSpeak NG's data is missing or broken: reinstall the package espeakng-loader")
-        self._settings: tuple[str, int] | None = None
+        self._settings: tuple[_Style, int] | None = None
 
-    def speak(self, text: str, voice: str, speed: float, emit: Emit) -> None:
+    def speak(self, text: str, style: _Style, speed: float, emit: Emit) -> None:
         """Speaks one part of a text. Raises EngineError."""
         low, high = _WORDS_PER_MINUTE_RANGE
         words_per_minute = min(max(round(_WORDS_PER_MINUTE * speed), low), high)
@@ -166,7 +191,7 @@ class _Library:
         part = _Part(text, self._rate_hz, emit)
         callback = _Callback(part.on_audio)
         with self._lock:
-            self._set(voice, words_per_minute)
+            self._set(style, words_per_minute)
             self._dll.espeak_SetSynthCallback(callback)
             status = self._dll.espeak_Synth(
                 encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
@@ -177,14 +202,15 @@ class _Library:
             raise EngineError(f"eSpeak NG could not speak this text (status {status})")
         part.finish()
 
-    def _set(self, voice: str, words_per_minute: int) -> None:
-        if self._settings == (voice, words_per_minute):
+    def _set(self, style: _Style, words_per_minute: int) -> None:
+        if self._settings == (style, words_per_minute):
             return
         self._settings = None
-        if self._dll.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise EngineError(f"eSpeak NG's data has no voice {voice}: reinstall the package espeakng-loader")
+        if self._dll.espeak_SetVoiceByName(style.voice.encode()) != 0:
+            raise EngineError(f"eSpeak NG's data has no voice {style.voice}: reinstall the package espeakng-loader")
         self._dll.espeak_SetParameter(_RATE_PARAMETER, words_per_minute, 0)
-        self._settings = (voice, words_per_minute)
+        self._dll.espeak_SetParameter(_PITCH_PARAMETER, style.pitch, 0)
+        self._settings = (style, words_per_minute)
 
 
 @lru_cache(maxsize=1)

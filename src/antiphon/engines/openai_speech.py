@@ -2,7 +2,8 @@
 
 The audio is asked for as raw PCM that streams, and each piece of text is one request. How a server is told to stream
 differs: OpenAI and SGLang-Omni read ``stream_format``, vLLM-Omni and SGLang-Omni ``stream``, and their defaults are not
-the same, so both are sent. A field that a server refuses is not sent to it again.
+the same, so both are sent. A field that a server refuses is not sent to it again. A server that answers with events all
+the same is understood too.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from antiphon.audio import MOUTH_RATE_HZ, WIRE_PCM_RATE_HZ, Resampler
+from antiphon.audio import WIRE_PCM_RATE_HZ
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import VoiceInfo
 from antiphon.engines.capabilities import Capabilities
 from antiphon.engines.segments import parts_of
-from antiphon.engines.silence import SilenceTrimmer, pause_after_ms
+from antiphon.engines.served_sound import ServedSound, pcm_of_events
 from antiphon.engines.speech_server import SILENT_S, RefusedError, SpeechServer
 from antiphon.errors import EngineError
 
@@ -36,6 +37,7 @@ _MOST_CHARS = 4000
 """OpenAI takes 4096 in one request."""
 _SPEEDS = (0.25, 4.0)
 _RATE = re.compile(r"rate=(\d+)")
+_EVENTS = "text/event-stream"
 _NOT_PCM = (b"RIFF", b"ID3", b"OggS", b"fLaC", b"data", b"{")
 
 
@@ -63,6 +65,10 @@ class OpenAISpeech:
         self._language = language
         self._rate_hz = rate_hz
         self._refused: set[str] = {"stream"} if self._server.is_openai else set()
+
+    @property
+    def model(self) -> str:
+        return self._model
 
     @property
     def name(self) -> str:
@@ -140,25 +146,20 @@ class OpenAISpeech:
         raise error
 
     async def _converted(self, response: ClientResponse, text: str) -> AsyncGenerator[bytes]:
-        rate_hz = self._rate_of(response)
-        trimmer, resampler = SilenceTrimmer(rate_hz), Resampler(rate_hz, MOUTH_RATE_HZ)
-        half = b""
+        sound = ServedSound(self._rate_of(response))
+        data = response.content.iter_any()
         began = False
-        async for data in response.content.iter_any():
-            if not began and data:
-                began = True
-                self._check(response, data)
-            whole = half + data
-            even = len(whole) // 2 * 2
-            half = whole[even:]
-            sound = trimmer.push(whole[:even])
-            if sound:
-                yield resampler.push(sound)
+        async with aclosing(pcm_of_events(data) if response.content_type == _EVENTS else _all_of(data)) as parts:
+            async for part in parts:
+                if not began:
+                    began = True
+                    self._check(response, part)
+                if pcm := sound.push(part):
+                    yield pcm
         if not began:
             raise EngineError(f"{self._server.base_url} answered without any audio", retryable=True)
-        pause = trimmer.finish(pause_after_ms(text))
-        if pause:
-            yield resampler.push(pause, last=True)
+        if pcm := sound.finish(text):
+            yield pcm
 
     def _rate_of(self, response: ClientResponse) -> int:
         said = response.headers.get("X-Sample-Rate", "")
@@ -168,13 +169,19 @@ class OpenAISpeech:
         return int(found[1]) if found and int(found[1]) else self._rate_hz
 
     def _check(self, response: ClientResponse, data: bytes) -> None:
-        is_text = response.content_type.startswith("text/") or response.content_type == "application/json"
+        kind = response.content_type
+        is_text = (kind.startswith("text/") and kind != _EVENTS) or kind == "application/json"
         if is_text or data.startswith(_NOT_PCM):
             said = data[:100].decode(errors="replace")
             raise EngineError(
-                f"{self._server.base_url} was asked for raw PCM and sent {response.content_type} ({said!r}): is it a "
-                "speech server?"
+                f"{self._server.base_url} was asked for raw PCM and sent {kind} ({said!r}): is it a speech server?"
             )
+
+
+async def _all_of(data: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    async for part in data:
+        if part:
+            yield part
 
 
 def _names_in(listed: Any) -> tuple[str, ...]:

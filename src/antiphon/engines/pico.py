@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from antiphon.audio import MOUTH_RATE_HZ, Resampler
@@ -19,17 +20,28 @@ from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import VoiceInfo
 from antiphon.engines.segments import Emit, speak_segments
 from antiphon.engines.silence import SilenceTrimmer, pause_after_ms
+from antiphon.engines.voice_pack import VoicePack, check_pack
 from antiphon.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LANGUAGES = ("en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT")
+LOUDNESS_LUFS = {
+    "en-US": -17.1,
+    "en-GB": -16.9,
+    "de-DE": -16.5,
+    "es-ES": -16.1,
+    "fr-FR": -17.7,
+    "it-IT": -18.8,
+}
+"""Of each voice, at ``_VOLUME_PERCENT``. Written by scripts/voice_loudness.py."""
+
+LANGUAGES = tuple(LOUDNESS_LUFS)
 """Each has one voice, which goes by the language's name."""
 
 _RATE_HZ = 16_000
 _RATE_PERCENT = (20, 500)
-"""What Pico takes as its speed; 100 is its own pace."""
+"""What Pico takes as its speed; 100 is its own pace, as of its pitch."""
 _VOLUME_PERCENT = 55
 """At Pico's own 100 every sentence clips; at 55 the loudest vowels peak 2 dB below full scale."""
 _BLOCK_BYTES = _RATE_HZ // 2 * 2
@@ -52,6 +64,7 @@ class PicoSynthesizer:
             raise ConfigError(f"Pico has no voice {voice!r}: choose one of {', '.join(LANGUAGES)}")
         self._default = known[voice.lower()]
         self._known = known
+        self._packs: dict[str, _Style] = {}
         self._engines = _EnginePool()
         self._executor = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1), "pico")
 
@@ -66,7 +79,10 @@ class PicoSynthesizer:
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
         others = [language for language in LANGUAGES if language != self._default]
-        return tuple(VoiceInfo(language, language, repeatable=True) for language in (self._default, *others))
+        return tuple(
+            VoiceInfo(language, language, repeatable=True, loudness_lufs=LOUDNESS_LUFS[language])
+            for language in (self._default, *others)
+        )
 
     async def load(self) -> None:
         """Raises EngineError when the package or the language's data is not installed."""
@@ -77,12 +93,12 @@ class PicoSynthesizer:
         self._engines.clear()
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
-        language = self._known.get(voice.name.lower(), self._default)
+        style = self._packs.get(voice.name) or _Style(self._known.get(voice.name.lower(), self._default))
         low, high = _RATE_PERCENT
         rate = min(max(round(voice.speed * 100), low), high)
 
         def render(part: str, emit: Emit) -> None:
-            self._render(part, language, rate, emit)
+            self._render(part, style, rate, emit)
 
         chunks = speak_segments(text, self._executor, render)
         try:
@@ -91,10 +107,28 @@ class PicoSynthesizer:
         finally:
             await chunks.aclose()
 
-    def _warm(self) -> None:
-        self._render("Ready.", self._default, 100, lambda _pcm, _words: True)
+    def pack_voice(self, pack: VoicePack) -> VoiceInfo:
+        return VoiceInfo(pack.id, self._style_of(pack).language, repeatable=True)
 
-    def _render(self, text: str, language: str, rate: int, emit: Emit) -> None:
+    async def add_pack(self, pack: VoicePack) -> None:
+        style = self._style_of(pack)
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._warm, style)
+        self._packs[pack.id] = style
+
+    async def remove_pack(self, pack_id: str) -> None:
+        self._packs.pop(pack_id, None)
+
+    def _style_of(self, pack: VoicePack) -> _Style:
+        check_pack(pack, "Pico", takes=("pitch",))
+        language = self._known.get(pack.languages[0].lower())
+        if language is None:
+            raise EngineError(f"languages: Pico has no {pack.languages[0]}: choose one of {', '.join(LANGUAGES)}")
+        return _Style(language, round(pack.pitch * 100))
+
+    def _warm(self, style: _Style | None = None) -> None:
+        self._render("Ready.", style or _Style(self._default), 100, lambda _pcm, _words: True)
+
+    def _render(self, text: str, style: _Style, rate: int, emit: Emit) -> None:
         """Speaks one part, in a thread of the pool."""
         trimmer = SilenceTrimmer(_RATE_HZ)
         resampler = Resampler(_RATE_HZ, MOUTH_RATE_HZ)
@@ -109,13 +143,20 @@ class PicoSynthesizer:
         spoken = text.translate(_MARKUP).encode("utf-8", "ignore").decode()
         if not any(character.isalnum() for character in spoken):
             return  # Pico breathes audibly for a second at "..."
-        with self._engines.borrow(language) as engine:
+        with self._engines.borrow(style.language) as engine:
             engine.rate = rate
+            engine.pitch = style.pitch_percent
             engine.volume = _VOLUME_PERCENT
             engine.speak(spoken, on_audio)
         tail = trimmer.finish(pause_after_ms(text))
         if tail:
             emit(resampler.push(tail, last=True), ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    language: str
+    pitch_percent: int = 100
 
 
 class _EnginePool:

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,29 @@ _LANGUAGE = re.compile(r"([a-z]{2,3})_([A-Z]{2})\b")
 _UNKNOWN_LANGUAGE = "und"
 
 
+@dataclass(frozen=True, slots=True)
+class PiperScales:
+    """How it speaks; None for what the voice's own configuration says."""
+
+    length_scale: float | None = None
+    """How slowly."""
+    noise_scale: float | None = None
+    """How lively."""
+    noise_w_scale: float | None = None
+    """How much the lengths of phonemes vary."""
+
+
 class PiperSynthesizer:
     """The Synthesizer over one Piper voice. The speakers of a voice that has several go by "voice:speaker"."""
 
-    def __init__(self, model: str) -> None:
-        """``model`` is the name of a voice that was pulled, or the path of its ONNX file."""
+    def __init__(self, model: str, config: Path | None = None, scales: PiperScales | None = None) -> None:
+        """``model`` is the name of a voice that was pulled, or the path of its ONNX file.
+
+        ``config`` is its JSON file, if it is not beside the ONNX file under its name and ``.json``.
+        """
         self._model = model
+        self._config = config
+        self._scales = scales or PiperScales()
         self._short = Path(model).stem if is_path(model) else model
         self._language = _language_of(self._short)
         self._speakers: dict[str, int | None] = {self._short: None}
@@ -73,7 +90,7 @@ class PiperSynthesizer:
         if self._voice is not None:
             return
         loop = asyncio.get_running_loop()
-        voice, language = await loop.run_in_executor(self._executor, _read_voice, self._path())
+        voice, language = await loop.run_in_executor(self._executor, _read_voice, self._path(), self._config)
         await loop.run_in_executor(self._executor, self._warm, voice)
         self._language = language
         self._speakers = {self._short: None}
@@ -89,7 +106,8 @@ class PiperSynthesizer:
         if self._voice is None:
             raise EngineError(f"{self.name} is not loaded, or was closed: call load() first")
         session = StoppableSession(self._voice.session)
-        render = partial(_render, replace(self._voice, session=session), self._speakers.get(voice.name), voice.speed)
+        speaking = replace(self._voice, session=session)
+        render = partial(_render, speaking, self._speakers.get(voice.name), self._scales, voice.speed)
         chunks = speak_segments(text, self._executor, render)
         try:
             async for chunk in chunks:
@@ -106,24 +124,23 @@ class PiperSynthesizer:
     @staticmethod
     def _warm(voice: Any) -> None:
         session = StoppableSession(voice.session)
-        _render(replace(voice, session=session), None, 1.0, "Ready.", lambda _pcm, _words: True)
+        _render(replace(voice, session=session), None, PiperScales(), 1.0, "Ready.", lambda _pcm, _words: True)
 
 
-def _read_voice(path: Path) -> tuple[Any, str]:
+def _read_voice(path: Path, config: Path | None) -> tuple[Any, str]:
     """A PiperVoice and its language. Raises EngineError."""
     try:
         from piper import PiperConfig, PiperVoice
     except ImportError as error:
         raise EngineError("Piper is not installed: run `pip install 'antiphon[piper]'`") from error
     logging.getLogger("piper").setLevel(logging.WARNING)  # it tells every text
-    settings = Path(f"{path}.json")
+    settings = config or Path(f"{path}.json")
     for file in (path, settings):
         if not file.is_file():
             raise EngineError(f"Piper needs the file {file}: run `antiphon models pull piper:{path.stem}`")
     try:
         read = json.loads(settings.read_text(encoding="utf-8"))
-        config = PiperConfig.from_dict(read)
-        voice = PiperVoice(session=open_session(_with_durations(path)), config=config)
+        voice = PiperVoice(session=open_session(_with_durations(path)), config=PiperConfig.from_dict(read))
     except Exception as error:  # whatever a broken file does to the libraries
         raise EngineError(f"the Piper voice {path} cannot be read ({error}): pull it again") from error
     code = str(read.get("language", {}).get("code", "")).replace("_", "-")
@@ -146,13 +163,19 @@ def _with_durations(path: Path) -> bytes | Path:
     return bytes(model.SerializeToString())
 
 
-def _render(voice: Any, speaker: int | None, speed: float, text: str, emit: Emit) -> None:
+def _render(voice: Any, speaker: int | None, scales: PiperScales, speed: float, text: str, emit: Emit) -> None:
     """Speaks one part, in a thread."""
     from piper import SynthesisConfig
 
     low, high = _SPEEDS
-    length_scale = voice.config.length_scale / min(max(speed, low), high)
-    settings = SynthesisConfig(speaker_id=speaker, length_scale=length_scale, volume=_VOLUME)
+    own_scale = voice.config.length_scale if scales.length_scale is None else scales.length_scale
+    settings = SynthesisConfig(
+        speaker_id=speaker,
+        length_scale=own_scale / min(max(speed, low), high),
+        noise_scale=scales.noise_scale,
+        noise_w_scale=scales.noise_w_scale,
+        volume=_VOLUME,
+    )
     # In two brackets Piper expects phonemes.
     spoken = text.replace("[[", "[ ").replace("]]", " ]").replace("\0", " ").encode("utf-8", "ignore").decode()
     if not any(character.isalnum() for character in spoken):

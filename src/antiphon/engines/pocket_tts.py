@@ -31,7 +31,7 @@ from antiphon.engines.reference_sound import read_reference
 from antiphon.engines.rendered import RenderedPart
 from antiphon.engines.segments import Emit, speak_segments
 from antiphon.engines.torch_device import check_device, find_device
-from antiphon.engines.voice_pack import VoicePack
+from antiphon.engines.voice_pack import VoicePack, check_pack
 from antiphon.errors import EngineError
 
 CLONING = "-cloning"
@@ -41,6 +41,7 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_WITHOUT_CLONING = "model_without_voice_cloning.safetensors"
 EMBEDDINGS = "embeddings"
 
+_DEFAULT_MODEL = "english"
 _THREADS = 2
 _LANGUAGES = {
     "english": "en",
@@ -71,9 +72,10 @@ class PocketTtsSynthesizer:
     def __init__(self, name: str, *, device: str = "cpu") -> None:
         """``name`` is a model that was pulled, "english", or a folder with its files; ":VOICE" may follow.
 
+        Without a name it is English, with the weights that clone where those are on this machine.
         ``device`` is as for ``torch_device``; "auto" is the CPU here, on which it is fastest. Raises ConfigError.
         """
-        self._model_name, _, voice = name.partition(":")
+        self._model_name, _, voice = (name or _default_model()).partition(":")
         model = self._model_name
         self._device = "cpu" if check_device(device) == "auto" else device
         self._short = Path(model).name if is_path(model) else model
@@ -139,11 +141,9 @@ class PocketTtsSynthesizer:
             await chunks.aclose()
 
     def pack_voice(self, pack: VoicePack) -> VoiceInfo:
-        for key, asked in (("pitch", pack.pitch != 1.0), ("lora", pack.lora), ("model", pack.model)):
-            if asked:
-                raise EngineError(f"{pack.full_name}: pocket-tts cannot use {key}; take it out of the pack")
+        check_pack(pack, "pocket-tts", takes=("reference_audio",))
         if pack.reference_audio is None:
-            raise EngineError(f"{pack.full_name}: pocket-tts needs reference_audio to clone")
+            raise EngineError("reference_audio: pocket-tts needs a recording to clone")
         return VoiceInfo(pack.id, pack.languages[0])
 
     async def add_pack(self, pack: VoicePack) -> None:
@@ -154,7 +154,7 @@ class PocketTtsSynthesizer:
         state = await loop.run_in_executor(self._executor, _read_voice, self._model, pack.reference_audio)
         self._packs[pack.id] = state
 
-    def remove_pack(self, pack_id: str) -> None:
+    async def remove_pack(self, pack_id: str) -> None:
         self._packs.pop(pack_id, None)
 
     def _folder(self) -> Path:
@@ -162,6 +162,11 @@ class PocketTtsSynthesizer:
         if is_path(self._model_name):
             return Path(self._model_name).expanduser()
         return models_folder() / "pocket-tts" / self._model_name
+
+
+def _default_model() -> str:
+    cloning = f"{_DEFAULT_MODEL}{CLONING}"
+    return cloning if (models_folder() / "pocket-tts" / cloning).is_dir() else _DEFAULT_MODEL
 
 
 def _read_model(folder: Path, name: str, device_name: str) -> Any:

@@ -339,7 +339,7 @@ class ScriptedSynthesizer(_Scripted):
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        return tuple(VoiceInfo(name, "en", bool(self._options.repeatable)) for name in _VOICES)
+        return tuple(VoiceInfo(name, "en", bool(self._options.repeatable), is_speech=False) for name in _VOICES)
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         speech = _Speech(

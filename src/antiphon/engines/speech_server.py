@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +16,10 @@ from antiphon.errors import EngineError
 CONNECT_S = 5.0
 SILENT_S = 30.0
 """How long a server may be silent, before its first byte or between two."""
+
+_CLOSE_S = 0.2
+"""A server that still speaks does not answer the closing handshake."""
+_MOST_MESSAGE_BYTES = 16 * 1024 * 1024
 
 _OPENAI_HOST = "api.openai.com"
 _SHOWN_CHARS = 300
@@ -55,6 +61,24 @@ class SpeechServer:
         async with self._request("POST", path, **body) as response:
             yield response
 
+    async def socket(self, path: str) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket, for the caller to ``hang_up``. Raises EngineError."""
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                return await self._connected().ws_connect(
+                    f"{self.base_url}{path}", headers=self._headers, max_msg_size=_MOST_MESSAGE_BYTES
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status in (404, 405):
+                raise EngineError(
+                    f"{self.base_url} has no WebSocket for speech: give its address with http instead of ws"
+                ) from error
+            raise self._refused(error.status, error.headers or {}, error.message) from error
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise EngineError(
+                f"{self.base_url} cannot be reached: start the server or correct the URL ({error})", retryable=True
+            ) from error
+
     async def get_json(self, path: str) -> Any:
         """The answer's JSON; None where the server does not know the path or answers something else."""
         try:
@@ -80,7 +104,7 @@ class SpeechServer:
                 try:
                     if response.status >= 400:
                         said = await response.text(errors="replace")
-                        raise self._refused(response, " ".join(said.split())[:_SHOWN_CHARS])
+                        raise self._refused(response.status, response.headers, " ".join(said.split())[:_SHOWN_CHARS])
                     yield response
                 finally:
                     if not response.content.is_eof():
@@ -101,8 +125,8 @@ class SpeechServer:
             self._client = aiohttp.ClientSession()
         return self._client
 
-    def _refused(self, response: aiohttp.ClientResponse, said: str) -> EngineError:
-        match response.status:
+    def _refused(self, status: int, headers: Mapping[str, str], said: str) -> EngineError:
+        match status:
             case 401 | 403:
                 return EngineError(f"{self.base_url} refuses the API key: set OPENAI_API_KEY to a valid one ({said})")
             case 404 | 405:
@@ -111,12 +135,19 @@ class SpeechServer:
                 return EngineError(
                     f"{self.base_url} has too much to do, or the quota is spent: try again later ({said})",
                     retryable=True,
-                    retry_after_s=_seconds(response.headers.get("Retry-After")),
+                    retry_after_s=_seconds(headers.get("Retry-After")),
                 )
-            case status if status >= 500:
+            case _ if status >= 500:
                 return EngineError(f"{self.base_url} failed: see the server's own log ({said})", retryable=True)
             case _:
                 return RefusedError(f"{self.base_url} refused the request: {said}", said)
+
+
+async def hang_up(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Closes ``socket``, politely if that is soon done: aiohttp waits for as long as a server goes on sending."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await socket.close()
 
 
 def _seconds(text: str | None) -> float | None:

@@ -6,13 +6,14 @@ adapter. ``antiphon.engines.pack_folder`` reads packs; engines that speak with t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 from antiphon.engines.base import VoiceInfo
+from antiphon.errors import EngineError
 
 Option = str | int | float | bool
 
@@ -77,6 +78,34 @@ class TakesPacks(Protocol):
         """
         ...
 
-    def remove_pack(self, pack_id: str) -> None:
+    async def remove_pack(self, pack_id: str) -> None:
         """Does nothing where there is none of that id."""
         ...
+
+
+def check_pack(
+    pack: VoicePack, engine: str, *, takes: Collection[str] = (), options: Mapping[str, tuple[type, ...]] | None = None
+) -> None:
+    """Raises EngineError where the pack has a key or an option that ``engine`` (as people call it) has no use for.
+
+    ``takes`` are those of pitch, reference_audio, lora, model and config that it can use, ``options`` its own settings
+    and their types.
+    """
+    given = {
+        "pitch": pack.pitch != 1.0,
+        "reference_audio": pack.reference_audio is not None,
+        "lora": pack.lora is not None,
+        "model": pack.model is not None,
+        "config": pack.config is not None,
+    }
+    for key, is_given in given.items():
+        if is_given and key not in takes:
+            raise EngineError(f"{key}: {engine} has no use for it")
+    known = options or {}
+    for name, value in pack.options.items():
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "it has none"
+            raise EngineError(f"options.{name}: {engine} has no such option; {there}")
+        if type(value) not in known[name]:
+            wanted = " or ".join(kind.__name__ for kind in known[name])
+            raise EngineError(f"options.{name}: {value!r} is no {wanted}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from antiphon.core.speech import AudioChunk, Voice
-from antiphon.engines.base import Synthesizer, VoiceInfo, prepare_voice
+from antiphon.engines.base import Synthesizer, VoiceInfo, prepare_voice, reload_voices
 from antiphon.engines.voice_names import NamedVoice, VoiceNames
+from antiphon.errors import ConfigError, EngineError
 
 
 class MultiSynthesizer:
@@ -18,9 +20,12 @@ class MultiSynthesizer:
     """
 
     def __init__(self, engines: Sequence[Synthesizer]) -> None:
-        """``engines`` has at least one."""
+        """Raises ConfigError where none of them has a voice."""
         self._engines = tuple(engines)
         self._by_name = self._all_voices()
+        if not self._by_name:
+            names = ", ".join(engine.name for engine in self._engines)
+            raise ConfigError(f"{names} has no voice of its own: name one, as in piper:VOICE, or add a voice pack")
         self._names = self._all_names()
 
     @property
@@ -39,17 +44,37 @@ class MultiSynthesizer:
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        return tuple(VoiceInfo(name, voice.language, voice.repeatable) for name, (_, voice) in self._by_name.items())
+        return tuple(replace(voice, name=name) for name, (_, voice) in self._by_name.items())
 
     async def load(self) -> None:
         """Loads all engines at once. Raises the first EngineError."""
         await asyncio.gather(*(engine.load() for engine in self._engines))
-        self._by_name = self._all_voices()
-        self._names = self._all_names()
+        self._look()
 
     async def close(self) -> None:
         for engine in self._engines:
             await engine.close()
+
+    async def add(self, engine: Synthesizer) -> None:
+        """Loads one more, whose voices come last. Raises EngineError."""
+        await engine.load()
+        self._engines = (*self._engines, engine)
+        self._look()
+
+    async def reload(self, engine_name: str | None = None) -> bool:
+        """As ``Reloading.reload``, of all engines or of those that are called so, before the colon."""
+        known, told = False, []
+        for engine in self._engines:
+            if engine_name not in (None, engine.name.partition(":")[0]):
+                continue
+            try:
+                known = await reload_voices(engine) or known
+            except EngineError as error:
+                told.append(str(error))
+        self._look()
+        if told:
+            raise EngineError("\n".join(told))
+        return known
 
     def find(self, name: str) -> str | None:
         """As ``VoiceNames.find``."""
@@ -68,6 +93,13 @@ class MultiSynthesizer:
         async with aclosing(engine.speak(text, Voice(own.name, voice.speed))) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    def _look(self) -> None:
+        """Puts the voices together again."""
+        found = self._all_voices()
+        if found:  # else the old ones stay: there is always one
+            self._by_name = found
+            self._names = self._all_names()
 
     def _all_voices(self) -> dict[str, tuple[Synthesizer, VoiceInfo]]:
         return {

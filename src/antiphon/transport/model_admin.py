@@ -66,6 +66,14 @@ class ModelAdmin(Protocol):
         """Loads ``new``, then unloads ``old``: at no time is there neither. Raises as both do."""
         ...
 
+    async def reload(self, model: str | None) -> None:
+        """Has voice packs read again from disk, of all voices or of ``model``'s (a pack's own name will do).
+
+        Packs that are new, changed or gone count from the next sentence. Raises ConfigError for what nobody has, and
+        EngineError with a line for each pack that cannot be used: it stays as it was, and all others are done.
+        """
+        ...
+
 
 class ModelRoutes:
     def __init__(self, admin: ModelAdmin) -> None:
@@ -77,6 +85,7 @@ class ModelRoutes:
             web.post(f"{PATH}/load", self.load),
             web.post(f"{PATH}/unload", self.unload),
             web.post(f"{PATH}/swap", self.swap),
+            web.post(f"{PATH}/reload", self.reload),
         ]
 
     async def listed(self, request: web.Request) -> web.Response:
@@ -95,6 +104,11 @@ class ModelRoutes:
         body = await _body(request)
         old, new = fields.text(body, "from"), fields.text(body, "to")
         return await self._change(request, lambda: self._admin.swap(old, new))
+
+    async def reload(self, request: web.Request) -> web.Response:
+        body = await _body(request) if request.can_read_body else {}
+        model = fields.text(body, "model") if "model" in body else None
+        return await self._change(request, lambda: self._admin.reload(model))
 
     async def _change(self, request: web.Request, work: Callable[[], Awaitable[None]]) -> web.Response:
         """Does it and answers with what is in memory then."""

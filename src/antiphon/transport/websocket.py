@@ -69,6 +69,7 @@ class Gateway:
         self._watcher = watcher or NoWatcher()
         self._ids = IdSource()
         self._connections: set[Connection] = set()
+        self._inlets: dict[Connection, RealtimeInlet] = {}
         self._places = limits.max_sessions
 
     @property
@@ -130,14 +131,17 @@ class Gateway:
             vendor=request.query.get("events") == "antiphon",
         )
         session = self._factory(outlet, config.settings(), config.id)
+        inlet = RealtimeInlet(session, outlet, config)
         self._connections.add(connection)
+        self._inlets[connection] = inlet
         self._watcher.opened()
         _log.info("session opened", pacing=request.query.get("pacing", "burst"), sessions=self.active)
         opened_at = time.monotonic()
         try:
-            await connection.run(session, RealtimeInlet(session, outlet, config), outlet)
+            await connection.run(session, inlet, outlet)
         finally:
             self._connections.discard(connection)
+            del self._inlets[connection]
             self._count(connection)
             _log.info("session closed", duration_s=round(time.monotonic() - opened_at, 1), code=socket.close_code)
 
@@ -165,6 +169,11 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.check(now)
                 self._count(connection)
+
+    def move_voices(self, successor: Callable[[str], str | None]) -> None:
+        """Gives each conversation the voice that ``successor`` names for its own, if it names one, and tells it."""
+        for inlet in tuple(self._inlets.values()):
+            inlet.move_voice(successor)
 
     async def close(self) -> None:
         """Tells all clients that the server stops."""

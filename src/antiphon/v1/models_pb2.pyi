@@ -47,7 +47,7 @@ class EndSessionResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "state", "error", "leases", "idle_s", "load_s", "preload", "voices")
+    __slots__ = ("name", "state", "error", "leases", "idle_s", "load_s", "preload", "voices", "dismissed")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class Model(_message.Message):
     LOAD_S_FIELD_NUMBER: _ClassVar[int]
     PRELOAD_FIELD_NUMBER: _ClassVar[int]
     VOICES_FIELD_NUMBER: _ClassVar[int]
+    DISMISSED_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ModelState
     error: str
@@ -64,7 +65,8 @@ class Model(_message.Message):
     load_s: float
     preload: bool
     voices: _containers.RepeatedCompositeFieldContainer[VoiceInfo]
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., error: _Optional[str] = ..., leases: _Optional[int] = ..., idle_s: _Optional[float] = ..., load_s: _Optional[float] = ..., preload: _Optional[bool] = ..., voices: _Optional[_Iterable[_Union[VoiceInfo, _Mapping]]] = ...) -> None: ...
+    dismissed: bool
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., error: _Optional[str] = ..., leases: _Optional[int] = ..., idle_s: _Optional[float] = ..., load_s: _Optional[float] = ..., preload: _Optional[bool] = ..., voices: _Optional[_Iterable[_Union[VoiceInfo, _Mapping]]] = ..., dismissed: _Optional[bool] = ...) -> None: ...
 
 class VoiceInfo(_message.Message):
     __slots__ = ("name", "language", "repeatable")
@@ -153,7 +155,7 @@ class GetCapabilitiesResponse(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., worker: _Optional[str] = ..., streaming: _Optional[bool] = ..., zero_shot: _Optional[bool] = ..., lora: _Optional[bool] = ..., cpu: _Optional[bool] = ..., languages: _Optional[_Iterable[str]] = ..., emotion: _Optional[bool] = ..., max_concurrent: _Optional[int] = ..., resident: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[str]] = ..., rtf: _Optional[float] = ..., active: _Optional[int] = ..., queued: _Optional[int] = ..., default_model: _Optional[str] = ..., sessions: _Optional[int] = ...) -> None: ...
 
 class ControlRequest(_message.Message):
-    __slots__ = ("verb", "session")
+    __slots__ = ("verb", "session", "model")
     class Verb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERB_UNSPECIFIED: _ClassVar[ControlRequest.Verb]
@@ -168,9 +170,11 @@ class ControlRequest(_message.Message):
     RELOAD: ControlRequest.Verb
     VERB_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     verb: ControlRequest.Verb
     session: str
-    def __init__(self, verb: _Optional[_Union[ControlRequest.Verb, str]] = ..., session: _Optional[str] = ...) -> None: ...
+    model: str
+    def __init__(self, verb: _Optional[_Union[ControlRequest.Verb, str]] = ..., session: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
 
 class ControlResponse(_message.Message):
     __slots__ = ("segments",)

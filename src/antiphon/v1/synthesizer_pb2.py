@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from antiphon.v1 import models_pb2 as antiphon_dot_v1_dot_models__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/v1/synthesizer.proto\x12\x0b\x61ntiphon.v1\x1a\x18\x61ntiphon/v1/models.proto\"\xac\x05\n\x11SynthesizeRequest\x12\x35\n\x05start\x18\x01 \x01(\x0b\x32$.antiphon.v1.SynthesizeRequest.StartH\x00\x12\x33\n\x04text\x18\x02 \x01(\x0b\x32#.antiphon.v1.SynthesizeRequest.TextH\x00\x12\x35\n\x05\x66lush\x18\x03 \x01(\x0b\x32$.antiphon.v1.SynthesizeRequest.FlushH\x00\x12\x37\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32%.antiphon.v1.SynthesizeRequest.CancelH\x00\x12\x37\n\x06\x63redit\x18\x05 \x01(\x0b\x32%.antiphon.v1.SynthesizeRequest.CreditH\x00\x12\x35\n\x05pause\x18\x06 \x01(\x0b\x32$.antiphon.v1.SynthesizeRequest.PauseH\x00\x12\x37\n\x06resume\x18\x07 \x01(\x0b\x32%.antiphon.v1.SynthesizeRequest.ResumeH\x00\x1a~\n\x05Start\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0f\n\x07segment\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05voice\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12\r\n\x05speed\x18\x06 \x01(\x02\x12\x14\n\x0cskip_samples\x18\x07 \x01(\x04\x1a%\n\x04Text\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x1a\x18\n\x05\x46lush\x12\x0f\n\x07segment\x18\x01 \x01(\r\x1a\x19\n\x06\x43\x61ncel\x12\x0f\n\x07segment\x18\x01 \x01(\r\x1a\x18\n\x06\x43redit\x12\x0e\n\x06\x66rames\x18\x01 \x01(\r\x1a\x07\n\x05Pause\x1a\x08\n\x06ResumeB\t\n\x07message\"\xc1\x03\n\x12SynthesizeResponse\x12\x36\n\x05\x61udio\x18\x01 \x01(\x0b\x32%.antiphon.v1.SynthesizeResponse.AudioH\x00\x12>\n\tcancelled\x18\x02 \x01(\x0b\x32).antiphon.v1.SynthesizeResponse.CancelledH\x00\x12\x36\n\x05\x65rror\x18\x03 \x01(\x0b\x32%.antiphon.v1.SynthesizeResponse.ErrorH\x00\x1at\n\x05\x41udio\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\x0b\n\x03seq\x18\x02 \x01(\r\x12\x0b\n\x03pcm\x18\x03 \x01(\x0c\x12 \n\x05words\x18\x04 \x03(\x0b\x32\x11.antiphon.v1.Word\x12\r\n\x05\x66inal\x18\x05 \x01(\x08\x12\x0f\n\x07samples\x18\x06 \x01(\r\x1a.\n\tCancelled\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\x10\n\x08last_seq\x18\x02 \x01(\x03\x1aJ\n\x05\x45rror\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\x42\t\n\x07message\"V\n\x04Word\x12\x12\n\nstart_char\x18\x01 \x01(\r\x12\x10\n\x08\x65nd_char\x18\x02 \x01(\r\x12\x14\n\x0cstart_sample\x18\x03 \x01(\x04\x12\x12\n\nend_sample\x18\x04 \x01(\x04\x32\x95\x05\n\x0bSynthesizer\x12Q\n\nSynthesize\x12\x1e.antiphon.v1.SynthesizeRequest\x1a\x1f.antiphon.v1.SynthesizeResponse(\x01\x30\x01\x12S\n\x0cStartSession\x12 .antiphon.v1.StartSessionRequest\x1a!.antiphon.v1.StartSessionResponse\x12M\n\nEndSession\x12\x1e.antiphon.v1.EndSessionRequest\x1a\x1f.antiphon.v1.EndSessionResponse\x12\x44\n\x07\x43ontrol\x12\x1b.antiphon.v1.ControlRequest\x1a\x1c.antiphon.v1.ControlResponse\x12M\n\nListModels\x12\x1e.antiphon.v1.ListModelsRequest\x1a\x1f.antiphon.v1.ListModelsResponse\x12J\n\tLoadModel\x12\x1d.antiphon.v1.LoadModelRequest\x1a\x1e.antiphon.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.antiphon.v1.UnloadModelRequest\x1a .antiphon.v1.UnloadModelResponse\x12\\\n\x0fGetCapabilities\x12#.antiphon.v1.GetCapabilitiesRequest\x1a$.antiphon.v1.GetCapabilitiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/v1/synthesizer.proto\x12\x0b\x61ntiphon.v1\x1a\x18\x61ntiphon/v1/models.proto\"\xc2\x05\n\x11SynthesizeRequest\x12\x35\n\x05start\x18\x01 \x01(\x0b\x32$.antiphon.v1.SynthesizeRequest.StartH\x00\x12\x33\n\x04text\x18\x02 \x01(\x0b\x32#.antiphon.v1.SynthesizeRequest.TextH\x00\x12\x35\n\x05\x66lush\x18\x03 \x01(\x0b\x32$.antiphon.v1.SynthesizeRequest.FlushH\x00\x12\x37\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32%.antiphon.v1.SynthesizeRequest.CancelH\x00\x12\x37\n\x06\x63redit\x18\x05 \x01(\x0b\x32%.antiphon.v1.SynthesizeRequest.CreditH\x00\x12\x35\n\x05pause\x18\x06 \x01(\x0b\x32$.antiphon.v1.SynthesizeRequest.PauseH\x00\x12\x37\n\x06resume\x18\x07 \x01(\x0b\x32%.antiphon.v1.SynthesizeRequest.ResumeH\x00\x1a\x93\x01\n\x05Start\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0f\n\x07segment\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05voice\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12\r\n\x05speed\x18\x06 \x01(\x02\x12\x14\n\x0cskip_samples\x18\x07 \x01(\x04\x12\x13\n\x0bif_resident\x18\x08 \x01(\x08\x1a%\n\x04Text\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x1a\x18\n\x05\x46lush\x12\x0f\n\x07segment\x18\x01 \x01(\r\x1a\x19\n\x06\x43\x61ncel\x12\x0f\n\x07segment\x18\x01 \x01(\r\x1a\x18\n\x06\x43redit\x12\x0e\n\x06\x66rames\x18\x01 \x01(\r\x1a\x07\n\x05Pause\x1a\x08\n\x06ResumeB\t\n\x07message\"\xc1\x03\n\x12SynthesizeResponse\x12\x36\n\x05\x61udio\x18\x01 \x01(\x0b\x32%.antiphon.v1.SynthesizeResponse.AudioH\x00\x12>\n\tcancelled\x18\x02 \x01(\x0b\x32).antiphon.v1.SynthesizeResponse.CancelledH\x00\x12\x36\n\x05\x65rror\x18\x03 \x01(\x0b\x32%.antiphon.v1.SynthesizeResponse.ErrorH\x00\x1at\n\x05\x41udio\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\x0b\n\x03seq\x18\x02 \x01(\r\x12\x0b\n\x03pcm\x18\x03 \x01(\x0c\x12 \n\x05words\x18\x04 \x03(\x0b\x32\x11.antiphon.v1.Word\x12\r\n\x05\x66inal\x18\x05 \x01(\x08\x12\x0f\n\x07samples\x18\x06 \x01(\r\x1a.\n\tCancelled\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\x10\n\x08last_seq\x18\x02 \x01(\x03\x1aJ\n\x05\x45rror\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\x42\t\n\x07message\"V\n\x04Word\x12\x12\n\nstart_char\x18\x01 \x01(\r\x12\x10\n\x08\x65nd_char\x18\x02 \x01(\r\x12\x14\n\x0cstart_sample\x18\x03 \x01(\x04\x12\x12\n\nend_sample\x18\x04 \x01(\x04\x32\x95\x05\n\x0bSynthesizer\x12Q\n\nSynthesize\x12\x1e.antiphon.v1.SynthesizeRequest\x1a\x1f.antiphon.v1.SynthesizeResponse(\x01\x30\x01\x12S\n\x0cStartSession\x12 .antiphon.v1.StartSessionRequest\x1a!.antiphon.v1.StartSessionResponse\x12M\n\nEndSession\x12\x1e.antiphon.v1.EndSessionRequest\x1a\x1f.antiphon.v1.EndSessionResponse\x12\x44\n\x07\x43ontrol\x12\x1b.antiphon.v1.ControlRequest\x1a\x1c.antiphon.v1.ControlResponse\x12M\n\nListModels\x12\x1e.antiphon.v1.ListModelsRequest\x1a\x1f.antiphon.v1.ListModelsResponse\x12J\n\tLoadModel\x12\x1d.antiphon.v1.LoadModelRequest\x1a\x1e.antiphon.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.antiphon.v1.UnloadModelRequest\x1a .antiphon.v1.UnloadModelResponse\x12\\\n\x0fGetCapabilities\x12#.antiphon.v1.GetCapabilitiesRequest\x1a$.antiphon.v1.GetCapabilitiesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,31 +33,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.v1.synthesizer_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYNTHESIZEREQUEST']._serialized_start=73
-  _globals['_SYNTHESIZEREQUEST']._serialized_end=757
-  _globals['_SYNTHESIZEREQUEST_START']._serialized_start=483
-  _globals['_SYNTHESIZEREQUEST_START']._serialized_end=609
-  _globals['_SYNTHESIZEREQUEST_TEXT']._serialized_start=611
-  _globals['_SYNTHESIZEREQUEST_TEXT']._serialized_end=648
-  _globals['_SYNTHESIZEREQUEST_FLUSH']._serialized_start=650
-  _globals['_SYNTHESIZEREQUEST_FLUSH']._serialized_end=674
-  _globals['_SYNTHESIZEREQUEST_CANCEL']._serialized_start=676
-  _globals['_SYNTHESIZEREQUEST_CANCEL']._serialized_end=701
-  _globals['_SYNTHESIZEREQUEST_CREDIT']._serialized_start=703
-  _globals['_SYNTHESIZEREQUEST_CREDIT']._serialized_end=727
-  _globals['_SYNTHESIZEREQUEST_PAUSE']._serialized_start=729
-  _globals['_SYNTHESIZEREQUEST_PAUSE']._serialized_end=736
-  _globals['_SYNTHESIZEREQUEST_RESUME']._serialized_start=738
-  _globals['_SYNTHESIZEREQUEST_RESUME']._serialized_end=746
-  _globals['_SYNTHESIZERESPONSE']._serialized_start=760
-  _globals['_SYNTHESIZERESPONSE']._serialized_end=1209
-  _globals['_SYNTHESIZERESPONSE_AUDIO']._serialized_start=958
-  _globals['_SYNTHESIZERESPONSE_AUDIO']._serialized_end=1074
-  _globals['_SYNTHESIZERESPONSE_CANCELLED']._serialized_start=1076
-  _globals['_SYNTHESIZERESPONSE_CANCELLED']._serialized_end=1122
-  _globals['_SYNTHESIZERESPONSE_ERROR']._serialized_start=1124
-  _globals['_SYNTHESIZERESPONSE_ERROR']._serialized_end=1198
-  _globals['_WORD']._serialized_start=1211
-  _globals['_WORD']._serialized_end=1297
-  _globals['_SYNTHESIZER']._serialized_start=1300
-  _globals['_SYNTHESIZER']._serialized_end=1961
+  _globals['_SYNTHESIZEREQUEST']._serialized_end=779
+  _globals['_SYNTHESIZEREQUEST_START']._serialized_start=484
+  _globals['_SYNTHESIZEREQUEST_START']._serialized_end=631
+  _globals['_SYNTHESIZEREQUEST_TEXT']._serialized_start=633
+  _globals['_SYNTHESIZEREQUEST_TEXT']._serialized_end=670
+  _globals['_SYNTHESIZEREQUEST_FLUSH']._serialized_start=672
+  _globals['_SYNTHESIZEREQUEST_FLUSH']._serialized_end=696
+  _globals['_SYNTHESIZEREQUEST_CANCEL']._serialized_start=698
+  _globals['_SYNTHESIZEREQUEST_CANCEL']._serialized_end=723
+  _globals['_SYNTHESIZEREQUEST_CREDIT']._serialized_start=725
+  _globals['_SYNTHESIZEREQUEST_CREDIT']._serialized_end=749
+  _globals['_SYNTHESIZEREQUEST_PAUSE']._serialized_start=751
+  _globals['_SYNTHESIZEREQUEST_PAUSE']._serialized_end=758
+  _globals['_SYNTHESIZEREQUEST_RESUME']._serialized_start=760
+  _globals['_SYNTHESIZEREQUEST_RESUME']._serialized_end=768
+  _globals['_SYNTHESIZERESPONSE']._serialized_start=782
+  _globals['_SYNTHESIZERESPONSE']._serialized_end=1231
+  _globals['_SYNTHESIZERESPONSE_AUDIO']._serialized_start=980
+  _globals['_SYNTHESIZERESPONSE_AUDIO']._serialized_end=1096
+  _globals['_SYNTHESIZERESPONSE_CANCELLED']._serialized_start=1098
+  _globals['_SYNTHESIZERESPONSE_CANCELLED']._serialized_end=1144
+  _globals['_SYNTHESIZERESPONSE_ERROR']._serialized_start=1146
+  _globals['_SYNTHESIZERESPONSE_ERROR']._serialized_end=1220
+  _globals['_WORD']._serialized_start=1233
+  _globals['_WORD']._serialized_end=1319
+  _globals['_SYNTHESIZER']._serialized_start=1322
+  _globals['_SYNTHESIZER']._serialized_end=1983
 # @@protoc_insertion_point(module_scope)

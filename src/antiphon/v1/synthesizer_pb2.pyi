@@ -10,7 +10,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class SynthesizeRequest(_message.Message):
     __slots__ = ("start", "text", "flush", "cancel", "credit", "pause", "resume")
     class Start(_message.Message):
-        __slots__ = ("session", "segment", "model", "voice", "language", "speed", "skip_samples")
+        __slots__ = ("session", "segment", "model", "voice", "language", "speed", "skip_samples", "if_resident")
         SESSION_FIELD_NUMBER: _ClassVar[int]
         SEGMENT_FIELD_NUMBER: _ClassVar[int]
         MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class SynthesizeRequest(_message.Message):
         LANGUAGE_FIELD_NUMBER: _ClassVar[int]
         SPEED_FIELD_NUMBER: _ClassVar[int]
         SKIP_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+        IF_RESIDENT_FIELD_NUMBER: _ClassVar[int]
         session: str
         segment: int
         model: str
@@ -25,7 +26,8 @@ class SynthesizeRequest(_message.Message):
         language: str
         speed: float
         skip_samples: int
-        def __init__(self, session: _Optional[str] = ..., segment: _Optional[int] = ..., model: _Optional[str] = ..., voice: _Optional[str] = ..., language: _Optional[str] = ..., speed: _Optional[float] = ..., skip_samples: _Optional[int] = ...) -> None: ...
+        if_resident: bool
+        def __init__(self, session: _Optional[str] = ..., segment: _Optional[int] = ..., model: _Optional[str] = ..., voice: _Optional[str] = ..., language: _Optional[str] = ..., speed: _Optional[float] = ..., skip_samples: _Optional[int] = ..., if_resident: _Optional[bool] = ...) -> None: ...
     class Text(_message.Message):
         __slots__ = ("segment", "text")
         SEGMENT_FIELD_NUMBER: _ClassVar[int]

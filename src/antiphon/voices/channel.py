@@ -209,12 +209,12 @@ class Connection:
             if self._says_serving:
                 await self.ask()
 
-    async def ask(self) -> None:
-        """Asks it what it has and does."""
+    async def ask(self, *, voices: bool = False) -> None:
+        """Asks it what it has and does, and which voices it has if they may be others: then, or with ``voices``."""
         in_flight, visits = self.in_flight, self.visits
         try:
             told = await self.stub.GetCapabilities(models_pb2.GetCapabilitiesRequest(), timeout=ANSWER_S)
-            if self._wants_voices(told):
+            if voices or self._wants_voices(told):
                 listed = await self.stub.ListModels(models_pb2.ListModelsRequest(), timeout=ANSWER_S)
                 self.models = tuple(listed.models)
         except grpc.aio.AioRpcError as error:

@@ -246,6 +246,11 @@ class Fleet:
                 return self._lease(chosen)
         return await self.acquire(request, patience_s=patience_s, even_if_busy=even_if_busy)
 
+    def try_acquire(self, request: Request) -> Lease | None:
+        """A place for the request, if there is one now."""
+        chosen = self._choose(request)
+        return self._lease(chosen) if isinstance(chosen, Choice) else None
+
     def look(self, request: Request) -> tuple[Connection, str] | None:
         """Who would serve the request now, and with which model; it takes no place and starts nothing."""
         chosen = self._choose(request)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.engines.base import VoiceInfo
 from antiphon.engines.voice_names import NamedVoice
+from antiphon.v1 import models_pb2
 from antiphon.voices.channel import Connection
 
 
@@ -20,6 +21,8 @@ class Offer:
     voice: str
     """Within its model."""
     models: tuple[str, ...]
+    away: bool = False
+    """All of these were unloaded, everywhere, and nobody has asked for them since."""
 
     @property
     def named(self) -> NamedVoice:
@@ -27,8 +30,11 @@ class Offer:
 
 
 def offers_of(connections: Sequence[Connection]) -> tuple[Offer, ...]:
-    """The union over all workers, each worker's default model first. The very first is the default voice."""
+    """The union over all workers, each worker's default model first, and last what was sent away. The very first is
+    the default voice.
+    """
     found: dict[str, Offer] = {}
+    there = {model.name for connection in connections for model in connection.models if not is_away(model)}
     for connection in connections:
         default = connection.default_model
         for model in sorted(connection.models, key=lambda model: model.name != default):
@@ -40,7 +46,13 @@ def offers_of(connections: Sequence[Connection]) -> tuple[Offer, ...]:
                 models = known.models if known is not None else ()
                 if model.name not in models:
                     found[full] = Offer(info, engine, voice.name, (*models, model.name))
-    return tuple(found.values())
+    offers = [replace(offer, away=there.isdisjoint(offer.models)) for offer in found.values()]
+    return tuple(sorted(offers, key=lambda offer: offer.away))
+
+
+def is_away(model: models_pb2.Model) -> bool:
+    """Sent away, and gone or about to be."""
+    return model.dismissed and model.state != models_pb2.MODEL_STATE_LOADING
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +63,5 @@ class Choices:
     """The voice that was asked for, and those that may stand in for it at any time."""
     alike: tuple[Offer, ...]
     """Those that may go on in mid-reply, when none of the others can: any of the language."""
+    if_resident: frozenset[str] = frozenset()
+    """Models that were sent away, and have a successor."""

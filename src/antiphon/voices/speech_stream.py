@@ -20,7 +20,11 @@ GOODBYE_S = 0.5
 class SpeechStream:
     """It holds the lease until ``close`` is over."""
 
-    def __init__(self, fleet: Fleet, lease: Lease, session: str, voice: str, speed: float) -> None:
+    def __init__(
+        self, fleet: Fleet, lease: Lease, session: str, voice: str, speed: float, *, if_resident: bool = False
+    ) -> None:
+        """``if_resident``: a model that is not in memory is not brought there."""
+        self._if_resident = if_resident
         self.lease = lease
         self._session = session
         self._voice = voice
@@ -43,6 +47,7 @@ class SpeechStream:
             voice=self._voice,
             speed=self._speed,
             skip_samples=take.skip_samples,
+            if_resident=self._if_resident,
         )
         self._call.send(pb.SynthesizeRequest(start=start))
         self._call.send(pb.SynthesizeRequest(text=pb.SynthesizeRequest.Text(segment=number, text=take.text)))

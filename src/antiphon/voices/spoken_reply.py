@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 
 import structlog
 
@@ -17,7 +18,7 @@ from antiphon.voices.offers import Choices, Offer
 from antiphon.voices.progress import SegmentProgress
 from antiphon.voices.speech_stream import SpeechStream
 from antiphon.voices.visit import Visit
-from antiphon.voices.worker_call import NOT_HERE, LostError
+from antiphon.voices.worker_call import NOT_HERE, SENT_AWAY, LostError
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,10 @@ class SpokenReply:
         self._fed = False
         self._change = asyncio.Event()
         self._avoid: frozenset[str] = frozenset()
+        self._sent_away = choices.if_resident
+        """Models that somebody unloaded: they are not to be brought back by us."""
+        self._sent_from: frozenset[str] = frozenset()
+        """The instances where they were."""
         self._losses = 0
         self._lost_at: float | None = None
         self._lost_address = ""
@@ -107,7 +112,8 @@ class SpokenReply:
             try:
                 response = await self._stream.read()
             except LostError as error:
-                self._lose(str(error), refused=error.refused)
+                self._blame(self._stream.lease, refused=error.refused)
+                self._lose(str(error))
                 continue
             for chunk in self._take(response):
                 yield chunk
@@ -151,9 +157,25 @@ class SpokenReply:
     def _take_error(self, error: pb.SynthesizeResponse.Error) -> None:
         if self._stream is None or self._stream.segment_of(error.segment) is None:
             return
-        if not error.retryable and error.code != NOT_HERE:
+        if error.code == SENT_AWAY:
+            self._send_away(self._stream.lease)
+        elif error.retryable or error.code == NOT_HERE:
+            self._blame(self._stream.lease, refused=True)
+        else:
             raise EngineError(error.message or error.code)
-        self._lose(f"{error.code}: {error.message}", refused=True)
+        self._lose(f"{error.code}: {error.message}")
+
+    def _blame(self, lease: Lease, *, refused: bool) -> None:
+        """``refused``: it is alive, and cannot do it."""
+        if refused:
+            self._avoid |= {lease.worker.instance}
+        else:
+            lease.connection.failed()
+
+    def _send_away(self, lease: Lease) -> None:
+        self._sent_away |= {lease.model}
+        self._sent_from |= {lease.worker.instance}
+        self._fleet.spawn(lease.connection.ask())
 
     def _finish(self, segment: SegmentProgress) -> None:
         self._pace = segment.pace
@@ -183,17 +205,13 @@ class SpokenReply:
 
     # Who says it.
 
-    def _lose(self, reason: str, *, refused: bool) -> None:
+    def _lose(self, reason: str) -> None:
         """The stream is of no more use. Raises EngineError when too many were."""
         stream, self._stream = self._stream, None
         assert stream is not None
         worker = stream.lease.worker
         log.warning("reply_lost_worker", session=self._visit.session, address=worker.address, reason=reason)
         self._fleet.spawn(stream.close())
-        if refused:
-            self._avoid |= {worker.instance}
-        else:
-            stream.lease.connection.failed()
         if self._lost_at is None and any(segment.begun for segment in self._open):
             self._lost_at, self._lost_address = self._loop.time(), worker.address
         self._losses += 1
@@ -210,7 +228,14 @@ class SpokenReply:
         lease, offer = await self._place(begun)
         if lease.worker.instance in self._avoid and self._losses > 1:
             await asyncio.sleep(REFUSED_S * 2.0 ** (self._losses - 2))
-        stream = SpeechStream(self._fleet, lease, self._visit.session, offer.voice, self._speed)
+        stream = SpeechStream(
+            self._fleet,
+            lease,
+            self._visit.session,
+            offer.voice,
+            self._speed,
+            if_resident=lease.model in self._sent_away,
+        )
         self._exactly = offer.info.repeatable and lease.model == self._model and self._is_quick(lease)
         self._offer, self._model = offer, lease.model
         self._visit.served(lease)
@@ -235,6 +260,8 @@ class SpokenReply:
         """A worker with the voice, or with one that may stand in for it. A reply that has begun may wait a little for
         its own voice, and then goes on in any of its language.
         """
+        if self._sent_away and (found := self._instead()) is not None:
+            return found
         if not begun:
             return await self._acquire(self._choices.wanted, self._fleet.patience_s, begun)
         try:
@@ -243,10 +270,25 @@ class SpokenReply:
             patience_s = max(ANY_VOICE_S, self._fleet.patience_s)
             return await self._acquire((*self._choices.wanted, *self._choices.alike), patience_s, begun)
 
-    async def _acquire(self, offers: tuple[Offer, ...], patience_s: float, begun: bool) -> tuple[Lease, Offer]:
+    def _instead(self) -> tuple[Lease, Offer] | None:
+        """At once: where the voice still is in memory, else another one. Where there is none it may come back."""
+        everybody = (*self._choices.wanted, *self._choices.alike)
+        for offers, avoid in (((self._offer,), self._sent_from), (everybody, self._avoid)):
+            request, by_model = self._request(offers)
+            lease = self._fleet.try_acquire(replace(request, avoid=avoid, if_resident=self._sent_away))
+            if lease is not None:
+                return lease, by_model[lease.model]
+        self._sent_away = self._sent_from = frozenset()
+        return None
+
+    def _request(self, offers: tuple[Offer, ...]) -> tuple[Request, dict[str, Offer]]:
+        """And which offer each of its models stands for."""
         by_model = {model: offer for offer in reversed(offers) for model in offer.models}
         models = tuple(dict.fromkeys(model for offer in offers for model in offer.models))
-        request = Request("tts", models, affinity=self._visit.address)
+        return Request("tts", models, affinity=self._visit.address), by_model
+
+    async def _acquire(self, offers: tuple[Offer, ...], patience_s: float, begun: bool) -> tuple[Lease, Offer]:
+        request, by_model = self._request(offers)
         lease = await self._fleet.acquire_but(request, self._avoid, patience_s=patience_s, even_if_busy=begun)
         return lease, by_model[lease.model]
 

@@ -19,6 +19,7 @@ from antiphon.v1 import models_pb2
 from antiphon.voices.fleet import LOAD_S, Fleet
 from antiphon.voices.offers import Choices, Offer, offers_of
 from antiphon.voices.spoken_reply import SpokenReply
+from antiphon.voices.succession import Succession
 from antiphon.voices.visit import Visit
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ class FleetSynthesizer:
         self._listed: tuple[tuple[models_pb2.Model, ...], ...] = ()
         self._offers: tuple[Offer, ...] = ()
         self._names: VoiceNames | None = None
+        self.succession = Succession(self)
 
     @property
     def name(self) -> str:
@@ -71,6 +73,7 @@ class FleetSynthesizer:
 
     async def load(self) -> None:
         await self.fleet.start()
+        self.fleet.spawn(self.succession.watch())
         if not self.offers:
             raise EngineError("the tts workers have no voices: see what they were started with", retryable=True)
 
@@ -81,6 +84,10 @@ class FleetSynthesizer:
         """The full name of the voice that is meant: "en-GB", "de", "espeak" and "marin" all mean one."""
         self._look()
         return self._names.find(name) if self._names is not None else None
+
+    def successor(self, voice: str) -> str | None:
+        """What speaks in place of a voice whose models were unloaded; None for one that is there."""
+        return self.succession.successor(voice)
 
     def of_session(self, session: str) -> SessionVoice:
         """The same voices for one conversation, which stays at one worker as long as it can."""
@@ -119,8 +126,15 @@ class FleetSynthesizer:
         meant = offers[self._names.resolve(voice)]
         language = base_language(meant.info.language)
         named = tuple(offers[name] for name in self._fallbacks if name in offers)
-        alike = tuple(offer for offer in offers.values() if base_language(offer.info.language) == language)
-        return Choices((meant, *named), alike)
+        alike = [offer for offer in offers.values() if base_language(offer.info.language) == language]
+        appointed = self.succession.appointed(meant)
+        if not appointed:
+            return Choices((meant, *named), tuple(alike))
+        alike.sort(key=lambda offer: appointed.isdisjoint(offer.models))
+        successor = self.succession.best(meant, self.offers)
+        if not meant.away or successor is None:
+            return Choices((meant, *named), tuple(alike))
+        return Choices((meant, successor, *named), tuple(alike), frozenset(meant.models))
 
 
 class SessionVoice:

@@ -22,10 +22,14 @@ _REFUSALS = (
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.ABORTED,
 )
 
 NOT_HERE = "NOT_FOUND"
-"""The code in the message of a worker that does not have the model, or no longer: another one may."""
+"""The code in the message of a worker that does not have the model: another one may."""
+
+SENT_AWAY = "ABORTED"
+"""The same of one that had it until somebody unloaded it."""
 
 
 class LostError(AntiphonError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, NoReturn, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 import grpc
 import structlog
 
-from antiphon.core.residency_events import ModelState
+from antiphon.core.residency_events import ModelState, Reason
 from antiphon.engines.base import Engine
 from antiphon.engines.capabilities import Capabilities, capabilities_of
 from antiphon.v1 import models_pb2 as pb
@@ -54,15 +54,32 @@ class Identity:
 class Host(Generic[E]):
     """One worker's state. Belongs to one event loop."""
 
-    def __init__(self, identity: Identity, models: ModelManager[E]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        models: ModelManager[E],
+        look: Callable[[], Awaitable[dict[str, Capabilities]]] | None = None,
+    ) -> None:
+        """``look`` says which models there are now, and what is known of them before they are loaded."""
         self.identity = identity
         self.models = models
+        self._look = look
         self.sessions = Sessions()
         self.meter = WorkMeter()
 
     async def lease(self, model: str, session: str, **options: Any) -> Lease[E]:
         """The model of that name, or the default one. Raises ModelRefusedError."""
         return await self.models.lease(model or self.identity.default_model, session, **options)
+
+    async def reload(self, model: str = "") -> int:
+        """As ``ModelManager.reload``; models that have come to be there are taken first."""
+        if self._look is not None:
+            for name, known in (await self._look()).items():
+                self.identity.capabilities[name] = known
+                self.models.offer(name)
+        if model and model not in self.identity.capabilities:
+            raise ModelRefusedError(f"there is no model {model!r} here", Reason.UNKNOWN)
+        return await self.models.reload(model)
 
     @property
     def full(self) -> bool:
@@ -124,7 +141,7 @@ class HostedService(Generic[E]):
         sessions = self._host.sessions
         if request.verb == pb.ControlRequest.RELOAD:
             try:
-                return pb.ControlResponse(segments=await self._host.models.reload())
+                return pb.ControlResponse(segments=await self._host.reload(request.model))
             except ModelRefusedError as error:
                 await refuse(context, error)
         act = {
@@ -192,6 +209,7 @@ def _model(info: ModelInfo[Any], voices: list[pb.VoiceInfo]) -> pb.Model:
         load_s=info.load_s,
         preload=status.preload,
         voices=voices,
+        dismissed=status.dismissed,
     )
 
 

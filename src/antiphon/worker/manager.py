@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -24,6 +24,7 @@ from antiphon.core.residency_events import (
     Loaded,
     LoadFailed,
     ModelStatus,
+    Offered,
     Reason,
     Refuse,
     ResidencySettings,
@@ -34,11 +35,14 @@ from antiphon.core.residency_events import (
     Unloaded,
     UnloadWanted,
 )
-from antiphon.engines.base import Engine
+from antiphon.engines.base import Engine, reload_voices
 from antiphon.errors import AntiphonError
 
 LOAD_LIMIT_S = 300.0
 """A load that takes longer has failed."""
+
+_MAX_REASONS = 10
+"""In one answer; what else went wrong is in the log."""
 
 E = TypeVar("E", bound=Engine)
 
@@ -152,7 +156,7 @@ class ModelManager(Generic[E]):
             self._timer.cancel()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(ModelRefusedError("the worker ends", Reason.LEAVING))
+                answer.set_exception(ModelRefusedError("the worker ends", Reason.ENDING))
         hosted, self._hosted = self._hosted, {}
         await asyncio.gather(*(each.close() for each in hosted.values()))
 
@@ -192,27 +196,46 @@ class ModelManager(Generic[E]):
         ticket = self._ticket()
         await self._answer(ticket, UnloadWanted(ticket, model, force))
 
-    async def reload(self) -> int:
-        """Puts a newly loaded engine in the place of each that is resident; returns how many.
+    def offer(self, model: str) -> None:
+        """There is a further model, if it is not known yet."""
+        self._tell(Offered(model))
 
-        Work that runs ends with the old one. Where the new one fails the old one stays; raises ModelRefusedError then.
+    async def reload(self, only: str = "") -> int:
+        """Has the resident models, or one of them, read again what is on disk; returns how many did.
+
+        An engine that has voice packs reads these; in the place of any other comes one that is loaded anew. Work that
+        runs ends with what it began with. What fails stays as it was; raises ModelRefusedError then, the rest being
+        done.
         """
-        replaced = 0
-        for model in list(self._hosted):
+        done, told = 0, []
+        for model in [name for name in self._hosted if only in ("", name)]:
             try:
-                engine = await self._load_engine(model)
+                done += await self._reload(model)
             except Exception as error:
-                _log.exception("model_reload_failed", model=model)
-                raise ModelRefusedError(_reason(error), Reason.FAILED) from error
-            old = self._hosted.get(model)
-            fresh = _Hosted(engine)
-            if old is None:  # it was unloaded meanwhile
-                await fresh.close()
-                continue
-            self._hosted[model] = fresh
-            self._spawn(self._closes, old.close())
-            replaced += 1
-        return replaced
+                _log.warning("model_reload_failed", model=model, why=_reason(error), error=type(error).__name__)
+                told.append(_reason(error))
+        if told:
+            raise ModelRefusedError(_joined(told), Reason.FAILED)
+        return done
+
+    async def _reload(self, model: str) -> int:
+        old = self._hosted.get(model)
+        if old is None:
+            return 0
+        with old.used() as engine:
+            if await reload_voices(engine):
+                return 1
+        fresh = _Hosted(await self._load_engine(model))
+        old = self._hosted.get(model)
+        if old is None:  # it was unloaded meanwhile
+            await fresh.close()
+            return 0
+        self._hosted[model] = fresh
+        self._spawn(self._closes, old.close())
+        return 1
+
+    def is_resident(self, model: str) -> bool:
+        return model in self._hosted
 
     def hosted(self, model: str) -> _Hosted[E]:
         """For leases: the engine that now stands behind a model that is held."""
@@ -324,6 +347,14 @@ def _reason(error: Exception) -> str:
             return f"loading took longer than {LOAD_LIMIT_S:.0f} s"
         case _:
             return f"{type(error).__name__}: {error}"
+
+
+def _joined(reasons: Sequence[str]) -> str:
+    """One message of several lines, of a length that a status can have."""
+    lines = "\n".join(reasons).splitlines()
+    if len(lines) > _MAX_REASONS:
+        lines[_MAX_REASONS:] = [f"and {len(lines) - _MAX_REASONS} more: see the log"]
+    return "\n".join(lines)
 
 
 def _nothing() -> None:

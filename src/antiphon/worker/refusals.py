@@ -32,10 +32,11 @@ _REASONS = {
     Reason.UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.NO_ROOM: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.FAILED: grpc.StatusCode.FAILED_PRECONDITION,
-    Reason.LEAVING: grpc.StatusCode.UNAVAILABLE,
+    Reason.LEAVING: grpc.StatusCode.ABORTED,
+    Reason.ENDING: grpc.StatusCode.UNAVAILABLE,
 }
 
-UNLOADED = Failure(grpc.StatusCode.UNAVAILABLE, "the model was unloaded", True)
+UNLOADED = Failure(grpc.StatusCode.ABORTED, "the model was unloaded", True)
 
 
 def failure_of(error: Exception) -> Failure:

@@ -17,6 +17,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 
 from antiphon.core.residency_events import ResidencySettings
+from antiphon.engines.capabilities import Capabilities
 from antiphon.errors import ConfigError
 from antiphon.v1 import generator_pb2_grpc, recognizer_pb2_grpc, synthesizer_pb2_grpc
 from antiphon.worker.generator import GeneratorService
@@ -80,7 +81,9 @@ class WorkerServer:
         """Listens, and says that it does not serve yet. Raises ConfigError for names, files and addresses of no use."""
         settings = self._settings
         stage, models = settings.stage, settings.residency.models
-        known = {model: await known_capabilities(stage, model) for model in models}
+        known = await self._look()
+        for model in known:
+            self.models.offer(model)
         identity = Identity(
             stage=stage.name,
             worker=f"{stage.name}-{socket.gethostname()}-{secrets.token_hex(4)}",
@@ -88,11 +91,16 @@ class WorkerServer:
             max_concurrent=settings.max_concurrent,
             capabilities=known,
         )
-        self.host = Host(identity, self.models)
+        self.host = Host(identity, self.models, self._look)
         self._add_services()
         self.address = self._bind()
         await self._server.start()
         return self
+
+    async def _look(self) -> dict[str, Capabilities]:
+        """The models that there are now, those of the settings first. Raises ConfigError."""
+        stage, models = self._settings.stage, self._settings.residency.models
+        return {name: await known_capabilities(stage, name) for name in (*models, *await stage.more(models))}
 
     async def load(self) -> None:
         """Loads the preloaded models, as far as they can be, and then says that it serves."""

@@ -204,6 +204,9 @@ class SpeechStream:
 
     async def _speak(self, segment: _Segment) -> None:
         try:
+            if segment.start.if_resident and not self._host.models.is_resident(segment.model):
+                self._fail(segment, UNLOADED)
+                return
             lease = await self._lease(segment.model)
             with lease.using() as engine:
                 await self._speak_with(engine, segment)

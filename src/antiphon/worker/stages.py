@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-from antiphon.audio import EAR_RATE_HZ, MOUTH_RATE_HZ
+from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.speech import Voice
 from antiphon.engines.base import Brain, Engine, Recognizer, Synthesizer
 from antiphon.engines.capabilities import Capabilities, capabilities_of
-from antiphon.engines.catalog import make_brain, make_one_synthesizer, make_recognizer
-from antiphon.engines.torch_device import AUTO, check_device
+from antiphon.engines.catalog import make_brain, make_recognizer
+from antiphon.engines.torch_device import AUTO
+from antiphon.engines.voicing import Voicing
 
 WARM_UP_S = 0.3
-"""So much speech is made, or heard, before a model counts as resident."""
+"""So much is heard before a recognizer counts as resident."""
 WARM_UP_TEXT = "Ready."
+"""Is said before a voice does. What it learns of its loudness counts."""
 
 _LANGUAGES = {"moonshine": ("en",)}
 """Of recognizers, which do not say themselves what they know."""
@@ -25,28 +27,26 @@ _LANGUAGES = {"moonshine": ("en",)}
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """``make`` gives an engine that is not loaded; it raises ConfigError for a name that there is not.
-
-    It takes the name, and as ``device`` where engines that can choose run.
-    """
+    """``make`` gives an engine that is not loaded; it raises ConfigError for a name that there is not."""
 
     name: str
     service: str
     """The gRPC service, as health checks call it."""
-    make: Callable[..., Awaitable[Any]]
+    make: Callable[[str], Awaitable[Any]]
     warm_up: Callable[[Any], Awaitable[None]]
+    more: Callable[[Collection[str]], Awaitable[tuple[str, ...]]]
+    """Given the models that there are, names those that have come to be there besides: engines of voice packs."""
 
 
 async def _warm_synthesizer(engine: Synthesizer) -> None:
     async def text() -> AsyncIterator[str]:
         yield WARM_UP_TEXT
 
-    wanted_bytes = int(WARM_UP_S * MOUTH_RATE_HZ) * 2
+    if not engine.voices:
+        return
     async with aclosing(engine.speak(text(), Voice(engine.voices[0].name))) as chunks:
-        async for chunk in chunks:
-            wanted_bytes -= len(chunk.pcm)
-            if wanted_bytes <= 0:
-                break
+        async for _ in chunks:
+            pass
 
 
 async def _warm_recognizer(engine: Recognizer) -> None:
@@ -59,29 +59,41 @@ async def _warm_brain(engine: Brain) -> None:
     """Loading is enough: a word from a model at some URL may cost money."""
 
 
-async def _make_synthesizer(name: str, device: str = AUTO) -> Synthesizer:
-    return make_one_synthesizer(name, device)
+async def _no_more(names: Collection[str]) -> tuple[str, ...]:
+    return ()
 
 
-async def _make_recognizer(name: str, device: str = AUTO) -> Recognizer:
-    return make_recognizer(name, device)
-
-
-async def _make_brain(name: str, device: str = AUTO) -> Brain:
+async def _make_brain(name: str) -> Brain:
     """``URL#MODEL`` asks the server at that URL for that model."""
     name, _, model = name.partition("#")
     return await make_brain(name, model or None)
 
 
-TTS = Stage("tts", "antiphon.v1.Synthesizer", _make_synthesizer, _warm_synthesizer)
-ASR = Stage("asr", "antiphon.v1.Recognizer", _make_recognizer, _warm_recognizer)
-LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain)
+def tts_stage(voicing: Voicing) -> Stage:
+    """Its voices as ``voicing`` has them."""
+
+    async def make(name: str) -> Synthesizer:
+        return voicing.one(name, await asyncio.to_thread(voicing.read))
+
+    async def more(names: Collection[str]) -> tuple[str, ...]:
+        return voicing.more(names, await asyncio.to_thread(voicing.read))
+
+    return Stage("tts", "antiphon.v1.Synthesizer", make, _warm_synthesizer, more)
+
+
+def asr_stage(device: str = AUTO) -> Stage:
+    """Its engines on ``device``, if they can choose."""
+
+    async def make(name: str) -> Recognizer:
+        return make_recognizer(name, device)
+
+    return Stage("asr", "antiphon.v1.Recognizer", make, _warm_recognizer, _no_more)
+
+
+TTS = tts_stage(Voicing())
+ASR = asr_stage()
+LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain, _no_more)
 STAGES = {stage.name: stage for stage in (TTS, ASR, LLM)}
-
-
-def on_device(stage: Stage, device: str) -> Stage:
-    """The same stage, whose engines run on ``device`` if they can choose. Raises ConfigError."""
-    return replace(stage, make=partial(stage.make, device=check_device(device)))
 
 
 async def known_capabilities(stage: Stage, model: str) -> Capabilities:

@@ -58,6 +58,18 @@ def swap(
     _change_models("swap", {"from": old, "to": new}, url, api_key)
 
 
+@models_app.command()
+def reload(
+    name: Annotated[
+        str | None, typer.Argument(help="A voice pack, FAMILY:ID, or a model; all voices without it.")
+    ] = None,
+    url: ModelUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Have a server read its voice packs again; replies under way end in the voice that they began in."""
+    _change_models("reload", {} if name is None else {"model": name}, url, api_key)
+
+
 def _change_models(verb: str, body: dict[str, str], url: str | None, api_key: str | None) -> None:
     from antiphon.apps.models import command
 

@@ -118,7 +118,7 @@ class _Bars:
 
 
 async def change(verb: str, body: dict[str, str], url: str | None, api_key: str | None) -> int:
-    """Has a server load, unload or swap models, and prints what it has in memory then."""
+    """Has a server load, unload, swap or reload models, and prints what it has in memory then."""
     at = url or server.DEFAULT_URL
     wide_console().print(_places_table(await server.change(at, api_key, verb, body), at))
     return 0

@@ -29,7 +29,7 @@ async def places(url: str, api_key: str | None) -> list[dict[str, Any]]:
 
 
 async def change(url: str, api_key: str | None, verb: str, body: dict[str, str]) -> list[dict[str, Any]]:
-    """``load``, ``unload`` or ``swap``; returns the models as they are then. Raises ServerError."""
+    """``load``, ``unload``, ``swap`` or ``reload``; returns the models as they are then. Raises ServerError."""
     return await _ask("POST", url, f"{_PATH}/{verb}", api_key, body, _CHANGE_TIMEOUT)
 
 

@@ -275,6 +275,15 @@ class SessionConfig:
     def output_format(self) -> AudioFormat:
         return AudioFormat(self._wire["audio"]["output"]["format"]["type"])
 
+    @property
+    def voice(self) -> str:
+        return str(self._wire["audio"]["output"]["voice"])
+
+    def use_voice(self, voice: str) -> None:
+        """Whether it was on offer when the session began or not."""
+        self._wire = copy.deepcopy(self._wire)
+        self._wire["audio"]["output"]["voice"] = voice
+
     def update(self, patch: Json) -> None:
         """Merges a client's session object into this one."""
         patch = modernized(patch)

@@ -127,6 +127,15 @@ class RealtimeInlet:
         self._ear.post(Configure(self._config.settings()))
         self._outlet.session_updated()
 
+    def move_voice(self, successor: Callable[[str], str | None]) -> None:
+        """The server changes the voice, as if the client had asked for it."""
+        voice = successor(self._config.voice)
+        if voice is None or self._config.transcribes_only:
+            return
+        self._config.use_voice(voice)
+        self._ear.post(Configure(self._config.settings()))
+        self._outlet.session_updated()
+
     # Items.
 
     def _create_item(self, event: Json, client_event_id: str | None) -> None:
