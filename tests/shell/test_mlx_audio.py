@@ -163,10 +163,23 @@ async def test_closing_the_stream_stops_the_work(pocket: MlxAudioSynthesizer, fr
         await anext(chunks)
     await spoken(pocket, "...")  # the model is free again, or it would not get to this
     stopped_at = len(frames)
-    assert stopped_at < 60
+    assert stopped_at < 140  # of nearly 300
     assert duration_s(await spoken(pocket, "Hello.")) > 0.1
     await spoken(pocket, "...")
     assert len(frames) < stopped_at + 60
+
+
+async def test_a_failure_is_told_and_the_engine_goes_on(
+    pocket: MlxAudioSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_args: Any, **_options: Any) -> Iterator[None]:
+        raise ValueError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PocketModel, "generate_audio_stream", fails)
+        with pytest.raises(EngineError, match=r"jean could not speak this text \(out of memory\)"):
+            await spoken(pocket, "Hello.")
+    assert duration_s(await spoken(pocket, "Hello.")) > 0.1
 
 
 async def test_engines_of_one_process_take_turns(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
@@ -110,3 +112,23 @@ def test_a_lane_is_shut_down_when_what_has_begun_is_done() -> None:
         lane.submit(log.append, "too late")
     lane.shutdown()
     assert other.submit(lambda: "alive").result(10) == "alive"
+
+
+def test_work_without_an_end_does_not_hold_up_the_end_of_the_process() -> None:
+    code = """
+import threading
+from antiphon.engines.mlx_thread import open_lane
+
+begun = threading.Event()
+
+def endless():
+    while True:
+        begun.set()
+        yield
+
+waiting = open_lane().submit(endless)
+assert begun.wait(10)
+print("left")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "left\n", "")

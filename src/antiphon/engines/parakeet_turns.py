@@ -4,7 +4,7 @@ What is shown while the user speaks comes from the library's stream, which hears
 again, so that it costs the same all along. It does so piece by piece, each levelled by itself, and is surer of what it
 hears whole: so that is how the first second is heard, and every final. For that a long turn is cut in its pauses, and
 the words before a cut stand. The cut also keeps a stream shorter than its memory, beyond which the library would take
-the places of what it remembers for later ones.
+what it remembers for older than it is.
 """
 
 from __future__ import annotations
