@@ -6,6 +6,8 @@
 ARGS ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
+# Which PyTorch the development environment gets, and from where: TORCH="torch==2.13.0 --index-url URL".
+TORCH ?= torch==2.13.0
 BENCHMARKS ?= startup clauses latency barge_in budget contract workers
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
@@ -49,8 +51,12 @@ docs: develop
 install: $(FETCHED_UV)
 	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk --extra webrtc
 
+# The lock has no PyTorch: which of its builds is wanted, and where it is, only the machine's own pip can know.
 develop: $(FETCHED_UV)
-	@$(UV) sync --quiet --locked --all-extras --all-groups
+	@$(UV) sync --quiet --locked --inexact --all-extras --all-groups
+	@$(BIN)/python -c 'import importlib.util as find; raise SystemExit(not find.find_spec("torch"))' || { echo "Installing $(TORCH)"; \
+	    if python3 -m pip --version >/dev/null 2>&1; then python3 -m pip --python $(BIN)/python install --quiet $(TORCH); \
+	    else $(UV) pip install --quiet --python $(BIN)/python $(TORCH); fi; }
 
 # The JavaScript client that the end-to-end tests drive, what checks the page, and the node of the development
 # environment to run them.

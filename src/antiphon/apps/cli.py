@@ -372,6 +372,9 @@ def worker(
     preload: Annotated[
         list[str] | None, Option(help="Those that are loaded at the start, instead of the first.", metavar="NAME,...")
     ] = None,
+    device: Annotated[
+        str, Option(help="Where engines run that can choose.", metavar="auto|cpu|mps|cuda|cuda:NUMBER")
+    ] = "auto",
     resident_cap: Annotated[
         int | None, Option(help="Models in memory at the same time.", rich_help_panel=LIMITS)
     ] = None,
@@ -424,6 +427,7 @@ def worker(
         models=names_in(models),
         listen=listen,
         preload=None if preload is None else names_in(preload),
+        device=device,
         resident_cap=resident_cap,
         ttl_s=ttl_s,
         min_residency_s=min_residency_s,
