@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.core.jitter import LEAST_WAIT_S, MOST_WAIT_S, Counts, JitterBuffer, Lost, Packet, Silence
+from antiphon.core.reordering import MARGIN_S
 
 RATE_HZ = 48_000
 FRAME = 960
@@ -82,6 +83,17 @@ def test_what_came_in_the_wrong_order_goes_out_in_the_right_one() -> None:
     assert buffer.counts.late <= 2, "before the jitter was known"
     assert numbers(out)[20:] == list(range(20 + buffer.counts.late, 300))
     assert LEAST_WAIT_S < buffer.wait_s < 0.06
+
+
+def test_a_line_that_halts_but_keeps_the_order_makes_no_gap_wait() -> None:
+    arrivals = [(1.5 * (at // 1.5) + 0.15 if at % 1.5 < 0.15 else at, p) for at, p in steady(600)]
+    lost = set(range(60, 600, 37))
+    out, buffer = played([arrival for i, arrival in enumerate(arrivals) if i not in lost])
+    arrived = {int(p.payload): at for at, p in arrivals}
+    left = {int(piece.payload): now for now, piece in out if isinstance(piece, Packet)}
+    assert all(left[i + 1] <= arrived[i + 1] + MARGIN_S + TICK_S for i in lost), "though packets may come 150 ms late"
+    assert buffer.wait_s > 0.1
+    assert buffer.counts.late == 0
 
 
 def test_duplicates_are_dropped() -> None:

@@ -1,8 +1,8 @@
 """The order of arriving audio: RTP packets in as the network brings them, the sender's own timeline out.
 
 A machine listens here, so nothing is held back to make play-out smooth: a packet that is next in line goes out as it
-comes. Only where one is missing, those after it wait for it, as long as the jitter of the last seconds says that it may
-still come: 20 ms in calm, up to 200 ms. Then the gap is to be concealed, and what comes for it later is dropped. Each
+comes. Only where one is missing, those after it wait for it, as long as the last seconds say that it may still come:
+10 to 20 ms in calm, up to 200 ms. Then the gap is to be concealed, and what comes for it later is dropped. Each
 moment of the sender's timeline goes out exactly once, as sound or as a gap, so nothing drifts and nothing piles up.
 
 Times are monotonic seconds. Sequence numbers (16 bits) and timestamps (32 bits) are those of RTP (RFC 3550).
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+
+from antiphon.core.reordering import REMEMBERED, Reordering
 
 LEAST_WAIT_S = 0.02
 MOST_WAIT_S = 0.2
@@ -24,8 +26,6 @@ MARGIN_S = 0.01
 LASTING_S = 0.06
 """Packets that have come too late for so long, and do not catch up, have a longer way than before."""
 
-_REMEMBERED = 256
-"""Jitter is that of the last so many packets, some 5 s."""
 _TARDY_PER_PACKET = 0.01
 """So many of them may have been later than the wait makes good."""
 _RECKONED_EVERY = 16
@@ -98,6 +98,7 @@ class JitterBuffer:
         "_place",
         "_rate_hz",
         "_reckoned",
+        "_reordering",
         "_stray",
         "_transits",
         "_usual",
@@ -107,8 +108,8 @@ class JitterBuffer:
     def __init__(self, rate_hz: int) -> None:
         """``rate_hz`` is the clock of the timestamps."""
         self._rate_hz = rate_hz
-        self._ahead: dict[int, Packet] = {}
-        """What has come and not gone out, by sequence."""
+        self._ahead: dict[int, tuple[Packet, float]] = {}
+        """What has come and not gone out, by sequence, and when it came."""
         self._next: int | None = None
         """The sequence that is next in line; None before the first packet."""
         self._origin = 0
@@ -117,12 +118,13 @@ class JitterBuffer:
         """The timestamp up to which the timeline has gone out."""
         self._usual = rate_hz // 50
         """The length of the last packet, in samples."""
-        self._transits: deque[float] = deque(maxlen=_REMEMBERED)
+        self._transits: deque[float] = deque(maxlen=REMEMBERED)
         """Arrival less timestamp, in seconds, of the last packets."""
         self._least = 0.0
         """The least of these, which is that of a packet that nothing held up."""
-        self._missed: deque[int] = deque(maxlen=_REMEMBERED)
-        """Sequences that were given up."""
+        self._missed: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        """Sequences that were given up, and when the first packet after them had come."""
+        self._reordering = Reordering()
         self._behind: tuple[float, float] | None = None
         """Arrival and transit of the first of the packets that now come too late, one after the other."""
         self._stray: Packet | None = None
@@ -132,7 +134,7 @@ class JitterBuffer:
 
     @property
     def wait_s(self) -> float:
-        """How long a gap waits, from when its packet would have come untroubled."""
+        """How long a gap waits at most, from when its packet would have come untroubled."""
         if self.counts.received - self._reckoned >= _RECKONED_EVERY or len(self._transits) < _RECKONED_EVERY:
             self._reckoned = self.counts.received
             by_delay = sorted(self._transits)
@@ -173,6 +175,10 @@ class JitterBuffer:
 
     def _keep(self, packet: Packet, now: float) -> None:
         self.counts.received += 1
+        if self._ahead:
+            later = [at for sequence, (_, at) in self._ahead.items() if sequence > packet.sequence]
+            if later:
+                self._reordering.note(self.counts.received, now - min(later))
         transit = self._note(packet, now)
         if packet.timestamp >= self._place:
             self._behind = None
@@ -180,13 +186,13 @@ class JitterBuffer:
             self._behind = (now, transit)
         elif self._lasts(now, transit):
             self._restart_at(packet, transit)
-        self._ahead[packet.sequence] = packet
+        self._ahead[packet.sequence] = (packet, now)
 
     def _note(self, packet: Packet, now: float) -> float:
         """Remembers the transit of a packet, and returns it."""
         transit = self._transit(packet, now)
         transits = self._transits
-        forgotten = transits[0] if len(transits) == _REMEMBERED else None
+        forgotten = transits[0] if len(transits) == REMEMBERED else None
         transits.append(transit)
         if len(transits) == 1 or transit < self._least:
             self._least = transit
@@ -213,12 +219,14 @@ class JitterBuffer:
         self.counts.restarts += 1
 
     def _too_late(self, packet: Packet, now: float) -> None:
-        if packet.sequence in self._missed:
-            self._missed.remove(packet.sequence)
-            self.counts.late += 1
-            self._note(packet, now)
-        else:
+        missed = next((missed for missed in self._missed if missed[0] == packet.sequence), None)
+        if missed is None:
             self.counts.duplicates += 1
+            return
+        self._missed.remove(missed)
+        self.counts.late += 1
+        self._reordering.note(self.counts.received, now - missed[1])
+        self._note(packet, now)
 
     def _leaps(self, packet: Packet, now: float) -> bool:
         assert self._next is not None
@@ -246,8 +254,8 @@ class JitterBuffer:
     def pull(self, now: float) -> Packet | Lost | Silence | None:
         """What goes out next, or None while there is nothing to decide."""
         while self._next is not None:
-            packet = self._ahead.get(self._next)
-            if packet is not None:
+            if self._next in self._ahead:
+                packet, _ = self._ahead[self._next]
                 if packet.timestamp > self._place and packet.samples:
                     return self._gap(packet.timestamp - self._place)
                 del self._ahead[self._next]
@@ -262,11 +270,21 @@ class JitterBuffer:
                 return packet
             if not self._ahead:
                 return None
-            first = self._ahead[min(self._ahead)]
+            first, _ = self._ahead[min(self._ahead)]
             if first.samples and first.timestamp > self._place:
-                return self._give_up(first) if self._due(now, self.wait_s) else None
+                return self._give_up(first) if self._waited(now) else None
             self._skip_to(first.sequence)
         return None
+
+    def _noticed_at(self) -> float:
+        """When the first came of those that wait behind the gap."""
+        return min(at for _, at in self._ahead.values())
+
+    def _waited(self, now: float) -> bool:
+        """The missing packet is lost: by the order in which others came, or by the time that they took."""
+        if now >= self._noticed_at() + self._reordering.wait_s(self.counts.received):
+            return True
+        return self._due(now, self.wait_s)
 
     def _due(self, now: float, wait_s: float) -> bool:
         """The packet whose place is next would have been here ``wait_s`` ago."""
@@ -288,5 +306,6 @@ class JitterBuffer:
 
     def _skip_to(self, sequence: int) -> None:
         assert self._next is not None
-        self._missed.extend(range(self._next, sequence))
+        noticed_at = self._noticed_at()
+        self._missed.extend((missed, noticed_at) for missed in range(self._next, sequence))
         self._next = sequence

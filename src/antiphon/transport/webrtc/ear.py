@@ -134,7 +134,7 @@ class Ear:
 
     @property
     def wait_ms(self) -> float:
-        """How long a gap waits at present."""
+        """How long a gap waits at most, at present."""
         return self._buffer.wait_s * 1000
 
     @property
