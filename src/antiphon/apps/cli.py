@@ -181,6 +181,13 @@ def serve(
             rich_help_panel=WORKERS,
         ),
     ] = None,
+    worker_ca: Annotated[
+        Path | None, Option(help="Who signed the certificates of workers elsewhere (PEM).", rich_help_panel=WORKERS)
+    ] = None,
+    worker_cert: Annotated[
+        Path | None, Option(help="The certificate chain that they are shown (PEM).", rich_help_panel=WORKERS)
+    ] = None,
+    worker_key: Annotated[Path | None, Option(help="Its private key (PEM).", rich_help_panel=WORKERS)] = None,
     max_sessions: Annotated[int | None, Option(help="Sessions at the same time.", rich_help_panel=LIMITS)] = None,
     max_session_s: Annotated[float | None, Option(help="How long a session may last.", rich_help_panel=LIMITS)] = None,
     idle_timeout_s: Annotated[

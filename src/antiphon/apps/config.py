@@ -152,6 +152,13 @@ class Config(Section):
     registry: str | None = None
     """Where workers that run elsewhere make themselves known: `redis://HOST:PORT/DB` or `dns://NAME:PORT`."""
 
+    worker_ca: Path | None = None
+    """The authority (PEM) that signed the certificates of workers elsewhere; with it they are reached by TLS."""
+    worker_cert: Path | None = None
+    """The certificate chain (PEM) that such workers are shown; with it, too, they are reached by TLS."""
+    worker_key: Path | None = None
+    """The private key (PEM) of that certificate."""
+
     max_sessions: PositiveInt = 200
     """Sessions at the same time; more are refused."""
     max_session_s: PositiveFloat = 3600.0
@@ -210,6 +217,16 @@ class Config(Section):
             raise ValueError(f"--nat-1to1 {self.nat_1to1}: give an IP address")
         if self.relay_only and not any(server.relays for server in servers):
             raise ValueError("--relay-only needs a TURN server: --ice-server turn:USER:PASSWORD@HOST:PORT")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_pair_for_workers(self) -> Config:
+        if (self.worker_cert is None) != (self.worker_key is None):
+            raise ValueError("a certificate for workers needs both --worker-cert and --worker-key")
+        if (self.worker_ca or self.worker_cert) and not (self.workers or self.registry):
+            raise ValueError(
+                "--worker-ca and --worker-cert are for workers elsewhere: give --workers or --registry too"
+            )
         return self
 
     @model_validator(mode="after")

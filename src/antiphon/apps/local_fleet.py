@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from antiphon.apps.child_process import Command
 from antiphon.apps.config import Config
 from antiphon.apps.fleet_models import FleetModels
+from antiphon.apps.remote_workers import STAGES, registries_of, tls_of
 from antiphon.apps.runtime_folder import runtime_folder
 from antiphon.apps.supervisor import Child, ChildState, Supervisor
 from antiphon.apps.tasks import until_first
@@ -20,18 +21,17 @@ from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import EngineError
 from antiphon.transport.model_admin import ModelAdmin
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
 from antiphon.voices.channel import Connection
 from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
 from antiphon.voices.recognizer import FleetRecognizer
-from antiphon.voices.registry import Registry, StaticRegistry, open_registry
+from antiphon.voices.registry import StaticRegistry
 from antiphon.voices.succession import Move
 from antiphon.voices.synthesizer import FleetSynthesizer, SessionVoice
-
-STAGES = ("asr", "llm", "tts")
+from antiphon.voices.worker_tls import WorkerTls
 
 REQUESTS_PER_SESSION = 2
 """A reply, and one that is prepared while it may yet be dropped."""
@@ -180,6 +180,8 @@ class FleetEngines:
         found = []
         for fleet in self._fleets.values():
             for connection in fleet.connections:
+                if connection.of_another_stage:
+                    continue
                 name = fleet.name_of(connection.address)
                 found.append(_worker(name, connection, children.get(name)))
         return found
@@ -193,6 +195,8 @@ class FleetEngines:
 def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
     about: dict[str, Any] = {"name": name, "stage": connection.stage, "state": connection.worker.health.value}
     about |= {"active": connection.in_flight, "sessions": connection.worker.sessions}
+    if connection.trouble:
+        about["error"] = connection.trouble
     if child is not None:
         if child.state is not ChildState.RUNNING:
             about["state"] = child.state.value
@@ -233,6 +237,9 @@ async def fleet_engines(
     """
     elsewhere = registries_of(config)
     local = {stage: await _local(config, stage, own_port) for stage in STAGES if stage not in elsewhere}
+    tls = tls_of(config)
+    if tls is not None:
+        tls.credentials()  # files of no use are told before anything is started
     vad = catalog.make_vad(config.vad)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(runtime_folder())
@@ -247,7 +254,9 @@ async def fleet_engines(
         registries = {
             stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
         }
-        fleets = {stage: _fleet(stage, registry, watcher, own=stage in local) for stage, registry in registries.items()}
+        fleets = {
+            stage: _fleet(stage, registry, watcher, tls, own=stage in local) for stage, registry in registries.items()
+        }
         engines = FleetEngines(vad, _engines(fleets, local), fleets, supervisor, local)
         stack.push_async_callback(engines.suite.close)
         yield engines
@@ -288,9 +297,9 @@ def _brain_name(config: Config, brain: Engine) -> str:
     return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"
 
 
-def _fleet(stage: str, registry: Registry, watcher: Watcher | None, *, own: bool) -> Fleet:
+def _fleet(stage: str, registry: Registry, watcher: Watcher | None, tls: WorkerTls | None, *, own: bool) -> Fleet:
     if not own:
-        return Fleet(stage, registry, watcher=watcher, patience_s=PATIENCE_S)
+        return Fleet(stage, registry, watcher=watcher, tls=tls, patience_s=PATIENCE_S)
     return Fleet(stage, registry, watcher=watcher, patience_s=BACK_S, name_of=_name_at)
 
 
@@ -318,17 +327,3 @@ def _command(config: Config, stage: str, name: str, local: _Local, address: str)
         options |= {"--voicepacks": str(config.voicepacks or packs_folder()), "--loudness": str(config.loudness)}
     arguments = ("worker", stage, *(part for option in options.items() for part in option))
     return Command(name, arguments, spare=stage == "tts" and config.tts_spare and local.count == 1)
-
-
-def registries_of(config: Config) -> dict[str, Registry]:
-    """Where the workers of each stage are that run elsewhere. Raises ConfigError."""
-    if config.registry is not None:
-        return {stage: open_registry(config.registry) for stage in STAGES}
-    addresses: dict[str, list[str]] = {}
-    for worker in config.workers:
-        stage, equals, address = worker.partition("=")
-        if equals and stage not in STAGES:
-            raise ConfigError(f"--workers {worker}: there is no stage {stage!r}; there are {', '.join(STAGES)}")
-        for name in (stage,) if equals else STAGES:
-            addresses.setdefault(name, []).append(address if equals else worker)
-    return {stage: StaticRegistry(tuple(found)) for stage, found in addresses.items()}

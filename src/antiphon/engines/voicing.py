@@ -51,7 +51,7 @@ class Voicing:
 
     def more(self, names: Iterable[str], packs: Packs) -> tuple[str, ...]:
         """The engines that have packs and are not among ``names``. What no engine will read is logged."""
-        families = {name.partition(":")[0] for name in names}
+        families = _families(names)
         for problem in packs.problems:
             if problem.pack.partition(":")[0] not in families | set(packs.families):
                 _log.warning("voice_pack_not_used", pack=problem.pack, why=str(problem))
@@ -59,11 +59,7 @@ class Voicing:
         for family in packs.families:
             if family in families:
                 continue
-            try:
-                takes_packs = isinstance(make_one_synthesizer(family), TakesPacks)
-            except ConfigError:
-                takes_packs = False
-            if takes_packs:
+            if _takes_packs(family):
                 found.append(family)
             else:
                 _log.warning(
@@ -73,7 +69,7 @@ class Voicing:
 
     def unread(self, names: Iterable[str], packs: Packs) -> tuple[str, ...]:
         """What is wrong with packs that none of the engines called ``names`` reads: those tell of theirs themselves."""
-        families = {name.partition(":")[0] for name in names}
+        families = _families(names)
         return tuple(str(problem) for problem in packs.problems if problem.pack.partition(":")[0] not in families)
 
     def all(self, name: str) -> Synthesizer:
@@ -85,3 +81,15 @@ class Voicing:
         engines = [self.one(each, packs) for each in names]
         engines += [self.one(family, packs, for_packs_alone=True) for family in self.more(names, packs)]
         return MultiSynthesizer(engines)
+
+
+def _families(names: Iterable[str]) -> set[str]:
+    """Whose packs the engines read that are called so; "piper:amy" has one voice and reads none."""
+    return {name.partition(":")[0] for name in names if _takes_packs(name)}
+
+
+def _takes_packs(name: str) -> bool:
+    try:
+        return isinstance(make_one_synthesizer(name), TakesPacks)
+    except ConfigError:
+        return False
