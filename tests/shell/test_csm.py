@@ -204,6 +204,16 @@ async def test_packs_of_no_use_are_refused(csm: CsmSynthesizer, files: Path, tmp
     assert (await said(csm, "x")).size
 
 
+async def test_with_half_the_bits(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU."""
+    monkeypatch.setattr(csm_model, "speech_dtype", lambda _device: torch.bfloat16)
+    engine = CsmSynthesizer(str(files / "tiny"), device="cpu")
+    await engine.load()
+    await engine.add_pack(pack(files, "both", audio=True, lora=4))
+    assert level(await said(engine, "both")) > 500
+    await engine.close()
+
+
 async def test_it_stops_at_the_mark_of_the_end(csm: CsmSynthesizer, frames: list[int], monkeypatch: Any) -> None:
     generate = CsmDepthDecoderForCausalLM.generate
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import pytest
 from tests.shell.tiny_mlx import write_mlx_pocket, write_parakeet
 from tests.shell.worker_client import LIMIT_S, Speaker, WorkerProcess, channel_to, pcm_of, status_of, worker_process
 
@@ -18,6 +19,9 @@ from antiphon.v1.recognizer_pb2_grpc import RecognizerStub
 from antiphon.v1.synthesizer_pb2_grpc import SynthesizerStub
 
 Request = recognizer_pb2.RecognizeRequest
+
+_READY_WITHIN_S = 150.0
+"""The libraries take some seconds of CPU time to be imported."""
 
 
 async def speak_and_cancel(worker: WorkerProcess) -> None:
@@ -54,7 +58,7 @@ async def hear(worker: WorkerProcess) -> None:
 
 
 async def in_a_worker(stage: str, model: str, use: Callable[[WorkerProcess], Awaitable[None]]) -> None:
-    async with worker_process(stage, "--models", model) as worker:
+    async with worker_process(stage, "--models", model, ready_within_s=_READY_WITHIN_S) as worker:
         await use(worker)
         worker.process.terminate()
         code, log = await worker.ended()
@@ -63,6 +67,7 @@ async def in_a_worker(stage: str, model: str, use: Callable[[WorkerProcess], Awa
     assert "terminate called" not in log
 
 
+@pytest.mark.timeout(240)
 async def test_workers_speak_and_hear_and_end(tmp_path: Path) -> None:
     voice = write_mlx_pocket(tmp_path / "pocket", ("alba", "jean"))
     ear = write_parakeet(tmp_path / "parakeet")

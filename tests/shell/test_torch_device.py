@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from antiphon.engines.torch_device import check_device, find_device, use_own_threads
+from antiphon.engines.torch_device import check_device, find_device, speech_dtype, use_own_threads
 from antiphon.errors import ConfigError, EngineError
 
 
@@ -31,6 +31,13 @@ def test_a_device_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     assert find_device("cuda:1").index == 1
     with pytest.raises(EngineError, match=r"no device cuda:2 here.*sees cuda:0, cuda:1"):
         find_device("cuda:2")
+
+
+def test_gpus_that_can_compute_with_half_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for can, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda can=can, **_options: can)
+        assert speech_dtype(torch.device("cuda:0")) is dtype
+    assert speech_dtype(torch.device("cpu")) is torch.float32
 
 
 def test_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

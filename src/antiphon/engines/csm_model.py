@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from antiphon.engines.mimi_stream import MimiStream
 from antiphon.engines.reference_sound import read_reference
+from antiphon.engines.torch_device import speech_dtype
 from antiphon.engines.turn_lock import TurnLock
 
 SLOWEST_S_PER_CHARACTER = 0.2
@@ -55,12 +56,12 @@ class CsmModel:
         """Reads the model from a folder, or from the hub's cache. Raises whatever the library raises."""
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
-        # Half the memory and the time where it is computed natively; the codec's sound would suffer from it.
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         self._processor: Any = AutoProcessor.from_pretrained(source, local_files_only=True)
-        model: Any = CsmForConditionalGeneration.from_pretrained(source, dtype=dtype, local_files_only=True)
+        model: Any = CsmForConditionalGeneration.from_pretrained(
+            source, dtype=speech_dtype(device), local_files_only=True
+        )
         self._model: Any = model.to(device).eval()
-        self._model.codec_model.float()
+        self._model.codec_model.float()  # its sound would suffer from less
         self.device = device
         self._turns = TurnLock()
         self._numbers = count()
