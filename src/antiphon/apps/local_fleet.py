@@ -28,7 +28,7 @@ from antiphon.voices.brain import FleetBrain
 from antiphon.voices.channel import Connection
 from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
 from antiphon.voices.recognizer import FleetRecognizer
-from antiphon.voices.registry import StaticRegistry
+from antiphon.voices.registry import Registry, StaticRegistry
 from antiphon.voices.succession import Move
 from antiphon.voices.synthesizer import FleetSynthesizer, SessionVoice
 from antiphon.voices.worker_tls import WorkerTls
