@@ -93,7 +93,8 @@ export class Call extends EventTarget {
     this._enter("connecting");
     try {
       // What is said from now on is kept until the line stands.
-      await Promise.all([voice ? this._openMicrophone() : null, this._connect()]);
+      const both = await Promise.allSettled([this._connect(), voice ? this._openMicrophone() : null]);
+      for (const one of both) if (one.status === "rejected") throw one.reason;
       if (attempt !== this._attempt) return;
       await this.line?.useTrack(this.microphone?.track ?? null);
       if (this.phase === "connecting") this._enter("ready");
