@@ -45,6 +45,7 @@ async def site(**options: Any) -> AsyncIterator[Site]:
         **options,
     )
     async with Server(config) as server, aiohttp.ClientSession() as http:
+        server.metrics.admission.admit = lambda now: None  # type: ignore[method-assign]  # however slow it is here
         yield Site(server, http)
 
 
@@ -110,6 +111,10 @@ async def test_other_people_listen_in_and_take_part() -> None:
             await second.send_json({"type": "response.nonsense", "event_id": "mine"})
             (error,) = await told(second, "error")
             assert error["error"]["event_id"] == "mine"
+            await second.send_json({"type": "response.cancel", "event_id": "mine too"})
+            (error,) = await told(second, "error")
+            assert error["error"]["event_id"] == "mine too"
+            assert error["error"]["code"] == "response_cancel_not_active"
             await first.send_json(typed("Hello."))
             await first.send_json({"type": "response.create"})
             for socket, events in zip((first, second), heard, strict=True):
@@ -219,6 +224,23 @@ async def test_a_key_is_asked_for() -> None:
     async with site(api_key=("sk-secret",)) as here:
         status, _ = await refusal(here, data="v=0", headers={"Content-Type": "application/sdp"})
         assert status == 401
+
+
+async def test_a_server_that_is_busy_says_so() -> None:
+    async with site() as here, here.call() as client:
+        await client.until("session.created")
+        here.server.metrics.admission.admit = lambda now: "too busy"  # type: ignore[method-assign]
+        offer = client.pc.localDescription.sdp
+        async with here.http.post(
+            here.server.url + CALLS, data=offer, headers={"Content-Type": "application/sdp"}
+        ) as response:
+            assert response.status == 503
+            assert int(response.headers["Retry-After"]) > 0
+            assert (await response.json())["error"]["message"] == "too busy"
+        async with here.http.get(here.server.url + "/metrics") as response:
+            assert 'antiphon_sessions_refused_total{reason="load"} 1.0' in await response.text()
+        async with here.http.ws_connect(here.server.url + "/v1/realtime") as socket:
+            await told(socket, "session.created")
 
 
 async def test_a_full_server_says_so() -> None:

@@ -19,6 +19,7 @@ from antiphon.transport.connection import Connection
 from antiphon.transport.journal import Journal
 from antiphon.transport.limits import Limits
 from antiphon.transport.line import Received
+from antiphon.transport.realtime.asides import AsideEar
 from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.inlet import RealtimeInlet
 from antiphon.transport.realtime.outlet import VENDOR_EVENT, Mouth, RealtimeOutlet
@@ -188,7 +189,8 @@ class Seat:
         else:
             self._connections.append(connection)
             self.outlet.vendor |= connection.vendor
-        inlet = RealtimeInlet(self.session, self.outlet, self.config, errors_to=connection)
+        ear = AsideEar(self.session.hear, self.session.post, self.outlet.asides, connection)
+        inlet = RealtimeInlet(ear, self.outlet, self.config, errors_to=connection)
         try:
             await connection.run(partial(self._take, inlet), partial(connection.close, WSCloseCode.OK, ""))
         finally:
