@@ -172,6 +172,8 @@ class Seat:
             _log.info("a client is back", away_s=round(self._loop.time() - self._away_since, 1))
             self._away_since = None
             self._active_at = self._loop.time()
+            if self._client is not None:
+                self._client.excuse()
             self.session.post(GoOn())
 
     async def attend(self, connection: Connection, left: Callable[[], None]) -> None:
@@ -257,7 +259,8 @@ class Seat:
         """Looks at the times. Called now and then."""
         limits = self.limits
         for connection in tuple(self._connections):
-            connection.check(now)
+            if self._away_since is None or connection is not self._client:
+                connection.check(now)
             self._count(connection)
         active_at = max([self._active_at, *(connection.active_at for connection in self._connections)])
         if self._phase is not Phase.OPEN:
