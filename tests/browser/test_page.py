@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser.relay import relayed
 from tests.browser.visitor import Visit, browsing, microphone_file
 from tests.e2e.conftest import Ask
 
@@ -214,3 +215,33 @@ async def test_a_server_that_goes_is_noticed() -> None:
         told = await problem(visit)
         assert "connection was lost" in told or "does not answer" in told
         assert (await visit.entries())[0]["text"] == "Hello.", "what was said stays"
+
+
+async def test_a_lost_network_costs_no_word(server: str) -> None:
+    async with relayed(server) as relay, browsing() as chromium:
+        visit = await chromium.visit(f"{relay.url}/?transport=websocket")
+        await write(visit, "Tell me a story.")
+        await visit.until("document.querySelector('.heard')?.textContent.split(' ').length > 4")
+        relay.down = True
+        relay.cut()
+        await visit.phase("reconnecting")
+        relay.down = False
+        await visit.phase("speaking")
+        await visit.event("antiphon.resumed")
+        heard = "document.querySelector('.heard').textContent"
+        await visit.until(f"{heard}.includes('on a small rock in the sea. Every evening she')")
+        assert (await visit.entries())[1]["heard"].startswith(STORY)
+
+
+async def test_a_lost_call_goes_on(server: str) -> None:
+    async with browsing() as chromium:
+        visit = await chromium.visit(server)
+        await write(visit, "Tell me a story.")
+        await visit.until("document.querySelector('.heard')?.textContent.split(' ').length > 4")
+        await visit.page.evaluate("tap.peer.close()")
+        await visit.event("antiphon.resumed")
+        await visit.phase("speaking")
+        heard = "document.querySelector('.heard').textContent"
+        await visit.until(f"{heard}.includes('on a small rock in the sea. Every evening she')")
+        assert len(await visit.entries()) == 2
+        assert visit.errors == []

@@ -43,6 +43,7 @@ window.WebSocket = class extends WebSocket {
 window.RTCPeerConnection = class extends RTCPeerConnection {
   constructor(...options) {
     super(...options);
+    tap.peer = this;
     this.addEventListener("track", ({ track }) => {
       const context = new AudioContext();
       void record(context, context.createMediaStreamSource(new MediaStream([track])));
