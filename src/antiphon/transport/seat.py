@@ -191,7 +191,7 @@ class Seat:
         else:
             self._connections.append(connection)
             self.outlet.vendor |= connection.vendor
-        ear = AsideEar(self.session.hear, self.session.post, self.outlet.asides, connection)
+        ear = AsideEar(self.session, self.outlet.asides, connection)
         inlet = RealtimeInlet(ear, self.outlet, self.config, errors_to=connection)
         try:
             await connection.run(partial(self._take, inlet), partial(connection.close, WSCloseCode.OK, ""))

@@ -6,11 +6,14 @@ its answer finds back to it; the client whose session it is hears nothing of oth
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from antiphon.core.commands import Command, Configure
+
+if TYPE_CHECKING:
+    from antiphon.transport.realtime.inlet import Ear
+    from antiphon.transport.realtime.outlet import Sender
 
 _MARK = "\0aside"
 """No client's id begins so: it is not sent to anybody."""
@@ -20,8 +23,7 @@ _MOST = 256
 
 
 class Asker(NamedTuple):
-    sender: Any
-    """The ``Sender`` of its connection."""
+    sender: Sender | None
     event_id: str | None
 
 
@@ -30,7 +32,7 @@ class Asides:
         self._asked: dict[str, Asker] = {}
         self._count = 0
 
-    def marked(self, command: Command, sender: Any) -> Command:
+    def marked(self, command: Command, sender: Sender) -> Command:
         """The command as it goes to the session."""
         if isinstance(command, Configure):
             return command
@@ -51,11 +53,13 @@ class Asides:
 class AsideEar:
     """The session as a sideband sees it."""
 
-    def __init__(self, hear: Callable[[bytes], None], post: Callable[[Command], None], asides: Asides, sender: Any):
-        self.hear = hear
-        self._post = post
+    def __init__(self, ear: Ear, asides: Asides, sender: Sender) -> None:
+        self._ear = ear
         self._asides = asides
         self._sender = sender
 
+    def hear(self, pcm: bytes) -> None:
+        self._ear.hear(pcm)
+
     def post(self, command: Command) -> None:
-        self._post(self._asides.marked(command, self._sender))
+        self._ear.post(self._asides.marked(command, self._sender))
