@@ -6,7 +6,7 @@ import base64
 import os
 import shutil
 import wave
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, Route, async_playwright
 
 from antiphon.audio import MOUTH_RATE_HZ, WIRE_PCM_RATE_HZ, resample, samples_of
 
 HERE = Path(__file__).parent / "page"
-AXE = Path(__file__).parents[1] / "e2e" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+NODE_MODULES = Path(__file__).parents[1] / "e2e" / "node" / "node_modules"
+AXE = NODE_MODULES / "axe-core" / "axe.min.js"
 PATIENCE_MS = 30_000
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -117,7 +118,7 @@ class Visit:
     async def look(self) -> str:
         """What a person sees, in words."""
         phase = await self.page.evaluate("document.body.dataset.phase")
-        return f"[{phase}] {await self.page.inner_text('main')}"
+        return f"[{phase}] {await self.page.inner_text('body')}"
 
     async def phase(self, *wanted: str) -> None:
         await self.until("argument.includes(document.body.dataset.phase)", list(wanted))
@@ -153,13 +154,19 @@ class Visit:
         return [f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]]
 
 
+Routes = Mapping[str, Callable[[Route], Awaitable[None]]]
+
+
 class Chromium:
     def __init__(self, browser: Browser, *, microphone: bool) -> None:
         self._browser = browser
         self._microphone = microphone
 
-    async def visit(self, url: str, **options: Any) -> Visit:
-        """Opens a page on a clean profile. ``options`` are those of a browser context of Playwright."""
+    async def visit(self, url: str, *, routes: Routes | None = None, **options: Any) -> Visit:
+        """Opens a page on a clean profile. ``options`` are those of a browser context of Playwright.
+
+        What ``routes`` name by their addresses does not come from the server.
+        """
         context = await self._browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         await context.add_init_script(path=HERE / "tap.js")
         if not self._microphone:  # whatever this machine has
@@ -167,6 +174,8 @@ class Chromium:
                 "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }"
             )
             await context.add_init_script(f"if (navigator.mediaDevices) {missing}")
+        for address, fulfil in (routes or {}).items():
+            await context.route(address, fulfil)
         visit = Visit(await context.new_page())
         await visit.page.goto(url)
         return visit
