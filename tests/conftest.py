@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-E2E = Path(__file__).parent / "e2e"
+ALONE = [Path(__file__).parent / folder for folder in ("e2e", "browser")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Real engines in real time need the machine to themselves: `make test` runs these one by one."""
     for item in items:
-        if item.path.is_relative_to(E2E):
+        if any(item.path.is_relative_to(folder) for folder in ALONE):
             item.add_marker(pytest.mark.serial)

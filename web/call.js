@@ -5,6 +5,8 @@ import { Microphone } from "./audio/microphone.js";
 import { Conversation } from "./model/conversation.js";
 import { Problem, problemOf } from "./model/problems.js";
 import { Timings } from "./model/timings.js";
+import { WayToEar } from "./model/way.js";
+import { comeBack } from "./line/come-back.js";
 import { openLine } from "./line/open.js";
 
 /** @typedef {import("./line/events.js").ServerEvent} ServerEvent */
@@ -14,10 +16,11 @@ import { openLine } from "./line/open.js";
  *   | "error"} Phase
  */
 
+/** @typedef {import("./line/come-back.js").Way} Way */
+
 /** @typedef {"phase" | "captions" | "timings" | "problem" | "session" | "fleet" | "input"} Change */
 
 const KEPT_PIECES = 500; // of 20 ms: what is said while the connection is made
-const AROUND_MS = 150; // by which the news of a turn may come after its first sound
 const PHASES = /** @type {const} */ ({
   idle: "ready",
   listening: "listening",
@@ -56,11 +59,12 @@ export class Call extends EventTarget {
     /** @type {{pcm: Uint8Array, at: number}[]} */
     this._kept = [];
     this._answering = "";
-    this._speechEnd = { turn: "", ms: 0 }; // in the session's time
-    this._soundAt = -Infinity;
-    /** @type {{response: string, arrivedAt: number, endMs: number | undefined, firstSoundMs: number} | null} */
-    this._timed = null;
+    this._wayToEar = new WayToEar();
     this._attempt = 0;
+    /** @type {Way | null} back to the session, should the connection be lost */
+    this._way = null;
+    /** @type {keyof typeof PHASES} the state of the conversation */
+    this._state = "idle";
   }
 
   get active() {
@@ -93,7 +97,8 @@ export class Call extends EventTarget {
     this._enter("connecting");
     try {
       // What is said from now on is kept until the line stands.
-      await Promise.all([voice ? this._openMicrophone() : null, this._connect()]);
+      const both = await Promise.allSettled([this._connect(), voice ? this._openMicrophone() : null]);
+      for (const one of both) if (one.status === "rejected") throw one.reason;
       if (attempt !== this._attempt) return;
       await this.line?.useTrack(this.microphone?.track ?? null);
       if (this.phase === "connecting") this._enter("ready");
@@ -117,12 +122,20 @@ export class Call extends EventTarget {
     this.line = await openLine(this.server, this.preferences, {
       onEvent: (event) => this._receive(event),
       onLevel: (level) => this.output.take(level),
-      onSound: (at) => this._sounded(at),
-      onClosed: (code, reason) => void this._closed(code, reason),
+      onSound: (at) => {
+        this._wayToEar.sounded(at);
+        this._timeWay();
+      },
+      onClosed: (reason) => void this._closed(reason),
     });
-    this._connected = true;
     this.configure();
-    for (const { pcm, at } of this._kept) this.line.hear(pcm, at);
+    this._standing();
+  }
+
+  /** The line stands: it gets what was said until now. */
+  _standing() {
+    this._connected = true;
+    for (const { pcm, at } of this._kept) this.line?.hear(pcm, at);
     this._kept = [];
   }
 
@@ -163,26 +176,19 @@ export class Call extends EventTarget {
         this._changed("session");
         break;
       case "antiphon.state":
+        this._state = event.state;
         if (this._connected) this._enter(PHASES[event.state]);
         break;
       case "antiphon.fleet":
         this.fleet = event;
         this._changed("fleet");
         break;
+      case "antiphon.resumable":
+        this._way = { token: event.token, waitsMs: event.waits_s * 1000 };
+        break;
       case "antiphon.record":
         this.recordUrl = event.url;
         this._changed("session");
-        break;
-      case "input_audio_buffer.speech_stopped":
-        this._speechEnd = { turn: event.item_id, ms: event.audio_end_ms };
-        break;
-      case "antiphon.turn":
-        this._timed = {
-          response: event.response_id,
-          arrivedAt: performance.now(),
-          endMs: this._speechEnd.turn === event.item_id ? this._speechEnd.ms : undefined,
-          firstSoundMs: event.marks.first_sound ?? 0,
-        };
         break;
       case "response.created":
         this._answering = event.response.id;
@@ -195,29 +201,17 @@ export class Call extends EventTarget {
         break;
     }
     if (this.conversation.take(event)) this._changed("captions");
+    this._wayToEar.take(event, performance.now());
     if (this.timings.take(event)) {
-      this._time();
+      this._timeWay();
       this._changed("timings");
     }
   }
 
-  /** The agent begins to sound. @param {number} at */
-  _sounded(at) {
-    this._soundAt = at;
-    this._time();
-  }
-
-  /** How long the way to the ear took: known when both the news of a turn and its first sound are there. */
-  _time() {
-    const turn = this._timed;
-    if (turn === null || this._soundAt < turn.arrivedAt - AROUND_MS) return;
-    this._timed = null;
-    const spokenAt = turn.endMs === undefined ? undefined : this.line?.capturedAt(turn.endMs);
-    const wayMs =
-      spokenAt === undefined
-        ? this._soundAt - turn.arrivedAt + (this.line?.wayMs ?? 0)
-        : this._soundAt - spokenAt - turn.firstSoundMs;
-    if (this.timings.heard(turn.response, wayMs)) this._changed("timings");
+  /** How long the way to the ear took, when it is known. */
+  _timeWay() {
+    const way = this._wayToEar.measured(this.line);
+    if (way !== null && this.timings.heard(way.response, way.ms)) this._changed("timings");
   }
 
   /** Says something in writing, and has it answered. @param {string} text */
@@ -279,6 +273,7 @@ export class Call extends EventTarget {
   async _leave() {
     const line = this.line;
     this.line = null;
+    this._way = null;
     this._connected = false;
     this._answering = "";
     this.holding = false;
@@ -293,10 +288,25 @@ export class Call extends EventTarget {
     await microphone?.close();
   }
 
-  /** @param {number} code @param {string} reason */
-  async _closed(code, reason) {
+  /** The line is gone. @param {string} reason */
+  async _closed(reason) {
     if (!this._connected) return;
-    const expired = reason === "session expired" || reason === "idle";
-    await this._fail(new Problem(expired ? "expired" : code === 1011 ? "server" : "lost", reason));
+    if (reason === "session expired" || reason === "idle") return this._fail(new Problem("expired"));
+    if (reason === "server error") return this._fail(new Problem("server"));
+    if (reason === "the server stops" || this._way === null) return this._fail(new Problem("lost", reason));
+    return this._comeBack(this._way);
+  }
+
+  /** Takes the session up again, while it waits. What is said meanwhile is kept. @param {Way} way */
+  async _comeBack(way) {
+    const { line, server, _attempt: attempt } = this;
+    const wanted = () => attempt === this._attempt;
+    this._connected = false;
+    this._enter("reconnecting");
+    const back = line !== null && (await comeBack(way, { server, line, wanted }));
+    if (!wanted()) return;
+    if (!back) return this._fail(new Problem("lost"));
+    this._standing();
+    this._enter(PHASES[this._state]);
   }
 }

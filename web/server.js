@@ -53,6 +53,7 @@ export class Server {
     const response = await this.fetch(path, {
       method: "POST",
       body: sdp,
+      keepalive: true, // a farewell goes out although the page is closed
       headers: { "Content-Type": "application/sdp" },
     });
     if (!response.ok) await refuse(response);

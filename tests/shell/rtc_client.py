@@ -65,6 +65,7 @@ class RtcClient:
         *,
         configuration: RTCConfiguration | None = None,
         status: int = 201,
+        with_channel: bool = True,
         **post: Any,
     ) -> None:
         """``url``: where the offer is posted. ``status``: that of the answer. ``post``: what else goes with the
@@ -83,8 +84,10 @@ class RtcClient:
         self.answer = ""
         self._watchers: list[asyncio.Event] = []
         self._listening: asyncio.Task[None] | None = None
-        self.channel: RTCDataChannel = self.pc.createDataChannel("oai-events")
-        self.channel.on("message", self._take)
+        self._channel: RTCDataChannel | None = None
+        if with_channel:
+            self._channel = self.pc.createDataChannel("oai-events")
+            self._channel.on("message", self._take)
         self.pc.addTrack(self.microphone)
         self.pc.on("track", self._hear)
 
@@ -147,7 +150,8 @@ class RtcClient:
         return self.location.rpartition("/")[2]
 
     def send(self, event: dict[str, Any]) -> None:
-        self.channel.send(orjson.dumps(event).decode())
+        assert self._channel is not None
+        self._channel.send(orjson.dumps(event).decode())
 
     async def until(self, holds: Callable[[dict[str, Any]], bool] | str, *, since: int = 0) -> dict[str, Any]:
         """The first event from the one at ``since`` on that is of this type, or for which this holds."""

@@ -108,3 +108,11 @@ async def test_only_files_of_a_page_are_served(tmp_path: Path) -> None:
 def test_a_page_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"index\.html"):
         Page(tmp_path)
+
+
+async def test_whoever_opens_it_by_an_odd_name_is_told_by_the_page_itself() -> None:
+    async with browser() as http:
+        async with http.get("/page/app.js", headers={"Origin": "http://odd.example"}) as response:
+            assert response.status == 200
+        async with http.get("/v1/models", headers={"Origin": "http://odd.example"}) as response:
+            assert response.status == 403

@@ -12,6 +12,7 @@ import aiohttp
 import numpy as np
 import orjson
 import pytest
+from aiortc import RTCRtpSender
 from tests.shell.rtc_client import PATIENCE_S, RtcClient
 
 from antiphon.apps.config import Config
@@ -45,6 +46,7 @@ async def site(**options: Any) -> AsyncIterator[Site]:
         **options,
     )
     async with Server(config) as server, aiohttp.ClientSession() as http:
+        server.metrics.admission.admit = lambda now: None  # type: ignore[method-assign]  # however slow it is here
         yield Site(server, http)
 
 
@@ -100,7 +102,7 @@ async def test_audio_may_come_over_the_data_channel_too() -> None:
 
 
 async def test_other_people_listen_in_and_take_part() -> None:
-    async with site() as here, here.call() as client:
+    async with site() as here, here.call(f"{CALLS}?events=antiphon") as client:
         await client.until("session.created")
         side_url = f"{here.server.url}/v1/realtime?call_id={client.call_id}"
         async with here.http.ws_connect(side_url) as first, here.http.ws_connect(side_url) as second:
@@ -110,6 +112,10 @@ async def test_other_people_listen_in_and_take_part() -> None:
             await second.send_json({"type": "response.nonsense", "event_id": "mine"})
             (error,) = await told(second, "error")
             assert error["error"]["event_id"] == "mine"
+            await second.send_json({"type": "response.cancel", "event_id": "mine too"})
+            (error,) = await told(second, "error")
+            assert error["error"]["event_id"] == "mine too"
+            assert error["error"]["code"] == "response_cancel_not_active"
             await first.send_json(typed("Hello."))
             await first.send_json({"type": "response.create"})
             for socket, events in zip((first, second), heard, strict=True):
@@ -117,7 +123,7 @@ async def test_other_people_listen_in_and_take_part() -> None:
             for events in heard:
                 judge(events, sideband=True)
         await client.until("output_audio_buffer.stopped")
-        judge(client.events, call=True)
+        judge(client.events, call=True, vendor=True)
         assert not [event for event in client.events if event["type"] == "error"], "who erred is told, nobody else"
         async with here.http.ws_connect(side_url) as third:
             await third.close()
@@ -221,6 +227,23 @@ async def test_a_key_is_asked_for() -> None:
         assert status == 401
 
 
+async def test_a_server_that_is_busy_says_so() -> None:
+    async with site() as here, here.call() as client:
+        await client.until("session.created")
+        here.server.metrics.admission.admit = lambda now: "too busy"  # type: ignore[method-assign]
+        offer = client.pc.localDescription.sdp
+        async with here.http.post(
+            here.server.url + CALLS, data=offer, headers={"Content-Type": "application/sdp"}
+        ) as response:
+            assert response.status == 503
+            assert int(response.headers["Retry-After"]) > 0
+            assert (await response.json())["error"]["message"] == "too busy"
+        async with here.http.get(here.server.url + "/metrics") as response:
+            assert 'antiphon_sessions_refused_total{reason="load"} 1.0' in await response.text()
+        async with here.http.ws_connect(here.server.url + "/v1/realtime") as socket:
+            await told(socket, "session.created")
+
+
 async def test_a_full_server_says_so() -> None:
     async with site(max_sessions=1) as here, here.call() as client:
         await client.until("session.created")
@@ -244,3 +267,64 @@ async def test_a_call_that_is_hung_up_is_over() -> None:
                 await closed.wait()
         status, error = await refusal(here, f"{client.location}/hangup")
         assert (status, error["code"]) == (404, "call_not_found")
+
+
+@pytest.mark.parametrize("action", ["accept", "reject", "refer"])
+async def test_what_is_for_telephones_is_refused(action: str) -> None:
+    async with site() as here, here.call() as client:
+        status, error = await refusal(here, f"{client.location}/{action}")
+        assert (status, error["code"]) == (409, "call_in_progress")
+        status, error = await refusal(here, f"{client.location}/nonsense")
+        assert (status, error["code"]) == (404, "unknown_action")
+        status, _ = await refusal(here, f"{CALLS}/rtc_none/{action}")
+        assert status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"json": {"sdp": "v=0"}}, "unsupported_content_type"),
+        ({"data": aiohttp.FormData({"session": "{}"}, default_to_multipart=True)}, "missing_required_parameter"),
+        ({"data": aiohttp.FormData({"sdp": "v=0", "session": "{"}, default_to_multipart=True)}, "invalid_json"),
+        ({"data": b"\xff\xfe", "headers": {"Content-Type": "application/sdp"}}, "invalid_offer"),
+    ],
+)
+async def test_a_body_that_is_no_offer_is_refused(body: dict[str, Any], code: str) -> None:
+    async with site() as here:
+        status, error = await refusal(here, **body)
+        assert (status, error["code"]) == (400, code)
+
+
+async def test_a_client_that_speaks_no_opus_is_understood() -> None:
+    async with site() as here:
+        client = here.call()
+        codecs = RTCRtpSender.getCapabilities("audio").codecs
+        (transceiver,) = client.pc.getTransceivers()
+        transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/PCMU"])
+        async with client:
+            assert "opus" not in client.answer
+            await client.until("session.created")
+            client.send(typed("Hello."))
+            client.send({"type": "response.create"})
+            await client.until("output_audio_buffer.stopped")
+            assert loudness(bytes(client.heard)) > 100
+
+
+async def test_nobody_looks_at_a_camera() -> None:
+    async with site() as here:
+        client = here.call()
+        client.pc.addTransceiver("video")
+        async with client:
+            await client.until("session.created")
+            video = client.answer[client.answer.index("m=video") :].partition("m=application")[0]
+            assert "a=inactive" in video
+
+
+async def test_a_client_without_a_data_channel_is_heard_on_the_sideband() -> None:
+    async with site() as here:
+        client = RtcClient(here.http, here.server.url + CALLS, with_channel=False)
+        async with client, here.http.ws_connect(f"{here.server.url}/v1/realtime?call_id={client.call_id}") as side:
+            await side.send_json(typed("Hello."))
+            await side.send_json({"type": "response.create"})
+            judge(await told(side, "output_audio_buffer.stopped"), sideband=True)
+            assert loudness(bytes(client.heard)) > 100

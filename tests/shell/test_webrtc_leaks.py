@@ -48,9 +48,8 @@ async def drop(here: Site, way: int) -> None:
 @pytest.mark.serial
 @pytest.mark.timeout(240)
 async def test_a_hundred_calls_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("antiphon.transport.webrtc.peer.LOST_AFTER_S", 0.3)
+    monkeypatch.setattr("antiphon.transport.webrtc.peer.LOST_AFTER_S", 0.6)
     async with site(resume_s=0.1) as here:
-        here.server.metrics.admission.admit = lambda now: None  # type: ignore[method-assign]  # however slow it is here
         before, lasting = held(), asyncio.all_tasks()
         for round_ in range(ROUNDS):
             async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:

@@ -24,6 +24,8 @@
  *   | {type: "antiphon.barge_in", response_id: string, outcome: string, words: string, marks: Record<string, number>}
  *   | {type: "antiphon.fleet", status: string, missing: string[], workers: any[]}
  *   | {type: "antiphon.record", session_id: string, url: string, kept_s: number}
+ *   | {type: "antiphon.resumable", token: string, waits_s: number}
+ *   | {type: "antiphon.resumed", session: any, missed: number}
  *   | {type: "error", error: {code: string | null, message: string, type: string}}
  * } ServerEvent
  */

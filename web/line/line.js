@@ -8,13 +8,14 @@
  * @property {(event: import("./events.js").ServerEvent) => void} onEvent words of the agent come when they are heard
  * @property {(level: number) => void} onLevel of the agent's voice
  * @property {(at: number) => void} onSound the agent begins to sound, in ms on the page's clock
- * @property {(code: number, reason: string) => void} onClosed it ended, and not by ``close``
+ * @property {(reason: string) => void} onClosed it was lost or ended by the server
  */
 
 /**
  * @typedef {object} Line
  * @property {string} kind its name
  * @property {() => Promise<void>} open
+ * @property {(token: string) => Promise<void>} resume takes up the session again after the connection was lost
  * @property {(event: object) => void} send
  * @property {(pcm: Uint8Array, capturedAt: number) => void} hear takes 20 ms of the microphone
  * @property {(sessionMs: number) => number | undefined} capturedAt when that place of the user's audio was taken in, if

@@ -7,7 +7,7 @@ import { SocketLine } from "./socket-line.js";
 /** @typedef {import("./line.js").Line} Line */
 /** @typedef {Omit<import("./line.js").LineOptions, "secret" | "query" | "speaker">} Told */
 
-const QUERY = { events: "antiphon", record: "1" };
+const QUERY = { events: "antiphon", record: "1", resumable: "1" };
 const BLOCKED = "antiphon.webrtc-blocked"; // in this tab it found no way before
 
 /**

@@ -3,13 +3,12 @@
 import { Listener } from "../audio/listener.js";
 import { toBase64 } from "../lib/base64.js";
 import { HeardQueue } from "./heard-queue.js";
+import { Peer } from "./peer.js";
 
 /** @typedef {import("./events.js").ServerEvent} ServerEvent */
 /** @typedef {import("./line.js").Line} Line */
 /** @typedef {import("./line.js").LineOptions} LineOptions */
 
-const GATHER_MS = 1000; // for the addresses of this device
-const CONNECT_MS = 5000; // for the server to be reached by one of them
 const STATS_EVERY_MS = 500;
 const PACKET_MS = 20;
 const USUAL_DELAY_MS = 60; // until it was measured
@@ -20,13 +19,14 @@ export class RtcLine {
   constructor(options) {
     this.kind = "WebRTC";
     this._options = options;
-    this._peer = new RTCPeerConnection();
-    this._sender = this._peer.addTransceiver("audio", { direction: "sendrecv" }).sender;
-    this._channel = this._peer.createDataChannel("oai-events");
     this._audio = new Audio();
     this._audio.autoplay = true;
+    /** @type {Peer | null} */
+    this._peer = null;
     /** @type {Listener | null} */
     this._listener = null;
+    /** @type {MediaStreamTrack | null} */
+    this._track = null;
     /** @type {HeardQueue<ServerEvent>} */
     this._queue = new HeardQueue();
     this._delayMs = USUAL_DELAY_MS; // from the network to the ear
@@ -34,7 +34,8 @@ export class RtcLine {
     this._emitted = { count: 0, delayS: 0 };
     this._live = false;
     this._closed = false;
-    this._stood = false;
+    this._newest = ""; // the id of the event that came last
+    this._path = "/v1/realtime/calls";
     /** @type {ReturnType<typeof setInterval> | undefined} */
     this._measuring = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -43,45 +44,35 @@ export class RtcLine {
 
   /** Resolves when the session stands; raises when it cannot. */
   async open() {
-    const { speaker, query, post } = this._options;
-    this._peer.addEventListener("track", ({ track }) => void this._play(track));
+    const { speaker, query } = this._options;
     await this.chooseSpeaker(speaker);
-    const created = this._created();
-    await this._peer.setLocalDescription(await this._peer.createOffer());
-    await gathered(this._peer);
-    const sdp = this._peer.localDescription?.sdp ?? "";
-    const response = await post(`/v1/realtime/calls?${query}`, sdp);
-    await this._peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
-    await created;
-    this._stood = true;
+    await this._connect(`${this._path}?${query}`);
     this._measuring = setInterval(() => void this._measure(), STATS_EVERY_MS);
   }
 
-  /** Resolves when the session is there. */
-  _created() {
-    return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error("the server was not reached")), CONNECT_MS);
-      this._channel.onmessage = ({ data }) => {
-        const event = JSON.parse(data);
-        if (event.type === "session.created") {
-          clearTimeout(late);
-          resolve(event);
-        }
-        this._receive(event);
-      };
-      this._channel.onclose = () => this._lost("the channel was closed");
-      this._peer.onconnectionstatechange = () => {
-        if (this._peer.connectionState !== "failed") return;
-        clearTimeout(late);
-        reject(new Error("no way to the server was found"));
-        this._lost("the connection failed");
-      };
-    });
+  /** By a new connection, since the old one's way is gone. @param {string} token */
+  async resume(token) {
+    this._live = false;
+    this._emitted = { count: 0, delayS: 0 };
+    await this._connect(`${this._path}?${new URLSearchParams({ token, after: this._newest })}`);
+    await this.useTrack(this._track);
   }
 
-  /** @param {string} reason */
-  _lost(reason) {
-    if (!this._closed && this._stood) this._options.onClosed(0, reason);
+  /** @param {string} path */
+  async _connect(path) {
+    this._peer?.close();
+    const peer = new Peer({
+      onEvent: (event, id) => {
+        this._newest = id;
+        this._receive(event);
+      },
+      onTrack: (track) => void this._play(track),
+      onLost: (reason) => {
+        if (!this._closed && peer === this._peer) this._options.onClosed(reason);
+      },
+    });
+    this._peer = peer;
+    this._path = await peer.connect((sdp) => this._options.post(path, sdp), this._path);
   }
 
   /** @param {MediaStreamTrack} track */
@@ -90,13 +81,15 @@ export class RtcLine {
     this._audio.srcObject = stream;
     const { onLevel, onSound } = this._options;
     const listener = await Listener.open(stream, onLevel, onSound);
+    const former = this._listener;
+    this._listener = listener;
+    await former?.close();
     if (this._closed) await listener.close();
-    else this._listener = listener;
   }
 
   /** @param {object} event */
   send(event) {
-    if (this._channel.readyState === "open") this._channel.send(JSON.stringify(event));
+    this._peer?.send(event);
   }
 
   /** What was said before the track went live. @param {Uint8Array} pcm */
@@ -106,7 +99,8 @@ export class RtcLine {
 
   /** @param {MediaStreamTrack | null} track */
   async useTrack(track) {
-    await this._sender.replaceTrack(track);
+    this._track = track;
+    await this._peer?.use(track);
     this._live = track !== null;
   }
 
@@ -144,7 +138,7 @@ export class RtcLine {
   }
 
   async _measure() {
-    for (const report of (await this._peer.getStats()).values()) {
+    for (const report of (await this._peer?.stats()) ?? []) {
       if (report.type === "candidate-pair" && report.nominated && report.currentRoundTripTime !== undefined) {
         this._roundTripMs = report.currentRoundTripTime * 1000;
       }
@@ -165,20 +159,9 @@ export class RtcLine {
     clearInterval(this._measuring);
     clearTimeout(this._delivering);
     for (const event of this._queue.until(Infinity)) this._options.onEvent(event);
-    this._channel.close();
-    this._peer.close();
+    if (this._peer?.stood) void this._options.post(`${this._path}/hangup`, "").catch(() => {});
+    this._peer?.close();
     this._audio.srcObject = null;
     await this._listener?.close();
   }
-}
-
-/** Resolves when the device's addresses are known, or after a while. @param {RTCPeerConnection} peer */
-function gathered(peer) {
-  return new Promise((resolve) => {
-    if (peer.iceGatheringState === "complete") resolve(undefined);
-    setTimeout(resolve, GATHER_MS);
-    peer.addEventListener("icegatheringstatechange", () => {
-      if (peer.iceGatheringState === "complete") resolve(undefined);
-    });
-  });
 }

@@ -5,6 +5,7 @@ const KEPT_S = 60;
 export class SentAudio {
   constructor() {
     this._endS = 0;
+    this._known = true;
     /** @type {{endS: number, at: number}[]} */
     this._pieces = [];
   }
@@ -16,11 +17,18 @@ export class SentAudio {
     while (this._pieces[0].endS < this._endS - KEPT_S) this._pieces.shift();
   }
 
+  /** Its places are not known any more. */
+  forget() {
+    this._pieces = [];
+    this._known = false;
+  }
+
   /**
    * When a place of the session's audio was taken in, on the page's clock; undefined if that is long ago or to come.
    * @param {number} sessionMs
    */
   capturedAt(sessionMs) {
+    if (!this._known) return undefined;
     const piece = this._pieces.find(({ endS }) => endS * 1000 >= sessionMs);
     return piece && piece.at - (piece.endS * 1000 - sessionMs);
   }

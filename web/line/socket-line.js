@@ -26,6 +26,7 @@ export class SocketLine {
     this._came = 0; // samples of that reply
     this._played = 0;
     this._held = false;
+    this._newest = ""; // the id of the event that came last
     /** @type {WebSocket | null} */
     this._socket = null;
     /** @type {Player | null} */
@@ -37,29 +38,39 @@ export class SocketLine {
   async open() {
     const { speaker, secret, query } = this._options;
     this._player = await Player.open(speaker, (report) => this._reported(report));
+    const key = secret === "" ? [] : [`openai-insecure-api-key.${secret}`];
+    await this._connect(query, key);
+  }
+
+  /** @param {string} token */
+  async resume(token) {
+    this._sent.forget(); // some of it was lost
+    const query = new URLSearchParams({ resume: token, events: "antiphon", after: this._newest });
+    await this._connect(String(query), []);
+  }
+
+  /** @param {string} query @param {string[]} protocols */
+  _connect(query, protocols) {
     const url = new URL(`/v1/realtime?${query}`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    const key = secret === "" ? [] : [`openai-insecure-api-key.${secret}`];
-    const socket = new WebSocket(url, ["realtime", ...key]);
+    const socket = new WebSocket(url, ["realtime", ...protocols]);
     this._socket = socket;
-    await new Promise((resolve, reject) => {
+    let stands = false;
+    return new Promise((resolve, reject) => {
       socket.onmessage = ({ data }) => {
         const event = JSON.parse(data);
-        if (event.type === "session.created") resolve(event);
+        this._newest = event.event_id;
+        if (event.type === "session.created" || event.type === "antiphon.resumed") {
+          stands = true;
+          resolve(undefined);
+        }
         this._receive(event);
       };
       socket.onclose = ({ code, reason }) => {
         reject(new Error(`the connection was closed: ${code} ${reason}`));
-        this._lost(code, reason);
+        if (stands && socket === this._socket && !this._closed) this._options.onClosed(reason);
       };
     });
-  }
-
-  /** @param {number} code @param {string} reason */
-  _lost(code, reason) {
-    if (this._closed) return;
-    this._player?.drop();
-    this._options.onClosed(code, reason);
   }
 
   /** @param {object} event */

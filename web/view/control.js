@@ -42,7 +42,7 @@ export function showControl(call) {
     mute.setAttribute("aria-pressed", String(pushToTalk ? call.holding : call.muted));
     const label = pushToTalk ? "Hold to talk" : call.muted ? "Unmute" : "Mute";
     mute.replaceChildren(
-      icon(pushToTalk ? "mic" : "mic-off"),
+      icon(call.muted ? "mic-off" : "mic"),
       Object.assign(document.createElement("span"), { textContent: label }),
     );
     hint.textContent = hintOf(call, WORDS[call.phase].hint);

@@ -75,7 +75,7 @@ export function ticks(first, last) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
   const found = [];
-  for (let ms = Math.ceil(first / step) * step; ms <= last; ms += step) found.push(Math.round(ms));
+  for (let ms = Math.ceil(first / step) * step; ms <= last; ms += step) found.push(Math.round(ms) + 0);
   return found;
 }
 

@@ -25,6 +25,9 @@ TRANSCRIPT_KEYS = frozenset({"text", "transcript", "delta", "instructions", "arg
 TALKATIVE_LIBRARIES = ("openai", "httpx", "httpcore", "aiohttp.access", "asyncio")
 """Their debug lines hold requests with the conversation in them, or a line for every callback."""
 
+CHATTY_LIBRARIES = ("aioice", "aiortc")
+"""They log each step of a call, and clients' addresses, as if it were news."""
+
 QUEUE_LINES = 10_000
 """Lines that wait for the writer; more are dropped and counted."""
 
@@ -100,9 +103,12 @@ def logging_to(
     handlers, level = root.handlers[:], root.level
     root.handlers[:] = [writer]
     root.setLevel(log_level.upper())
-    quiet = [(logging.getLogger(name), logging.getLogger(name).level) for name in TALKATIVE_LIBRARIES]
+    names = (*TALKATIVE_LIBRARIES, *CHATTY_LIBRARIES)
+    quiet = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     for library, _ in quiet:
-        if not log_transcripts:
+        if library.name in CHATTY_LIBRARIES:
+            library.setLevel(max(logging.WARNING, root.level))
+        elif not log_transcripts:
             library.setLevel(max(logging.INFO, root.level))
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

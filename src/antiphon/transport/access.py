@@ -100,9 +100,14 @@ def guard_of(
     access: Access,
     watcher: Watcher | None,
     free: frozenset[str],
+    public: frozenset[str],
     admits: Callable[[web.Request], bool],
 ) -> Any:
-    """The middleware that lets nobody else in. ``free`` paths need no key, nor do requests that ``admits`` knows."""
+    """The middleware that lets nobody else in. ``free`` paths need no key, nor do requests that ``admits`` knows.
+
+    ``public`` paths are for everybody, whatever page asks: a page that is opened by a name that we do not trust is
+    there to say so.
+    """
 
     def refuse(reason: str) -> None:
         if watcher is not None:
@@ -110,6 +115,8 @@ def guard_of(
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in public:
+            return await handler(request)
         if not access.origin_is_welcome(request):
             refuse("origin")
             return error_response(403, "This origin is not allowed; see --allow-origin", "origin_not_allowed")

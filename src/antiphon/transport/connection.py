@@ -135,6 +135,11 @@ class Connection:
         if self._writing is not None:
             self._writing.cancel()  # It may be waiting for the client to take something.
 
+    def excuse(self) -> None:
+        """The client could not take anything until now; its time to do so begins anew."""
+        if self._sending_since is not None:
+            self._sending_since = self._loop.time()
+
     def check(self, now: float) -> None:
         """Looks at the times. Called now and then."""
         if self._sending_since is not None and now - self._sending_since > self._limits.stalled_after_s:

@@ -162,18 +162,18 @@ def make_app(
 
     ``factory`` makes a session for each client; ``offer`` says what a client may choose from; ``calls``, where it is
     given, serves WebRTC, and ``shelf`` keeps the records that clients ask for. With no ``api_keys`` everybody may come
-    in, so then listen on loopback alone. ``more_routes`` stand behind the same guard, ``free_routes`` need no key.
+    in, so then listen on loopback alone. ``more_routes`` stand behind the same guard, ``free_routes`` before it.
     """
     gateway = Gateway(factory, offer, limits or Limits(), watcher, shelf)
     access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
-    free = _FREE.union(route.path for route in free_routes)
+    public = frozenset(route.path for route in free_routes)
     records = Records(shelf) if shelf is not None else None
     served = calls(gateway) if calls is not None else None
 
     def admits(request: web.Request) -> bool:
         return (records is not None and records.admits(request)) or comes_back(request, gateway, served)
 
-    app = web.Application(middlewares=[errors, guard_of(access, watcher, free, admits)])
+    app = web.Application(middlewares=[errors, guard_of(access, watcher, _FREE, public, admits)])
     app[GATEWAY] = gateway
     routes = _Routes(gateway, access, health, metrics, offer, served)
     app.add_routes(

@@ -17,7 +17,6 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
-    ".json": "application/json",
 }
 
 _HEADERS = {
@@ -38,7 +37,6 @@ _HEADERS = {
             "frame-ancestors 'none'",
         )
     ),
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), speaker-selection=(self), camera=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",

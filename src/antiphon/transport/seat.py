@@ -19,6 +19,7 @@ from antiphon.transport.connection import Connection
 from antiphon.transport.journal import Journal
 from antiphon.transport.limits import Limits
 from antiphon.transport.line import Received
+from antiphon.transport.realtime.asides import AsideEar
 from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.inlet import RealtimeInlet
 from antiphon.transport.realtime.outlet import VENDOR_EVENT, Mouth, RealtimeOutlet
@@ -171,6 +172,8 @@ class Seat:
             _log.info("a client is back", away_s=round(self._loop.time() - self._away_since, 1))
             self._away_since = None
             self._active_at = self._loop.time()
+            if self._client is not None:
+                self._client.excuse()
             self.session.post(GoOn())
 
     async def attend(self, connection: Connection, left: Callable[[], None]) -> None:
@@ -188,7 +191,8 @@ class Seat:
         else:
             self._connections.append(connection)
             self.outlet.vendor |= connection.vendor
-        inlet = RealtimeInlet(self.session, self.outlet, self.config, errors_to=connection)
+        ear = AsideEar(self.session, self.outlet.asides, connection)
+        inlet = RealtimeInlet(ear, self.outlet, self.config, errors_to=connection)
         try:
             await connection.run(partial(self._take, inlet), partial(connection.close, WSCloseCode.OK, ""))
         finally:
@@ -259,7 +263,8 @@ class Seat:
         """Looks at the times. Called now and then."""
         limits = self.limits
         for connection in tuple(self._connections):
-            connection.check(now)
+            if self._away_since is None or connection is not self._client:
+                connection.check(now)
             self._count(connection)
         active_at = max([self._active_at, *(connection.active_at for connection in self._connections)])
         if self._phase is not Phase.OPEN:

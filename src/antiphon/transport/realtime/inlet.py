@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
-import structlog
 
 from antiphon.core.commands import (
     CancelResponse,
@@ -35,8 +34,6 @@ from antiphon.transport.realtime.outlet import RealtimeOutlet, Sender
 
 _SLICE_BYTES = 48 * 1024
 """A second of PCM. Longer audio is decoded in slices, and other sessions get their turn in between."""
-
-_log = structlog.get_logger(__name__)
 
 
 class Ear(Protocol):

@@ -12,6 +12,7 @@ from antiphon.core.actions import State
 from antiphon.core.conversation import ROOT, Item
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.transport.base import AnsweredTurn, BargeIn
+from antiphon.transport.realtime.asides import Asides
 from antiphon.transport.realtime.config import ReplyPlan, SessionConfig
 from antiphon.transport.realtime.items import item_wire
 from antiphon.transport.realtime.replies import OpenReply
@@ -88,6 +89,8 @@ class RealtimeOutlet:
         self._mouth = mouth
         self.record: Mapping[str, Any] | None = None
         """Where the client finds the record of the session, if it wants one."""
+        self.asides = Asides()
+        """Other clients that take part, and what they asked."""
         self._event_prefix = f"event_{secrets.token_hex(8)}"
         self._events = 0
         self._order = _ItemOrder()
@@ -260,7 +263,8 @@ class RealtimeOutlet:
     # The rest.
 
     def refused(self, message: str, code: str | None, client_event_id: str | None) -> None:
-        self.error(message, code, client_event_id=client_event_id)
+        asker = self.asides.asker(client_event_id)
+        self.error(message, code, client_event_id=asker.event_id, to=asker.sender)
 
     # For clients that asked for more: docs/EVENTS.md.
 

@@ -140,6 +140,8 @@ async def _converse(seat: Seat, peer: Peer, connection: Connection | None) -> No
             if not peer.line.is_closed:
                 # A client that closes its data channel still hears and speaks.
                 await seat.attend(connection, left=lambda: connection.close(WSCloseCode.OK, ""))
+                if connection.was_cut_off:
+                    seat.end(WSCloseCode.POLICY_VIOLATION, "events were not read")
         await peer.gone.wait()
     finally:
         if connection is not None:

@@ -1,0 +1,36 @@
+// The way back to a session whose connection was lost.
+
+/** @typedef {{token: string, waitsMs: number}} Way as the server told it */
+
+const AGAIN_MS = 1000;
+
+/**
+ * Tries until the session is there again, is known to be over, or nobody wants it any more; returns whether it is there.
+ * @param {Way} way
+ * @param {{server: import("../server.js").Server, line: import("./line.js").Line, wanted: () => boolean}} parts
+ */
+export async function comeBack({ token, waitsMs }, { server, line, wanted }) {
+  for (const end = performance.now() + waitsMs; performance.now() < end && wanted();) {
+    try {
+      await server.health();
+    } catch {
+      await pause(AGAIN_MS); // the network is gone, or the server is
+      continue;
+    }
+    try {
+      await line.resume(token);
+      return true;
+    } catch {
+      return false; // the server is there, and the session is not
+    }
+  }
+  return false;
+}
+
+/** Resolves after a while, or as soon as the device says that it has a network again. @param {number} ms */
+function pause(ms) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+    window.addEventListener("online", resolve, { once: true });
+  });
+}
