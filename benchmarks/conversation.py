@@ -99,4 +99,4 @@ async def ask(caller: Caller, question: Utterance) -> Turn:
 
 
 def is_turn_timing(arrival: Arrival) -> bool:
-    return arrival.kind == "antiphon.timing" and "response_ms" in arrival.child("figures")
+    return arrival.kind == "antiphon.turn"

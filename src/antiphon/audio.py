@@ -22,6 +22,9 @@ WIRE_PCM_RATE_HZ = 24_000
 G711_RATE_HZ = 8_000
 """``audio/pcmu`` and ``audio/pcma``."""
 
+AUDIBLE = 128
+"""A sample beyond this magnitude (-48 dB of full scale) is heard; below are dither and the tails of fades."""
+
 Samples = npt.NDArray[np.int16]
 
 
@@ -37,6 +40,12 @@ def ms_to_bytes(ms: float, rate_hz: int) -> int:
 
 def bytes_to_ms(count: int, rate_hz: int) -> float:
     return count / 2 * 1000 / rate_hz
+
+
+def first_audible(pcm: bytes) -> int | None:
+    """The index of the first sample that is heard; None in silence."""
+    loud = np.flatnonzero(np.abs(samples_of(pcm).astype(np.int32)) > AUDIBLE)
+    return int(loud[0]) if len(loud) else None
 
 
 class Resampler:

@@ -11,6 +11,7 @@ from antiphon.core.conversation import Item
 from antiphon.core.speech import Spoken
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import Referee
+from antiphon.transport.base import AnsweredTurn, BargeIn
 from antiphon.transport.realtime.config import Offer, SessionConfig
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
@@ -352,12 +353,70 @@ def test_the_smaller_events_are_well_formed(wire: Wire) -> None:
     wire.referee.finish()
 
 
-def test_events_of_our_own_go_only_to_those_who_asked() -> None:
-    for vendor in (False, True):
-        wire = Wire(vendor=vendor)
-        wire.outlet.state(State.SPEAKING)
-        wire.outlet.timing(TurnId(ItemId("item_t")), {"response_ms": 250.0})
-        assert wire.kinds() == (["antiphon.state", "antiphon.timing"] if vendor else [])
+MARKS = {
+    "speech_end": 0.0,
+    "recognizer_final": 94.0,
+    "brain_started": 100.0,
+    "brain_first_token": 140.0,
+    "turn_ended": 200.0,
+    "first_clause": 240.0,
+    "voice_started": 240.0,
+    "voice_first_audio": 255.0,
+    "first_sample": 256.0,
+    "first_sound": 261.0,
+}
+FIGURES = {
+    "end_of_turn_ms": 200.0,
+    "recognizer_ms": 0.0,
+    "brain_ms": 0.0,
+    "voice_ms": 55.0,
+    "server_ms": 6.0,
+    "response_ms": 261.0,
+}
+FLEET = {
+    "status": "degraded",
+    "missing": ["tts"],
+    "workers": [
+        {
+            "name": "tts",
+            "stage": "tts",
+            "state": "waiting",
+            "active": 0,
+            "pid": None,
+            "restarts": 1,
+            "last_exit": "SIGKILL",
+            "models": {"pico": "resident"},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("vendor", [False, True])
+def test_events_of_our_own_go_only_to_those_who_asked(vendor: bool) -> None:
+    wire = Wire(vendor=vendor)
+    turn = TurnId(ItemId("item_t"))
+    wire.outlet.state(State.SPEAKING)
+    wire.outlet.committed(turn, None)
+    wire.outlet.item_added(Item(turn, "message", "user", audio=True), None)
+    wire.outlet.reply_created(REPLY)
+    wire.outlet.voice(REPLY, ANSWER, "amy")
+    wire.outlet.clause(REPLY, ANSWER, "Hello ")
+    wire.outlet.clause(REPLY, ANSWER, "there.")
+    speak(wire, "Hello ")
+    served_by = {"asr": "asr", "llm": None, "tts": "server"}
+    wire.outlet.answered(AnsweredTurn(turn, REPLY, MARKS, FIGURES, ahead=True, served_by=served_by))
+    marks = {"onset": 0.0, "edge": 64.0, "paused": 64.0, "decided": 412.0}
+    wire.outlet.barge_in(BargeIn(REPLY, marks, "cut", "wait"))
+    wire.outlet.reply_done(REPLY, "cancelled", "turn_detected")
+    wire.outlet.clause(REPLY, ANSWER, "a straggler")
+    wire.outlet.fleet(FLEET)
+    own = [event for event in wire.events if event["type"].startswith("antiphon.")]
+    kinds = ["state", "voice", "clause", "clause", "turn", "barge_in", "fleet"]
+    assert [event["type"] for event in own] == [f"antiphon.{kind}" for kind in kinds if vendor]
+    if vendor:
+        assert own[3] == {**own[3], "response_id": REPLY, "item_id": ANSWER, "text": "there."}
+        assert own[4]["marks"] == MARKS
+        assert own[4]["served_by"] == served_by
 
 
 def test_a_change_of_voice_is_echoed_and_a_reply_goes_by_the_one_it_began_with(wire: Wire) -> None:

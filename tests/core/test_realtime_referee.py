@@ -11,6 +11,7 @@ import pytest
 from antiphon.core.conversation import Item
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import FoulError, Referee
+from antiphon.sim.vendor_referee import VendorReferee
 from antiphon.sim.wire_schema import check_schema
 from antiphon.transport.realtime.config import Offer, SessionConfig
 from antiphon.transport.realtime.outlet import RealtimeOutlet
@@ -176,3 +177,73 @@ def test_errors_are_collected() -> None:
     error = {"type": "invalid_request_error", "message": "No", "code": None, "param": None, "event_id": None}
     referee.feed({"type": "error", "event_id": "e", "error": error})
     assert referee.errors == [error]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "antiphon.state", "state": "asleep"},
+        {"type": "antiphon.clause", "response_id": "r", "item_id": "i", "text": ""},
+        {"type": "antiphon.clause", "response_id": "r", "item_id": "i", "text": "one", "more": 1},
+        {"type": "antiphon.barge_in", "response_id": "r", "outcome": "lost", "words": "", "marks": {}},
+        {
+            "type": "antiphon.barge_in",
+            "response_id": "r",
+            "outcome": "cut",
+            "words": "",
+            "marks": {"onset": 0, "edge": 64, "paused": 30, "decided": 70},
+        },
+        {"type": "antiphon.record", "session_id": "sess_1", "url": "/elsewhere", "kept_s": 600},
+        {"type": "antiphon.mood", "mood": "good"},
+    ],
+)
+def test_bent_events_of_our_own_are_noticed(event: Event) -> None:
+    with pytest.raises(FoulError):
+        check_schema({"event_id": "e", **event}, vendor=True)
+
+
+def own(kind: str, **fields: Any) -> Event:
+    return {"type": f"antiphon.{kind}", "event_id": f"own_{kind}_{len(fields)}", **fields}
+
+
+CREATED = {"type": "response.created", "response": {"id": "resp_1"}}
+VOICE = own("voice", response_id="resp_1", item_id="item_1", voice="amy")
+CLAUSE = own("clause", response_id="resp_1", item_id="item_1", text="one")
+
+
+@pytest.mark.parametrize(
+    ("events", "complaint"),
+    [
+        ([VOICE], "no such response"),
+        ([CREATED, CLAUSE], "antiphon.voice comes first"),
+        ([CREATED, VOICE, VOICE], "speaks already"),
+        (
+            [CREATED, VOICE, {**CLAUSE, "item_id": "item_2"}],
+            "the item of this response is item_1",
+        ),
+        ([own("state", state="speaking"), own("state", state="speaking")], "this is the state already"),
+        ([own("record")], "right after session.created"),
+        (
+            [
+                CREATED,
+                VOICE,
+                CLAUSE,
+                {"type": "response.done", "response": {"id": "resp_1", "status": "completed", "output": []}},
+            ],
+            "the clauses were 'one'",
+        ),
+        (
+            [
+                CREATED,
+                own("turn", response_id="resp_1", item_id="t"),
+            ],
+            "not committed",
+        ),
+    ],
+)
+def test_events_of_our_own_have_their_places(events: list[Event], complaint: str) -> None:
+    referee = VendorReferee()
+    for event in events[:-1]:
+        referee.feed(event)
+    with pytest.raises(FoulError, match=complaint):
+        referee.feed(events[-1])

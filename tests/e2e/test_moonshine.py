@@ -10,7 +10,7 @@ import pytest
 
 from antiphon.audio import Samples
 from antiphon.core.text import words_of
-from antiphon.engines.moonshine import Moonshine, MoonshineStream, where_to_cut
+from antiphon.engines.moonshine import Moonshine, MoonshineStream
 from antiphon.errors import EngineError
 from antiphon.sim.speech import Recording, recordings
 
@@ -190,15 +190,3 @@ async def test_it_must_be_loaded_and_close_ends_its_threads() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert not any(thread.name.startswith("moonshine") for thread in threading.enumerate())
-
-
-def test_long_audio_is_cut_in_its_pause_and_short_audio_never() -> None:
-    loud, pause = noise(3, 1000), noise(0.4, 5)
-    assert where_to_cut(np.concatenate([loud[: 2 * RATE_HZ], pause, loud[:RATE_HZ]])) is None
-    cut = where_to_cut(np.concatenate([loud, pause, loud]))
-    assert cut is not None
-    assert 3.0 <= cut / RATE_HZ <= 3.4
-    assert where_to_cut(noise(8, 1000)) is None
-    forced = where_to_cut(noise(20, 1000))
-    assert forced is not None
-    assert 1 <= forced / RATE_HZ <= 12

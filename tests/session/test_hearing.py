@@ -11,7 +11,7 @@ from antiphon.audio import EAR_RATE_HZ, Samples, ms_to_bytes
 from antiphon.core.events import FinalHeard, PartialHeard, SpeechPaused, SpeechStarted
 from antiphon.core.settings import Detection, SessionSettings, TurnSettings
 from antiphon.engines.scripted import ScriptedRecognizer, ScriptedVad
-from antiphon.engines.tone_code import encode
+from antiphon.engines.tone_code import GAP_MS, encode
 from antiphon.ids import TurnId
 from antiphon.session.hearing import Hearing
 from antiphon.sim.virtual_time import run_virtual
@@ -169,3 +169,19 @@ def test_what_a_dead_vad_leaves_waiting_is_bounded() -> None:
         return len(ear.hearing._waiting)
 
     assert run_virtual(run()) * 1024 <= 120 * 32_000
+
+
+@pytest.mark.parametrize("after_ms", [100, 500, 3000])
+def test_the_true_end_of_speech_is_found_behind_the_detectors(after_ms: int) -> None:
+
+    async def run() -> tuple[int, int]:
+        ear = Ear(SERVER, ScriptedVad())
+        ear.hearing.hear(silence(500) + speech("hello there") + silence(after_ms))
+        (paused,) = (edge for edge in ear.heard if isinstance(edge, SpeechPaused))
+        trailing_ms = ear.hearing.trailing_silence_ms(paused.at_ms)
+        ear.hearing.close()
+        return paused.at_ms, trailing_ms
+
+    paused_ms, trailing_ms = run_virtual(run())
+    true_ms = 500 + len(speech("hello there")) // 32 - GAP_MS
+    assert paused_ms - trailing_ms == pytest.approx(true_ms, abs=5)

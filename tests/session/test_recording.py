@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
 import types
 import typing
@@ -22,7 +23,7 @@ from antiphon.core.settings import SessionSettings, TurnSettings
 from antiphon.engines.tone_code import decode
 from antiphon.errors import ConfigError
 from antiphon.session.codec import canonical, from_json, to_json
-from antiphon.session.recording import Archive
+from antiphon.session.recording import Archive, Bounds, Form, SeveralRecorders
 from antiphon.sim.caller import call, scripted_suite
 from antiphon.sim.replay import replay
 from antiphon.sim.virtual_time import run_virtual
@@ -72,9 +73,9 @@ def test_what_does_not_fit_is_refused() -> None:
         from_json(Command, None)
 
 
-def record(folder: Path, *, audio: bool = True) -> Path:
+def record(folder: Path, form: Form = Form.BESIDE, bounds: Bounds | None = None) -> Path:
     """A conversation with an interruption, a typed turn and a hang-up in mid-reply."""
-    archive = Archive(folder, audio=audio)
+    archive = Archive(folder, form, bounds)
 
     async def main() -> None:
         settings = SessionSettings(TurnSettings(paced=True), transcription=True)
@@ -114,9 +115,61 @@ def test_the_audio_lies_beside(tmp_path: Path) -> None:
 
 
 def test_the_audio_is_left_out_on_request(tmp_path: Path) -> None:
-    report = replay(record(tmp_path, audio=False))
+    report = replay(record(tmp_path, Form.NO_AUDIO))
     assert report.identical
     assert not (tmp_path / "call.pcm").exists()
+
+
+def test_a_recording_of_one_file_is_the_same_and_has_the_audio(tmp_path: Path) -> None:
+    beside, one = record(tmp_path / "a"), record(tmp_path / "b", Form.ONE_FILE)
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["call.jsonl"]
+    report = replay(one)
+    assert (report.identical, report.complete, report.broken_rule) == (True, True, None)
+    entries = [orjson.loads(line) for line in one.read_bytes().splitlines()]
+    audio = b"".join(base64.b64decode(entry.pop("pcm")) for entry in entries if "pcm" in entry)
+    assert audio == (tmp_path / "a" / "call.pcm").read_bytes()
+    assert entries[1:] == [orjson.loads(line) for line in beside.read_bytes().splitlines()[1:]]
+    assert report == replay(beside)
+
+
+def test_audio_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
+    path = record(tmp_path, Form.ONE_FILE)
+    changed(path, b'"pcm":"AAAA', b'"pcm":"')
+    with pytest.raises(ConfigError, match="the audio of the line is not 640 bytes long"):
+        replay(path)
+
+
+def test_a_long_recording_of_one_file_goes_on_without_audio_and_then_ends(tmp_path: Path) -> None:
+    whole = record(tmp_path / "whole", Form.ONE_FILE).stat().st_size
+    bounds = Bounds(audio_bytes=whole // 3, max_bytes=whole)
+    silent = record(tmp_path / "silent", Form.ONE_FILE, bounds)
+    lines = silent.read_bytes().splitlines()
+    assert sum(b'"pcm"' in line for line in lines) > 10
+    assert b'"pcm"' not in lines[-2]
+    report = replay(silent)
+    assert (report.identical, report.complete) == (True, True)
+    broken = record(tmp_path / "broken", Form.ONE_FILE, Bounds(whole, whole // 2))
+    assert whole // 3 < broken.stat().st_size <= whole // 2
+    report = replay(broken)
+    assert (report.identical, report.complete) == (True, False)
+
+
+def test_several_recorders_write_the_same(tmp_path: Path) -> None:
+    archives = [Archive(tmp_path / name) for name in ("a", "b")]
+
+    async def main() -> None:
+        recorders = SeveralRecorders([archive.recorder("call") for archive in archives])
+        async with call(scripted_suite(), recorder=recorders, seed=7) as caller:
+            await caller.type("count to 3")
+            await caller.answer()
+
+    run_virtual(main())
+    for archive in archives:
+        archive.close()
+    for name in ("call.jsonl", "call.pcm"):
+        first, second = ((tmp_path / each / name).read_bytes().splitlines()[1:] for each in ("a", "b"))
+        assert first == second
+    assert replay(tmp_path / "b" / "call.jsonl").complete
 
 
 def changed(path: Path, old: bytes, new: bytes) -> Path:

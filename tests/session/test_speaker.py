@@ -25,7 +25,7 @@ class Ears:
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
-    def send(self, pcm: bytes) -> None:
+    def send(self, pcm: bytes, plays_at: float) -> None:
         self.frames.append((self._now(), pcm))
 
     def audible(self) -> None:

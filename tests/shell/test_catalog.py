@@ -60,6 +60,8 @@ async def test_synthesizers(name: str, default: str, some_voice: str) -> None:
         ("piper:en_US-amy-medium", "piper:en_US-amy-medium", "en-US"),
         ("kokoro", "kokoro:af_heart", "en-US"),
         ("kokoro:bm_george", "kokoro:bm_george", "en-GB"),
+        ("mlx-audio:Kokoro-82M-bf16:bm_george", "mlx-audio:Kokoro-82M-bf16", "und"),
+        ("mlx-audio:mlx-community/pocket", "mlx-audio:pocket", "und"),
         ("http://box:8091/v1#Qwen/Qwen3-TTS", "openai:Qwen/Qwen3-TTS", "und"),
         ("http://box:8091#model=s2&voice=a&voice=b&language=de-DE&rate=44100", "openai:s2", "de-DE"),
     ],
@@ -89,6 +91,7 @@ async def test_speech_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [voice.name for voice in voices] == ["nova"]
     assert make_recognizer("openai:whisper-1").name == "openai:whisper-1"
     assert make_recognizer("faster-whisper:small").name == "faster-whisper:small"
+    assert make_recognizer("parakeet:tdt-0.6b-v3").name == "parakeet:tdt-0.6b-v3"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,9 @@ async def test_speech_servers(monkeypatch: pytest.MonkeyPatch) -> None:
         (make_synthesizer, "pico:xx", "en-GB"),
         (make_synthesizer, "", "pico"),
         (make_synthesizer, "piper", "piper:VOICE"),
+        (make_synthesizer, "mlx-audio", "mlx-audio:MODEL"),
         (make_recognizer, "faster-whisper", "faster-whisper:MODEL"),
+        (make_recognizer, "parakeet:", "parakeet:MODEL"),
     ],
 )
 def test_unknown_names_are_told_with_what_there_is(make: Callable[[str], Any], name: str, offered: str) -> None:

@@ -156,6 +156,12 @@ def test_loopback_addresses(host: str) -> None:
     assert is_loopback(host)
 
 
+def test_tls_has_one_certificate() -> None:
+    files = {"tls_cert": Path("cert.pem"), "tls_key": Path("key.pem")}
+    assert "exclude each other" in complaint({"tls": "self-signed", **files})
+    assert "tls: Input should be 'self-signed'" in complaint({"tls": "yes"})
+
+
 @pytest.mark.parametrize(("text", "loudness"), [("off", "off"), ("'off'", "off"), ("-23", -23.0), ("-16.5", -16.5)])
 def test_a_loudness_is_a_number_or_off(text: str, loudness: object) -> None:
     written(f"loudness: {text}\n")

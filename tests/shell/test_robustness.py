@@ -35,7 +35,7 @@ from antiphon.engines.suite import Suite
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
-from antiphon.transport.websocket import Limits
+from antiphon.transport.limits import Limits
 
 RATE_HZ = 24_000
 PATIENCE_S = 30.0

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from antiphon.apps.realtime_client import Arrival
 from antiphon.apps.selftest.measures import (
-    AUDIBLE,
     percentile,
     reply_audio,
     speech_span,
@@ -20,6 +19,7 @@ from antiphon.apps.selftest.measures import (
 )
 from antiphon.apps.selftest.report import Report, TurnRow
 from antiphon.apps.selftest.table import print_report
+from antiphon.audio import AUDIBLE
 
 RATE_HZ = 24_000
 words = st.lists(st.sampled_from(["alpha", "beta", "gamma", "delta"]), max_size=8)

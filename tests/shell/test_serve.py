@@ -16,6 +16,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 import trustme
+import typer
+
+from antiphon.apps import lan
 
 SCRIPTED = ("--vad", "scripted", "--asr", "scripted", "--llm", "scripted", "--tts", "scripted:speed=1")
 READY_LIMIT_S = 60.0
@@ -228,3 +231,20 @@ async def test_it_speaks_tls(tmp_path: Path) -> None:
             server.interrupt()
             code, _, err = await server.ended()
     assert code == 0, err
+
+
+async def test_a_certificate_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    async with serving("--tls", "self-signed", "--host", "0.0.0.0", "--insecure") as server:
+        certificate = Path(typer.get_app_dir("antiphon")) / "tls" / "self-signed.pem"
+        context = ssl.create_default_context(cafile=str(certificate))
+        connector = aiohttp.TCPConnector(ssl=context)
+        async with aiohttp.ClientSession(connector=connector) as http, http.get(f"{server.url}/") as response:
+            assert "<title>Antiphon</title>" in await response.text()
+        server.interrupt()
+        code, out, err = await server.ended()
+    assert code == 0, err
+    assert f"open {server.url} in a browser" in out
+    if lan.addresses():
+        assert f"From another device on your network: https://{lan.addresses()[0]}:" in out

@@ -109,6 +109,12 @@ def wav(text: str, rate_hz: int = EAR_RATE_HZ) -> bytes:
     return file.getvalue()
 
 
+async def test_the_voices_are_told_with_their_languages() -> None:
+    async with serving() as service, service.http.get("/v1/audio/voices") as response:
+        listed = await response.json()
+    assert listed["data"] == [{"id": "alpha", "language": "en"}, {"id": "beta", "language": "en"}]
+
+
 # Text to speech.
 
 

@@ -21,7 +21,7 @@ from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import Referee
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
-from antiphon.transport.websocket import Limits
+from antiphon.transport.limits import Limits
 
 PATIENCE_S = 20.0
 

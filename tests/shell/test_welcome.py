@@ -38,6 +38,24 @@ def test_a_key_is_part_of_every_way_to_try_it(suite: Suite, capsys: pytest.Captu
     assert 'api_key="KEY"' in out
 
 
+def test_other_devices_are_told_where_to_go(suite: Suite, capsys: pytest.CaptureFixture[str]) -> None:
+    print_welcome(URL, suite, needs_key=False, elsewhere=["https://192.0.2.7:8080", "https://192.0.2.8:8080"])
+    out = capsys.readouterr().out
+    assert "network: https://192.0.2.7:8080 or https://192.0.2.8:8080\n" in out
+    assert "will warn" in out
+    print_welcome(URL, suite, needs_key=False, elsewhere=["http://192.0.2.7:8080"])
+    assert "--tls self-signed" in capsys.readouterr().out
+    print_welcome(URL, suite, needs_key=False)
+    assert "another device" not in capsys.readouterr().out
+
+
+def test_a_code_to_photograph_on_a_terminal(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    print_welcome(URL, suite, needs_key=False, elsewhere=["https://192.0.2.7:8080"])
+    assert "\u2580" in terminal.getvalue()
+
+
 def test_colours_and_its_width_on_a_terminal(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)

@@ -199,11 +199,20 @@ def options_with(**changes: object) -> WorkerOptions:
         (options_with(listen="0.0.0.0:7001"), "--insecure"),
         (options_with(listen="nowhere"), "HOST:PORT"),
         (options_with(tls_cert=Path("x")), "--tls-key"),
+        (options_with(device="gpu"), "no device 'gpu'"),
     ],
 )
 def test_what_cannot_be_used_is_told_plainly(options: WorkerOptions, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         settings_of(options)
+
+
+@pytest.mark.parametrize(("stage", "model"), [("tts", "csm:1b"), ("asr", "faster-whisper:small")])
+async def test_engines_that_can_choose_run_on_the_device(stage: str, model: str) -> None:
+    settings = settings_of(options_with(stage=stage, models=(model,), device="cuda:7", loudness="off"))
+    engine = await settings.stage.make(model)
+    assert "cuda:7" in engine.description
+    await engine.close()
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def worker_process(*arguments: str, listen: str = "127.0.0.1:0") -> AsyncIterator[WorkerProcess]:
+async def worker_process(
+    *arguments: str, listen: str = "127.0.0.1:0", ready_within_s: float = LIMIT_S
+) -> AsyncIterator[WorkerProcess]:
     """``antiphon worker`` with these arguments, ready."""
     readable, writable = os.pipe()
     command = ["-m", "antiphon.apps.child", "worker", *arguments, "--listen", listen, "--ready-fd", str(writable)]
@@ -73,7 +75,7 @@ async def worker_process(*arguments: str, listen: str = "127.0.0.1:0") -> AsyncI
     os.close(writable)
     try:
         with os.fdopen(readable, "rb") as ready:
-            line = await asyncio.wait_for(asyncio.to_thread(ready.readline), LIMIT_S)
+            line = await asyncio.wait_for(asyncio.to_thread(ready.readline), ready_within_s)
         if not line:
             _, err = await process.communicate()
             raise AssertionError(f"the worker did not start: {err.decode()}")

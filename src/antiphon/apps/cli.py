@@ -55,6 +55,7 @@ def antiphon(
 
 
 LISTENING = "Where it listens"
+WEBRTC = "WebRTC"
 ENGINES = "Engines"
 WORKERS = "Where the engines run"
 LIMITS = "Limits"
@@ -113,6 +114,35 @@ def serve(
     tls_key: Annotated[
         Path | None, Option(help="The certificate's private key (PEM).", rich_help_panel=LISTENING)
     ] = None,
+    tls: Annotated[
+        str | None,
+        Option(
+            help="Make a certificate, for phones on your network.", metavar="self-signed", rich_help_panel=LISTENING
+        ),
+    ] = None,
+    open_browser: Annotated[
+        bool | None, Option("--open-browser/--no-open-browser", help="Open the page.", rich_help_panel=LISTENING)
+    ] = None,
+    ice_server: Annotated[
+        list[str] | None,
+        Option(
+            help="Helps WebRTC through firewalls; may be repeated.",
+            metavar="stun:HOST:PORT|turn:USER:PASSWORD@HOST:PORT",
+            rich_help_panel=WEBRTC,
+        ),
+    ] = None,
+    webrtc_ports: Annotated[
+        str | None, Option(help="The UDP ports for WebRTC.", metavar="LOW-HIGH", rich_help_panel=WEBRTC)
+    ] = None,
+    nat_1to1: Annotated[
+        str | None,
+        Option(
+            "--nat-1to1", help="The address by which clients reach this machine.", metavar="IP", rich_help_panel=WEBRTC
+        ),
+    ] = None,
+    relay_only: Annotated[
+        bool | None, Option("--relay-only", help="Only by way of the TURN servers.", rich_help_panel=WEBRTC)
+    ] = None,
     vad: Vad = None,
     asr: Asr = None,
     llm: Llm = None,
@@ -163,6 +193,9 @@ def serve(
     idle_timeout_s: Annotated[
         float | None, Option(help="How long a client may stay silent altogether.", rich_help_panel=LIMITS)
     ] = None,
+    resume_s: Annotated[
+        float | None, Option(help="How long a session waits for a client that was lost.", rich_help_panel=LIMITS)
+    ] = None,
     log_format: Annotated[
         str | None, Option(help="How log lines look.", metavar="auto|json|console", rich_help_panel=LOGS)
     ] = None,
@@ -175,6 +208,14 @@ def serve(
     ] = None,
     record: Annotated[
         Path | None, Option(help="A folder to record sessions into, for 'replay'.", rich_help_panel=LOGS)
+    ] = None,
+    client_records: Annotated[
+        bool | None,
+        Option(
+            "--client-records/--no-client-records",
+            help="Record a session, for its client, when that asks.",
+            rich_help_panel=LOGS,
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -338,6 +379,9 @@ def worker(
     preload: Annotated[
         list[str] | None, Option(help="Those that are loaded at the start, instead of the first.", metavar="NAME,...")
     ] = None,
+    device: Annotated[
+        str, Option(help="Where engines run that can choose.", metavar="auto|cpu|mps|cuda|cuda:NUMBER")
+    ] = "auto",
     resident_cap: Annotated[
         int | None, Option(help="Models in memory at the same time.", rich_help_panel=LIMITS)
     ] = None,
@@ -390,6 +434,7 @@ def worker(
         models=names_in(models),
         listen=listen,
         preload=None if preload is None else names_in(preload),
+        device=device,
         resident_cap=resident_cap,
         ttl_s=ttl_s,
         min_residency_s=min_residency_s,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -62,6 +62,11 @@ class Engines(Protocol):
         """The processes in which engines run, in plain types; none where they run in this one."""
         ...
 
+    @property
+    def changes(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """Each waits until something of the workers is different."""
+        ...
+
 
 class InProcess:
     """Engines in threads of this process."""
@@ -98,6 +103,10 @@ class InProcess:
 
     def workers(self) -> list[dict[str, Any]]:
         return []
+
+    @property
+    def changes(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        return ()
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ from antiphon.core.barge_in import BargeInPolicy
 from antiphon.core.settings import Detection, TurnSettings
 from antiphon.errors import ConfigError
 from antiphon.loudness import TARGET_LUFS
+from antiphon.transport.webrtc.network import IceServer, Ports
 
 FILE_NAME = "antiphon.yaml"
 ENVIRONMENT_PREFIX = "ANTIPHON_"
@@ -110,6 +111,20 @@ class Config(Section):
     """The certificate chain (PEM) to serve TLS with."""
     tls_key: Path | None = None
     """The private key (PEM) of the certificate."""
+    tls: Literal["self-signed"] | None = None
+    """Serve TLS with a certificate that the server makes for itself, so that other devices may use a microphone."""
+    open_browser: bool = True
+    """Open the page in a browser, where there is a screen and a terminal that the server was started from."""
+
+    ice_server: tuple[str, ...] = ()
+    """A server that helps WebRTC through firewalls: `stun:HOST:PORT`, `turn:USER:PASSWORD@HOST:PORT`; several may be
+    given."""
+    webrtc_ports: str | None = None
+    """The UDP ports for WebRTC, `LOW-HIGH`, one or two for each call; any that are free when it is not set."""
+    nat_1to1: str | None = None
+    """The address by which clients reach this machine for WebRTC, where a router translates it one to one."""
+    relay_only: bool = False
+    """Offer WebRTC no address of this machine, only those of the TURN servers."""
 
     vad: str = "silero"
     """The engine that tells speech from silence."""
@@ -150,6 +165,8 @@ class Config(Section):
     """How long a session may last."""
     idle_timeout_s: PositiveFloat = 300.0
     """How long a session may stay without audio and events from its client."""
+    resume_s: float = Field(default=60.0, ge=0, le=3600)
+    """How long a session waits for a client whose connection was lost, with all that was said."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """How log lines look; `auto` is `console` on a terminal and `json` elsewhere."""
@@ -160,9 +177,12 @@ class Config(Section):
     record: Path | None = None
     """A folder to record sessions into, for `antiphon replay`. Off, nothing of a session is kept."""
 
+    client_records: bool = True
+    """Keep a record of a session whose client asks for one, for itself, until some minutes after its end."""
+
     session: SessionDefaults = SessionDefaults()
 
-    @field_validator("api_key", "allow_origin", "workers", mode="before")
+    @field_validator("api_key", "allow_origin", "workers", "ice_server", mode="before")
     @classmethod
     def _several(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -181,6 +201,22 @@ class Config(Section):
             )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both --tls-cert and --tls-key")
+        if self.tls is not None and self.tls_cert is not None:
+            raise ValueError("--tls self-signed and --tls-cert exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _a_way_for_webrtc(self) -> Config:
+        try:
+            servers = [IceServer.parse(url) for url in self.ice_server]
+            if self.webrtc_ports is not None:
+                Ports.parse(self.webrtc_ports)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        if self.nat_1to1 is not None and not is_address(self.nat_1to1):
+            raise ValueError(f"--nat-1to1 {self.nat_1to1}: give an IP address")
+        if self.relay_only and not any(server.relays for server in servers):
+            raise ValueError("--relay-only needs a TURN server: --ice-server turn:USER:PASSWORD@HOST:PORT")
         return self
 
     @model_validator(mode="after")
@@ -223,6 +259,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, and no name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 KeyPath = tuple[str, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,9 +29,10 @@ from antiphon.voices.brain import FleetBrain
 from antiphon.voices.channel import Connection
 from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
 from antiphon.voices.recognizer import FleetRecognizer
-from antiphon.voices.registry import StaticRegistry
+from antiphon.voices.registry import Registry, StaticRegistry
 from antiphon.voices.succession import Move
 from antiphon.voices.synthesizer import FleetSynthesizer, SessionVoice
+from antiphon.voices.worker_tls import WorkerTls
 
 REQUESTS_PER_SESSION = 2
 """A reply, and one that is prepared while it may yet be dropped."""
@@ -178,13 +179,18 @@ class FleetEngines:
         """Each worker, in plain types."""
         children = {child.name: child for child in self._supervisor.children}
         found = []
-        for stage, fleet in self._fleets.items():
+        for fleet in self._fleets.values():
             for connection in fleet.connections:
                 if connection.of_another_stage:
                     continue
-                name = Path(connection.address).stem if stage in self._local else connection.address
+                name = fleet.name_of(connection.address)
                 found.append(_worker(name, connection, children.get(name)))
         return found
+
+    @property
+    def changes(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """Each waits until something of the workers is different."""
+        return (self._supervisor.changed, *(fleet.changed for fleet in self._fleets.values()))
 
 
 def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
@@ -250,8 +256,7 @@ async def fleet_engines(
             stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
         }
         fleets = {
-            stage: Fleet(stage, registry, watcher=watcher, tls=tls, patience_s=BACK_S if stage in local else PATIENCE_S)
-            for stage, registry in registries.items()
+            stage: _fleet(stage, registry, watcher, tls, own=stage in local) for stage, registry in registries.items()
         }
         engines = FleetEngines(vad, _engines(fleets, local), fleets, supervisor, local)
         stack.push_async_callback(engines.suite.close)
@@ -292,6 +297,17 @@ def _brain_name(config: Config, brain: Engine) -> str:
     if config.llm != "auto":
         return f"{config.llm}#{config.model}" if config.model else config.llm
     return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"
+
+
+def _fleet(stage: str, registry: Registry, watcher: Watcher | None, tls: WorkerTls | None, *, own: bool) -> Fleet:
+    if not own:
+        return Fleet(stage, registry, watcher=watcher, tls=tls, patience_s=PATIENCE_S)
+    return Fleet(stage, registry, watcher=watcher, patience_s=BACK_S, name_of=_name_at)
+
+
+def _name_at(address: str) -> str:
+    """The name of a worker of ours, by its socket."""
+    return Path(address).stem
 
 
 def _addresses(folder: Path, names: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from antiphon.core.admission import Admission
 
 if TYPE_CHECKING:
     from antiphon.core.fleet import Shortage
@@ -48,7 +51,7 @@ LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 LAG_INTERVAL_S = 0.25
 
-REFUSALS = ("full", "key", "origin")
+REFUSALS = ("full", "load", "key", "origin")
 """Why a request may be refused."""
 
 TURN_PARTS = {
@@ -57,7 +60,7 @@ TURN_PARTS = {
     "brain_ms": "From the final to the brain's first token",
     "voice_ms": "From there to the voice's first audio",
     "server_ms": "The rest of the response time: what the server itself adds",
-    "response_ms": "From the end of the user's speech to the first sample of the reply",
+    "response_ms": "From the end of the user's speech to the first sound of the reply",
 }
 """The figures of a turn (``session.meter``) and what they mean."""
 
@@ -97,6 +100,8 @@ class Metrics:
             registry=self.registry,
         )
         self._tasks = self._gauge("event_loop_tasks", "Tasks that the event loop has")
+        self.admission = Admission()
+        """What these figures say of one more call over WebRTC."""
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"antiphon_{name}", text, labels, registry=self.registry)
@@ -148,9 +153,12 @@ class Metrics:
     async def sample_lag(self) -> None:
         """Takes one sample, which takes ``LAG_INTERVAL_S``."""
         loop = asyncio.get_running_loop()
-        due_at = loop.time() + LAG_INTERVAL_S
+        began_at, cpu_s = loop.time(), time.thread_time()
         await asyncio.sleep(LAG_INTERVAL_S)
-        self._lag.observe(max(0.0, loop.time() - due_at))
+        now = loop.time()
+        lag_s = max(0.0, now - began_at - LAG_INTERVAL_S)
+        self._lag.observe(lag_s)
+        self.admission.sample(now, (time.thread_time() - cpu_s) / (now - began_at), lag_s)
 
     def render(self) -> tuple[bytes, str]:
         """The text exposition and its content type."""

@@ -1,4 +1,4 @@
-"""The folder of a server's sockets."""
+"""A folder of a server's own, for its sockets or its records."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LOCK = "lock"
 
 
 @contextlib.contextmanager
-def runtime_folder() -> Iterator[Path]:
-    """A folder for sockets that only this user may enter; it goes when the block is left.
+def runtime_folder(base: Path | None = None) -> Iterator[Path]:
+    """A folder, for sockets unless ``base`` says where, that only this user may enter; it goes with the block's end.
 
     Those that killed servers left behind go too: a folder in use has a lock that its server holds.
     """
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    base = base or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     if not os.access(base, os.W_OK):
         base = Path(tempfile.gettempdir())
     _remove_left_behind(base)

@@ -13,7 +13,9 @@ from typing import Any
 
 import structlog
 
+from antiphon.apps.browser import has_screen, open_page
 from antiphon.apps.config import Config
+from antiphon.apps.lan import urls_of
 from antiphon.apps.logs import logging_to
 from antiphon.apps.server import Server
 from antiphon.apps.welcome import print_loaded, print_welcome
@@ -59,8 +61,11 @@ async def _serve(config: Config, ready_fd: int | None) -> None:
         async with Server(config, on_loaded=print_loaded) as server:
             _settle_memory()
             _log.info("ready", url=server.url)
-            print_welcome(server.url, server.suite, needs_key=bool(config.api_key))
+            elsewhere = urls_of(server.url, config.host)
+            print_welcome(server.url, server.suite, needs_key=bool(config.api_key), elsewhere=elsewhere)
             _tell_ready(ready_fd, server.url)
+            if config.open_browser and ready_fd is None and has_screen():
+                await asyncio.to_thread(open_page, server.url)
             await asyncio.Event().wait()
     except asyncio.CancelledError:
         if not stop.asked:

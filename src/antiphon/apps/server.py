@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import socket
 import ssl
 import sys
@@ -19,18 +18,22 @@ from aiohttp import web
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
 from antiphon.apps.metrics import FleetMetrics, Metrics
+from antiphon.apps.recordings import Recordings
+from antiphon.apps.standing import News, health_of, standing_of
+from antiphon.apps.tls import tls_of
+from antiphon.apps.webrtc import calls_of
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.pacer import Pacer
-from antiphon.session.recording import Archive
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
+from antiphon.transport.limits import Limits
 from antiphon.transport.model_admin import ModelRoutes
+from antiphon.transport.page import Page, page_folder
 from antiphon.transport.speech_http import SpeechRoutes
-from antiphon.transport.websocket import Limits
 
 CLOSE_TIMEOUT_S = 0.8
 """What a client and a session get to end in order when the server stops."""
@@ -59,6 +62,7 @@ class Server:
         self._stack = contextlib.AsyncExitStack()
         self._status = "starting"
         self._engines: Engines | None = None
+        self._news = News(self._standing)
         self._socket: socket.socket | None = None
 
     @property
@@ -80,21 +84,21 @@ class Server:
             raise RuntimeError("the server does not run")
         address: tuple[str, int] = self._socket.getsockname()[:2]
         host, port = _ALL_ADDRESSES.get(address[0], address[0]), address[1]
-        scheme = "https" if self.config.tls_cert else "http"
+        scheme = "https" if self.config.tls_cert or self.config.tls else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            tls = _tls(self.config)
+            tls = tls_of(self.config)
             self._socket = stack.enter_context(_bind(self.config))
             own_port = self._socket.getsockname()[1]
             engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
             self._engines = await stack.enter_async_context(engines)
             await self._load(self._engines)
-            await self._listen(stack, self._socket, tls, _archive(self.config, stack))
+            await self._listen(stack, self._socket, tls)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
-            lag = watching.create_task(self.metrics.watch_event_loop())
-            stack.callback(lag.cancel)
+            for watch in (self.metrics.watch_event_loop(), self._news.run(self._engines.changes)):
+                stack.callback(watching.create_task(watch).cancel)
             self._stack = stack.pop_all()
         self._status = "ok"
         return self
@@ -126,14 +130,15 @@ class Server:
         stack: contextlib.AsyncExitStack,
         listening: socket.socket,
         tls: ssl.SSLContext | None,
-        archive: Archive | None,
     ) -> None:
         config = self.config
+        recordings = Recordings(config, stack)
         pacer = Pacer()
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
-            recorder = archive.recorder(session_id) if archive is not None else None
+            recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
+            self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply.voice)
             return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer, stay=stay)
 
@@ -146,6 +151,7 @@ class Server:
                 max_sessions=config.max_sessions,
                 max_session_s=config.max_session_s,
                 idle_timeout_s=config.idle_timeout_s,
+                resume_s=config.resume_s,
                 close_timeout_s=CLOSE_TIMEOUT_S,
             ),
             api_keys=config.api_key,
@@ -153,7 +159,10 @@ class Server:
             health=self._health,
             metrics=self.metrics.render,
             watcher=self.metrics,
+            calls=calls_of(config, pacer, self.metrics),
+            shelf=recordings.shelf,
             more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
+            free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]
         self.engines.move_voices_by(gateway.move_voices)
@@ -167,15 +176,10 @@ class Server:
             raise _cannot_listen(config, error) from error
 
     def _health(self) -> dict[str, Any]:
-        suite = self.suite
-        engines = {"vad": suite.vad, "asr": suite.recognizer, "llm": suite.brain, "tts": suite.synthesizer}
-        missing = self.engines.missing()
-        health: dict[str, Any] = {
-            "status": "degraded" if self._status == "ok" and missing else self._status,
-            "engines": {stage: engine.name for stage, engine in engines.items()},
-        }
-        workers = self.engines.workers()
-        return health | ({"pid": os.getpid(), "workers": workers} if workers else {})
+        return {**health_of(self.engines, self._status), "client_records": self.config.client_records}
+
+    def _standing(self) -> dict[str, Any]:
+        return standing_of(self.engines, self._status)
 
     def _serving(self, stage: str) -> int:
         return self._engines.serving(stage) if self._engines is not None else 0
@@ -183,29 +187,6 @@ class Server:
 
 def _messages(failures: BaseExceptionGroup[Exception]) -> str:
     return "\n".join(str(failure) for failure in failures.exceptions)
-
-
-def _archive(config: Config, stack: contextlib.AsyncExitStack) -> Archive | None:
-    """Where sessions are recorded, if they are; all is on the disk when ``stack`` is closed."""
-    if config.record is None:
-        return None
-    try:
-        archive = Archive(config.record)
-    except OSError as error:
-        raise ConfigError(f"--record {config.record}: {error.strerror}") from error
-    stack.push_async_callback(asyncio.to_thread, archive.close)
-    return archive
-
-
-def _tls(config: Config) -> ssl.SSLContext | None:
-    if config.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"--tls-cert {config.tls_cert} and --tls-key {config.tls_key}: {error}") from error
-    return context
 
 
 def _bind(config: Config) -> socket.socket:

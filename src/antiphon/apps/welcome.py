@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import segno
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -32,14 +34,17 @@ def print_loaded(engine: Engine, took_s: float) -> None:
     _console().print(f"[dim]loaded[/] {escape(engine.name)} [dim]in {took_s:.1f} s[/]")
 
 
-def print_welcome(url: str, suite: Suite, *, needs_key: bool) -> None:
-    """Tells that the server is ready."""
+def print_welcome(url: str, suite: Suite, *, needs_key: bool, elsewhere: Sequence[str] = ()) -> None:
+    """Tells that the server is ready; ``elsewhere`` is where other devices find it."""
     console = _console()
     command = _command()
     options = f"--url {url} --api-key KEY" if needs_key else f"--url {url}"
     console.print(f"\n[bold]Antiphon {__version__}[/] listens on [bold cyan]{url}[/]\n")
     _print_stages(console, suite)
-    console.print("\nSpeak with it, from another terminal:\n")
+    console.print(f"\nTalk to it: open [bold cyan]{url}[/] in a browser.")
+    if elsewhere:
+        _print_elsewhere(console, elsewhere)
+    console.print("\nOr speak with it from another terminal:\n")
     console.print(f"  {command} talk {options}")
     console.print("\nSee that it works, and how fast:\n")
     console.print(f"  {command} selftest {options}")
@@ -47,6 +52,18 @@ def print_welcome(url: str, suite: Suite, *, needs_key: bool) -> None:
     for line in CLIENT.format(url=url, key="KEY" if needs_key else "none").splitlines():
         console.print(f"  {escape(line)}".rstrip(), soft_wrap=True)
     console.print("\nCtrl-C stops it.\n")
+
+
+def _print_elsewhere(console: Console, urls: Sequence[str]) -> None:
+    """The addresses for phones and other computers, the first also as a code to be photographed."""
+    console.print("From another device on your network: " + " or ".join(f"[bold cyan]{url}[/]" for url in urls))
+    if not all(url.startswith("https:") for url in urls):
+        console.print("Browsers give a microphone to https alone: start with [bold]--tls self-signed[/] for that.")
+        return
+    console.print("Its browser will warn of a certificate that nobody but this server vouches for.")
+    if console.is_terminal:
+        console.print()
+        segno.make_qr(urls[0]).terminal(out=sys.stdout, compact=True, border=2)
 
 
 def _print_stages(console: Console, suite: Suite) -> None:

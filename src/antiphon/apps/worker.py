@@ -47,6 +47,7 @@ class WorkerOptions:
     models: tuple[str, ...]
     listen: str
     preload: tuple[str, ...] | None = None
+    device: str = "auto"
     max_concurrent: int = 32
     resident_cap: int | None = None
     ttl_s: float = 600.0
@@ -166,19 +167,21 @@ def stage_of(options: WorkerOptions) -> Stage:
     """Raises ConfigError."""
     from antiphon.apps.config import loudness_of
     from antiphon.engines.pack_folder import packs_folder
+    from antiphon.engines.torch_device import check_device
     from antiphon.engines.voicing import Voicing
     from antiphon.loudness import TARGET_LUFS
-    from antiphon.worker.stages import STAGES, tts_stage
+    from antiphon.worker.stages import LLM, STAGES, asr_stage, tts_stage
 
     if options.stage not in STAGES:
         raise ConfigError(f"there is no stage {options.stage!r}; there are {', '.join(STAGES)}")
+    device = check_device(options.device)
     if options.stage != "tts":
-        return STAGES[options.stage]
+        return asr_stage(device) if options.stage == "asr" else LLM
     try:
         lufs = TARGET_LUFS if options.loudness is None else loudness_of(options.loudness)
     except ValueError as error:
         raise ConfigError(f"--loudness {options.loudness}: {error}") from error
-    return tts_stage(Voicing(options.voicepacks or packs_folder(), lufs))
+    return tts_stage(Voicing(options.voicepacks or packs_folder(), lufs, device))
 
 
 def _check_address(listen: str, *, secure: bool) -> None:

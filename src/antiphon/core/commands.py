@@ -80,6 +80,27 @@ class CreateReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """The client cannot be reached: nothing is played to it until ``GoOn``."""
+
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The client is back. No harm if it was not away."""
+
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlayout:
+    """Nothing more of what is being heard; no harm where nothing is."""
+
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CancelResponse:
     reply: ReplyId | None = None
     client_event_id: str | None = None
@@ -94,5 +115,8 @@ Command = (
     | RetrieveItem
     | TruncateItem
     | CreateReply
+    | Hold
+    | GoOn
+    | StopPlayout
     | CancelResponse
 )

@@ -181,3 +181,21 @@ async def prepare_voice(synthesizer: Synthesizer, voice: Voice) -> None:
 async def reload_voices(synthesizer: Engine) -> bool:
     """As ``Reloading.reload``, for any engine."""
     return isinstance(synthesizer, Reloading) and await synthesizer.reload()
+
+
+IN_PROCESS = "server"
+"""The place of an engine that runs in the server's own process."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """An engine, for one conversation, whose work is done elsewhere."""
+
+    @property
+    def place(self) -> str | None:
+        """The name of the worker that it asked last; None before the first time."""
+        ...
+
+
+def place_of(engine: Engine) -> str | None:
+    return engine.place if isinstance(engine, Placed) else IN_PROCESS

@@ -20,6 +20,7 @@ VADS = ("silero", "scripted:KEY=VALUE,...")
 RECOGNIZERS = (
     "moonshine:tiny-en",
     "faster-whisper:MODEL",
+    "parakeet:MODEL",
     "openai:MODEL",
     "http://HOST:PORT/v1#MODEL",
     "scripted:KEY=VALUE,...",
@@ -31,6 +32,9 @@ SYNTHESIZERS = (
     "espeak:VOICE",
     "piper:VOICE",
     "kokoro:VOICE",
+    "mlx-audio:MODEL[:VOICE]",
+    "pocket-tts[:MODEL[:VOICE]]",
+    "csm[:MODEL]",
     "openai:MODEL[:VOICE]",
     "http://HOST:PORT/v1#MODEL",
     "ws://HOST:PORT/v1#MODEL",
@@ -66,8 +70,8 @@ def make_vad(name: str) -> Vad:
     raise _unknown("VAD", name, VADS)
 
 
-def make_recognizer(name: str) -> Recognizer:
-    """Raises ConfigError for a name that there is not."""
+def make_recognizer(name: str, device: str = "auto") -> Recognizer:
+    """``device`` is where engines that can choose run. Raises ConfigError for a name that there is not."""
     engine, _, options = name.partition(":")
     if engine == "scripted":
         from antiphon.engines.scripted import ScriptedRecognizer
@@ -80,7 +84,11 @@ def make_recognizer(name: str) -> Recognizer:
     if engine == "faster-whisper" and options:
         from antiphon.engines.faster_whisper import FasterWhisper
 
-        return FasterWhisper(options)
+        return FasterWhisper(options, device=device)
+    if engine == "parakeet" and options:
+        from antiphon.engines.parakeet_mlx import Parakeet
+
+        return Parakeet(options)
     if engine in ("openai", "http", "https"):
         from antiphon.engines.openai_transcription import OpenAITranscription
 
@@ -108,8 +116,11 @@ def synthesizer_names(name: str) -> tuple[str, ...]:
     return ("pico", "espeak") if name == "auto" else tuple(part.strip() for part in name.split(","))
 
 
-def make_one_synthesizer(name: str) -> Synthesizer:
-    """The synthesizer of one engine, whose voices go by their own names. Raises ConfigError as above."""
+def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
+    """The synthesizer of one engine, whose voices go by their own names. Raises ConfigError as above.
+
+    ``device`` is where engines that can choose run: auto, cpu, mps, cuda or cuda:NUMBER.
+    """
     engine, _, voice = name.partition(":")
     if engine == "scripted":
         from antiphon.engines.scripted import ScriptedSynthesizer
@@ -135,6 +146,18 @@ def make_one_synthesizer(name: str) -> Synthesizer:
         from antiphon.engines.kokoro import KokoroSynthesizer
 
         return KokoroSynthesizer(voice)
+    if engine == "mlx-audio" and voice:
+        from antiphon.engines.mlx_audio import MlxAudioSynthesizer
+
+        return MlxAudioSynthesizer(*voice.split(":", 1))
+    if engine == "pocket-tts":
+        from antiphon.engines.pocket_tts import PocketTtsSynthesizer
+
+        return PocketTtsSynthesizer(voice, device=device)
+    if engine == "csm":
+        from antiphon.engines.csm import DEFAULT_MODEL, CsmSynthesizer
+
+        return CsmSynthesizer(voice or DEFAULT_MODEL, device=device)
     if engine in ("openai", "http", "https"):
         from antiphon.engines.openai_speech import OpenAISpeech
 

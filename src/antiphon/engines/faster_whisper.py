@@ -48,7 +48,10 @@ class FasterWhisper:
     """The Recognizer over one Whisper model, one pass at a time. Streams belong to the event loop of ``load``."""
 
     def __init__(self, model: str, *, device: str = "auto", compute_type: str = "default") -> None:
-        """``model`` is the name of one that was pulled, or the path of its folder in CTranslate2's format."""
+        """``model`` is the name of one that was pulled, or the path of its folder in CTranslate2's format.
+
+        ``device`` is auto, cpu, cuda or cuda:NUMBER.
+        """
         self._model_name = model
         self._short = Path(model).name if is_path(model) else model
         self._device = device
@@ -127,7 +130,14 @@ class FasterWhisper:
                 raise EngineError(f"{folder} has no {file}: run `antiphon models pull faster-whisper:{self._short}`")
         try:
             threads = min(_MOST_THREADS, os.cpu_count() or 1)
-            return WhisperModel(str(folder), device=self._device, compute_type=self._compute_type, cpu_threads=threads)
+            device, _, number = self._device.partition(":")
+            return WhisperModel(
+                str(folder),
+                device=device,
+                device_index=int(number or 0),
+                compute_type=self._compute_type,
+                cpu_threads=threads,
+            )
         except Exception as error:  # whatever a broken file does to the libraries
             raise EngineError(f"the Whisper model in {folder} cannot be loaded ({error}): pull it again") from error
 

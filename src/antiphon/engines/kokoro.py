@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-import re
 import tempfile
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,13 @@ import numpy as np
 from antiphon.core.speech import AudioChunk, Voice, Word
 from antiphon.engines.base import VoiceInfo
 from antiphon.engines.capabilities import Capabilities
+from antiphon.engines.kokoro_phonemes import (
+    ESPEAK_OF_LANGUAGE,
+    LANGUAGE_OF_LETTER,
+    espeak_language,
+    phonemes_of,
+    speakable,
+)
 from antiphon.engines.model_files import is_path, model_folder, only_file
 from antiphon.engines.onnx_runs import StoppableSession, open_session
 from antiphon.engines.phoneme_words import timed_words
@@ -33,34 +38,9 @@ from antiphon.errors import ConfigError, EngineError
 DEFAULT_MODEL = "v1.0"
 DEFAULT_VOICE = "af_heart"
 
-_LANGUAGE_OF_LETTER = {
-    "a": "en-US",
-    "b": "en-GB",
-    "e": "es-ES",
-    "f": "fr-FR",
-    "h": "hi-IN",
-    "i": "it-IT",
-    "p": "pt-BR",
-}
-"""By a voice's first letter. Japanese (j) and Chinese (z) are left out: eSpeak NG's phonemes are not theirs."""
-_ESPEAK_OF_LANGUAGE = {
-    "en-US": "en-us",
-    "en-GB": "en-gb",
-    "es-ES": "es",
-    "fr-FR": "fr-fr",
-    "hi-IN": "hi",
-    "it-IT": "it",
-    "pt-BR": "pt-br",
-}
-
 _THREADS = 2
 _SPEEDS = (0.5, 2.0)
 _STYLE_SIZE = 256
-_PUNCTUATION = re.compile(r'(\s*(?:[;!?¡¿—…"«»“”()]|[.,:](?!\d))+\s*)')
-"""What stands between the phonemes as it is. (phonemizer's own way of keeping it takes "3.5." apart.)"""
-
-_phonemizing = threading.Lock()
-"""eSpeak NG keeps its state in globals."""
 
 
 class KokoroSynthesizer:
@@ -76,7 +56,7 @@ class KokoroSynthesizer:
             folder, voice = voice, ""
         self._folder = folder
         self._default = voice or DEFAULT_VOICE
-        if self._default[:1] not in _LANGUAGE_OF_LETTER:
+        if self._default[:1] not in LANGUAGE_OF_LETTER:
             raise ConfigError(f"Kokoro has no voice {self._default!r} in a language that is offered here")
         self._voices = (self._default,)
         self._kokoro: Any = None
@@ -92,11 +72,11 @@ class KokoroSynthesizer:
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        return tuple(VoiceInfo(voice, _LANGUAGE_OF_LETTER[voice[0]]) for voice in self._voices)
+        return tuple(VoiceInfo(voice, LANGUAGE_OF_LETTER[voice[0]]) for voice in self._voices)
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(languages=tuple(_ESPEAK_OF_LANGUAGE), voices=self.voices)
+        return Capabilities(languages=tuple(ESPEAK_OF_LANGUAGE), voices=self.voices)
 
     async def load(self) -> None:
         """Raises EngineError when the package, the model's files or the default voice are missing."""
@@ -105,7 +85,7 @@ class KokoroSynthesizer:
         folder = self._path()
         loop = asyncio.get_running_loop()
         kokoro = await loop.run_in_executor(self._executor, _read_model, folder)
-        names = [name for name in kokoro.get_voices() if name[0] in _LANGUAGE_OF_LETTER]
+        names = [name for name in kokoro.get_voices() if name[0] in LANGUAGE_OF_LETTER]
         if self._default not in names:
             raise EngineError(f"{folder} has no voice {self._default!r}: it has {', '.join(names)}")
         await loop.run_in_executor(self._executor, self._warm, kokoro)
@@ -182,11 +162,11 @@ def _render(kokoro: Any, session: StoppableSession, voice: Voice, text: str, emi
     from kokoro_onnx.config import SAMPLE_RATE
 
     low, high = _SPEEDS
-    language = _ESPEAK_OF_LANGUAGE[_LANGUAGE_OF_LETTER[voice.name[0]]]
+    language = espeak_language(voice.name)
     own = copy.copy(kokoro)  # the model is shared, its session is one that this stream can stop
     own.sess = session
-    spoken = text.replace("\0", " ").encode("utf-8", "ignore").decode()
-    phonemes = "".join(sound for sound in _phonemes(spoken, language) if sound in own.tokenizer.vocab).strip()
+    spoken = speakable(text)
+    phonemes = "".join(sound for sound in phonemes_of(spoken, language) if sound in own.tokenizer.vocab).strip()
     if not any(character.isalpha() for character in phonemes):
         return
     part = RenderedPart(text, SAMPLE_RATE, emit)
@@ -213,28 +193,4 @@ def _words(text: str, timings: Any, rate_hz: int, language: str) -> list[Word]:
     """The words at the model's rate, from the times of its phonemes."""
     edges = [round(timings[0].start * rate_hz), *(round(timing.end * rate_hz) for timing in timings)]
     phonemes = [timing.phoneme for timing in timings]
-    return timed_words(text, phonemes, edges, lambda word: _phonemes(word, language))
-
-
-def _phonemes(text: str, language: str) -> str:
-    pieces = _PUNCTUATION.split(" ".join(text.split()))
-    words = [place for place in range(0, len(pieces), 2) if pieces[place]]
-    with _phonemizing:
-        phonemes = _backend(language).phonemize([pieces[place] for place in words], strip=True)
-    for place, sounds in zip(words, phonemes, strict=True):
-        pieces[place] = sounds
-    return "".join(pieces).strip()
-
-
-@cache
-def _backend(language: str) -> Any:
-    """eSpeak NG with stress, as Kokoro was trained on it. The library is the one that we bring."""
-    import espeakng_loader
-    from phonemizer.backend import EspeakBackend
-    from phonemizer.backend.espeak.wrapper import EspeakWrapper
-
-    EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-    EspeakWrapper.set_library(espeakng_loader.get_library_path())
-    quiet = logging.getLogger("antiphon.kokoro.phonemizer")
-    quiet.setLevel(logging.ERROR)
-    return EspeakBackend(language, with_stress=True, language_switch="remove-flags", logger=quiet)
+    return timed_words(text, phonemes, edges, lambda word: phonemes_of(word, language))

@@ -23,6 +23,7 @@ import numpy as np
 from antiphon.audio import EAR_RATE_HZ, Samples, samples_of
 from antiphon.engines.base import Transcript
 from antiphon.engines.moonshine_model import Guess, MoonshineModel
+from antiphon.engines.pauses import where_to_cut
 from antiphon.errors import EngineError
 
 _SAMPLES_PER_MS = EAR_RATE_HZ // 1000
@@ -31,16 +32,10 @@ _PARTIAL_EVERY_MS = 300
 _PARTIAL_SLOWDOWN = 0.04
 """A partial costs about 1 % of the uncut audio's length, so it is made less often as that grows."""
 
-_CUT_FROM_MS = 5_000
+CUT_FROM_MS = 5_000
 """From this length on a turn is cut where it has a pause ..."""
-_CUT_AT_MS = 12_000
+CUT_AT_MS = 12_000
 """... and at this length at its quietest place, whatever that is."""
-_CUT_MARGIN_MS = 1_000
-"""Between a cut and either end of the audio."""
-_PAUSE_MS = 240
-_PAUSE_RATIO = 0.1
-"""A pause is so much quieter than the whole (20 dB)."""
-_LEVEL_MS = 20
 
 
 class MoonshineStream:
@@ -118,7 +113,7 @@ class MoonshineStream:
             samples, end_bytes_now = self._uncut(end_bytes)
             if end_bytes_now == self._known[0]:
                 return self._known[1]
-            cut = where_to_cut(samples)
+            cut = where_to_cut(samples, CUT_FROM_MS, CUT_AT_MS)
             guess = model.recognize(samples if cut is None else samples[:cut], self._draft, should_stop)
             self._draft = guess.tokens
             if not guess.whole:
@@ -270,23 +265,3 @@ class Moonshine:
             job.stream.show(job, None)
         elif not job.answer.done():
             job.answer.set_exception(EngineError(f"Moonshine failed: {error}", retryable=True))
-
-
-def where_to_cut(samples: Samples) -> int | None:
-    """Where a long piece of a turn may be cut, as a sample; None where it should stay whole."""
-    length_ms = len(samples) // _SAMPLES_PER_MS
-    if length_ms < _CUT_FROM_MS:
-        return None
-    searched = samples[: _CUT_AT_MS * _SAMPLES_PER_MS]
-    count = len(searched) // (_LEVEL_MS * _SAMPLES_PER_MS)
-    power = (
-        np.square(searched[: count * _LEVEL_MS * _SAMPLES_PER_MS].astype(np.float32)).reshape(count, -1).mean(axis=1)
-    )
-    width = _PAUSE_MS // _LEVEL_MS
-    pauses = np.convolve(power, np.full(width, 1 / width), mode="valid")
-    first, last = _CUT_MARGIN_MS // _LEVEL_MS, count - _CUT_MARGIN_MS // _LEVEL_MS - width
-    quietest = first + int(pauses[first:last].argmin())
-    is_pause = pauses[quietest] <= power.mean() * _PAUSE_RATIO**2
-    if not is_pause and length_ms < _CUT_AT_MS:
-        return None
-    return (quietest + width // 2) * _LEVEL_MS * _SAMPLES_PER_MS

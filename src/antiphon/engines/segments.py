@@ -41,7 +41,7 @@ Emit = Callable[[bytes, tuple[Word, ...]], bool]
 Returns whether to go on: False once the stream was closed. Called in the renderer's thread.
 """
 
-Render = Callable[[str, Emit], None]
+Render = Callable[[str, Emit], object]
 """Speaks one part, in a thread. It may raise EngineError."""
 
 

@@ -13,6 +13,7 @@ from antiphon.engines.catalog import make_one_synthesizer, synthesizer_names
 from antiphon.engines.levelled import LevelledSynthesizer
 from antiphon.engines.pack_folder import Packs, read_packs
 from antiphon.engines.packed import PackedSynthesizer
+from antiphon.engines.torch_device import AUTO
 from antiphon.engines.voice_pack import TakesPacks
 from antiphon.engines.voices import MultiSynthesizer
 from antiphon.errors import ConfigError
@@ -26,11 +27,12 @@ class Voicing:
     """What is done with the voices of every engine.
 
     ``packs``: the folder of voice packs; None for none. ``loudness_lufs``: what they are brought to; None to leave each
-    as loud as it is.
+    as loud as it is. ``device``: where engines that can choose run.
     """
 
     packs: Path | None = None
     loudness_lufs: float | None = TARGET_LUFS
+    device: str = AUTO
 
     def read(self) -> Packs:
         """The packs that there are now. It reads small files."""
@@ -38,7 +40,7 @@ class Voicing:
 
     def one(self, name: str, packs: Packs, *, for_packs_alone: bool = False) -> Synthesizer:
         """The synthesizer of one engine, not loaded. Raises ConfigError for an engine or a voice that there is not."""
-        engine = make_one_synthesizer(name)
+        engine = make_one_synthesizer(name, self.device)
         if isinstance(engine, TakesPacks):
             family = name.partition(":")[0]
             engine = PackedSynthesizer(

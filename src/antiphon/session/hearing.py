@@ -13,6 +13,7 @@ from enum import Enum, auto
 from antiphon.audio import EAR_RATE_HZ, Samples, ms_to_bytes, samples_of
 from antiphon.core.energy_gate import EnergyGate, level_of
 from antiphon.core.events import SpeechPaused, SpeechStarted
+from antiphon.core.last_sound import trailing_silence_ms
 from antiphon.core.settings import Detection, SessionSettings
 from antiphon.core.speech_gate import SpeechGate
 from antiphon.engines.base import VAD_WINDOW_SAMPLES, Recognizer, Vad
@@ -158,6 +159,15 @@ class Hearing:
         if self._utterance is None:
             self._utterance = self._new_utterance(prefix_bytes=0)
         self._utterance.feed(window)
+
+    def trailing_silence_ms(self, at_ms: int) -> int:
+        """How much earlier than ``at_ms``, where the VAD says that speech has ended, it truly had; 0 if unknown."""
+        back = self._position_bytes - ms_to_bytes(at_ms, EAR_RATE_HZ)
+        if not 0 < back < len(self._recent):
+            return 0
+        recent = samples_of(bytes(self._recent))
+        end = len(recent) - back // 2
+        return trailing_silence_ms(recent[max(0, end - EAR_RATE_HZ) : end], recent[end:])
 
     def flush(self) -> None:
         """Takes in the rest that fills no window, before a client's commit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from antiphon.audio import MOUTH_RATE_HZ, first_audible
 from antiphon.ids import TurnId
 
 
@@ -22,6 +23,23 @@ class Answered:
 class Marks:
     """The stages of a reply."""
 
+    brain_started_at: float = 0.0
     brain_at: float = 0.0
+    """Its first token came."""
+    clause_at: float = 0.0
+    """There was enough text to speak."""
+    voice_started_at: float = 0.0
     voice_at: float = 0.0
-    audible_at: float = 0.0
+    """Its first audio came."""
+    sample_at: float = 0.0
+    """The first sample left."""
+    sound_at: float = 0.0
+    """The first sample that is no silence is heard, by a client that plays at once."""
+
+    def sent(self, pcm: bytes, plays_at: float) -> bool:
+        """Audio of the reply has left, at 48 kHz, to be played at ``plays_at``. Whether its first sound was in it."""
+        self.sample_at = self.sample_at or plays_at  # the first is played as it leaves
+        if self.sound_at or (index := first_audible(pcm)) is None:
+            return False
+        self.sound_at = plays_at + index / MOUTH_RATE_HZ
+        return True

@@ -13,11 +13,12 @@ from antiphon.core.settings import SessionSettings
 
 class Meter(Protocol):
     def turn(self, figures: dict[str, float]) -> None:
-        """A turn was answered. Times in ms, each present where it applies; the first five add up to the last.
+        """A turn was answered aloud. Times in ms, all present; the first five add up to the last.
 
         ``end_of_turn_ms`` (end of speech to the decision that the turn is over), ``recognizer_ms`` (from there to
         the recognizer's final, 0 when it was ready), ``brain_ms`` (to the first token), ``voice_ms`` (to the first
-        audio), ``server_ms`` (all else), ``response_ms`` (end of speech to the first reply sample that left).
+        audio), ``server_ms`` (all else, silence at the reply's beginning too), ``response_ms`` (end of speech to the
+        first reply sample that is no silence).
         """
         ...
 

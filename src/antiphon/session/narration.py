@@ -105,6 +105,10 @@ class Narration:
             self._told += 1
         return "".join(told)
 
+    def tell_first(self) -> str:
+        """The first word, if none was told: a silence may lead it."""
+        return self._tell(1)
+
     def tell_begun(self) -> str:
         """The words of all clauses whose audio has begun to come, that were not told before."""
         begun = len(self._closed) + (len(self._segment.timeline()) if self._segment is not None else 0)

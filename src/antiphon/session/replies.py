@@ -15,12 +15,13 @@ from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.speech import Message, Voice
-from antiphon.engines.base import prepare_voice
+from antiphon.engines.base import place_of, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
 from antiphon.session.pacer import Pacer
-from antiphon.session.reply import Reply, ReplyHost
+from antiphon.session.reply import Reply
+from antiphon.session.reply_host import ReplyHost
 from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
 from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
@@ -38,6 +39,8 @@ class _Live:
     side: bool = False
     follows: bool = False
     """It speaks in the session's voice, also when that changes."""
+    ahead: bool = False
+    """It was prepared before the turn was over."""
 
 
 class Replies:
@@ -67,10 +70,15 @@ class Replies:
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
+        self._paused: ReplyId | None = None
+        """The one that turn-taking has paused."""
+        self._on_hold = False
+        """The client cannot be reached."""
         self._preparing: asyncio.Task[None] | None = None
         self._host = ReplyHost(
             add_item=self._add_item,
-            audible=self._audible,
+            audible=lambda reply: post(ReplyAudible(reply)),
+            sounded=self._sounded,
             made=lambda reply, outcome, audible: post(ReplyMade(reply, outcome, audible)),
             drained=lambda reply: post(PlayoutDrained(reply)),
             failed=stopwatch.meter.failed,
@@ -78,6 +86,7 @@ class Replies:
         self._side_host = ReplyHost(
             add_item=lambda item: None,
             audible=lambda reply: None,
+            sounded=lambda reply: None,
             made=lambda reply, outcome, audible: post(ReplyMade(reply, outcome, audible)),
             drained=lambda reply: None,
             failed=stopwatch.meter.failed,
@@ -140,15 +149,34 @@ class Replies:
             case do.StartReply(reply, prepared, side):
                 self._start(reply, group, prepared=prepared, side=side)
             case do.PausePlayout(reply):
+                self._paused = reply
                 self._live[reply].reply.speaker.pause()
             case do.ResumePlayout(reply):
-                self._live[reply].reply.speaker.resume()
+                self._paused = None
+                if not self._on_hold:
+                    self._live[reply].reply.speaker.resume()
             case do.CancelReply(reply, reason):
+                self._paused = None if reply == self._paused else self._paused
                 live = self._live.pop(reply)
                 live.task.cancel()
                 live.reply.cancel(reason)
             case _:
                 raise AssertionError(f"nobody carries out {action}")
+
+    def hold(self) -> None:
+        """Nobody hears what is played: it stops where it is, and what begins waits."""
+        self._on_hold = True
+        for live in self._live.values():
+            live.reply.speaker.pause()
+
+    def go_on(self) -> None:
+        """Plays on, but for what is paused for another reason."""
+        if not self._on_hold:
+            return
+        self._on_hold = False
+        for reply, live in tuple(self._live.items()):
+            if reply != self._paused:
+                live.reply.speaker.resume()
 
     def note(self, event: Event) -> None:
         """Tells the client what became of a reply, before turn-taking goes on."""
@@ -170,13 +198,24 @@ class Replies:
             self._let_play_on()
         if prepared:
             live = self._prepared.pop(reply)
+            live.ahead = True
         else:
             settings = self._settings.reply if command is None else command.settings
             live = self._begin(reply, group, settings, self._context(command), side=side)
         self._live[reply] = live
-        if command is None and (turn := self._stopwatch.take_turn()) is not None:
-            live.reply.answers = turn
+        if not side:
+            self._answer_turn(live.reply, command)
+        if self._on_hold:
+            live.reply.speaker.pause()
         live.reply.commit()
+
+    def _answer_turn(self, reply: Reply, command: CreateReply | None) -> None:
+        """Which turn of the user it answers, if any: what a client asks for may answer the last thing that was said."""
+        turn = self._stopwatch.take_turn()
+        if turn is None:
+            return
+        if command is None or (command.messages is None and self._conversation.last_id() == turn.id):
+            reply.answers, reply.asked = turn, command is not None
 
     def _let_play_on(self) -> None:
         """A reply whose audio was all sent is not watched any more once the next one begins."""
@@ -249,16 +288,33 @@ class Replies:
         for live in self._live.values():
             live.reply.refresh_item()
 
+    @property
+    def playing(self) -> ReplyId | None:
+        """The reply of which the client hears the frames as they leave."""
+        return next((reply for reply, live in self._live.items() if live.reply.plays), None)
+
     # What replies report.
 
     def _add_item(self, item: Item) -> None:
         self._conversation.add(item)
 
-    def _audible(self, reply: ReplyId) -> None:
+    def _sounded(self, reply: ReplyId) -> None:
         live = self._live.get(reply)
-        if live is not None and live.reply.answers is not None:
-            self._stopwatch.answered(live.reply.answers, live.reply.marks)
-        self._post(ReplyAudible(reply))
+        if live is None or live.reply.answers is None:
+            return
+        suite = self._suite
+        self._stopwatch.answered(
+            live.reply.answers,
+            reply,
+            live.reply.marks,
+            asked=live.reply.asked,
+            ahead=live.ahead,
+            served_by={
+                "asr": place_of(suite.recognizer),
+                "llm": place_of(suite.brain),
+                "tts": place_of(suite.synthesizer),
+            },
+        )
 
     def close(self) -> None:
         """Stops all work; the turn table has cancelled what was live."""

@@ -20,9 +20,11 @@ from antiphon.core.settings import ReplySettings
 from antiphon.core.speech import AudioChunk, BrainRequest, Finish, Message, TextDelta, ToolCallDelta, Voice
 from antiphon.engines.base import Brain, Synthesizer
 from antiphon.errors import EngineError
-from antiphon.ids import IdSource, ReplyId
+from antiphon.ids import IdSource, ItemId, ReplyId
 from antiphon.session.marks import Answered, Marks
 from antiphon.session.narration import Narration
+from antiphon.session.prompter import Prompter
+from antiphon.session.reply_host import ReplyHost
 from antiphon.session.speaker import Speaker
 from antiphon.session.voice_runs import VoiceRuns
 from antiphon.transport.base import Outlet
@@ -31,26 +33,6 @@ log = structlog.get_logger(__name__)
 
 _CLAUSES_AHEAD = 64
 """So many clauses may wait for the voice before the brain has to."""
-
-
-class ReplyHost:
-    """What a reply needs of its session, as plain callables."""
-
-    __slots__ = ("add_item", "audible", "drained", "failed", "made")
-
-    def __init__(
-        self,
-        add_item: Callable[[Item], None],
-        audible: Callable[[ReplyId], None],
-        made: Callable[[ReplyId, Outcome, bool], None],
-        drained: Callable[[ReplyId], None],
-        failed: Callable[[str], None],
-    ) -> None:
-        self.add_item = add_item
-        self.audible = audible
-        self.made = made
-        self.drained = drained
-        self.failed = failed
 
 
 class Reply:
@@ -73,7 +55,10 @@ class Reply:
         self.marks = Marks()
         self.answers: Answered | None = None
         """The turn that it answers."""
+        self.asked = False
+        """The client asked for it."""
         self.item: Item | None = None
+        self._message: ItemId | None = None
         self._settings = settings
         self._messages = messages
         self._brain = brain
@@ -88,7 +73,8 @@ class Reply:
         self._held: list[AudioChunk] = []
         self._narration = Narration()
         voice = Voice(settings.voice, settings.speed)
-        self._runs = VoiceRuns(synthesizer, voice, self._narration, self._next_clause, self._unsaid)
+        self._prompter = Prompter(self._tell_voice, self._tell_clause)
+        self._runs = VoiceRuns(synthesizer, voice, self._narration, self._prompter, self._next_clause, self._unsaid)
         self._spoke = False
         """A clause was handed to the voice."""
         self._calls: dict[str, Item] = {}
@@ -97,6 +83,8 @@ class Reply:
         self._error: str | None = None
         self._outcome = Outcome.COMPLETED
         self.done = False
+        self.plays = False
+        """Frames of it leave on the server's clock, and its first has left."""
         self.speaker = make_speaker(self)
 
     # The session's side.
@@ -105,6 +93,7 @@ class Reply:
         """It is wanted: what was prepared is let out, in this very moment."""
         self._committed.set()
         self._outlet.reply_created(self.id)
+        self._prompter.let_out()
         held, self._held = self._held, []
         for chunk in held:
             self._deliver(chunk)
@@ -138,6 +127,9 @@ class Reply:
             input_tokens=self._finish.input_tokens,
             output_tokens=self._finish.output_tokens,
         )
+        if self.plays:
+            self.plays = False
+            self._outlet.playout_stopped(self.id)
 
     def cancel(self, reason: CancelReason) -> None:
         """Ends it now and cuts its item to what was heard. Its task is the session's to cancel."""
@@ -152,6 +144,9 @@ class Reply:
             self.done = True
             told = "turn_detected" if reason is CancelReason.TURN_DETECTED else "client_cancelled"
             self._outlet.reply_done(self.id, "cancelled", told)
+        if self.plays:
+            self.plays = False
+            self._outlet.playout_cut(self.id, self._message_id(), round(heard_ms))
 
     def refresh_item(self) -> None:
         """Brings the item up to date with what was spoken; it is costly, so only done when somebody will read it."""
@@ -192,6 +187,7 @@ class Reply:
     async def _think(self, request: BrainRequest) -> None:
         clauses = Clauses(language=self._language())
         spoke = False
+        self.marks.brain_started_at = self._loop.time()
         try:
             async with aclosing(self._brain.respond(request)) as deltas:
                 async for delta in deltas:
@@ -222,6 +218,8 @@ class Reply:
 
     async def _say(self, clauses: Sequence[Clause | None]) -> None:
         for clause in clauses:
+            if clause is not None and clause.spoken:
+                self.marks.clause_at = self.marks.clause_at or self._loop.time()
             await self._clauses.put(clause)
 
     async def _write(self, text: str) -> None:
@@ -267,7 +265,9 @@ class Reply:
         if self._spoke:
             await self._committed.wait()
         clause = await self._clauses.get()
-        self._spoke = self._spoke or (clause is not None and bool(clause.spoken))
+        if not self._spoke and clause is not None and clause.spoken:
+            self._spoke = True
+            self.marks.voice_started_at = self._loop.time()
         return clause
 
     def _unsaid(self) -> list[str]:
@@ -276,9 +276,16 @@ class Reply:
         self._held.clear()
         return self._narration.break_off()
 
+    def _message_id(self) -> ItemId:
+        """The item's, which may not be there yet: a client is told of it before it hears it."""
+        self._message = self._message or self._ids.item()
+        return self._message
+
     def _message_item(self) -> Item:
         if self.item is None:
-            self.item = Item(self._ids.item(), "message", "assistant", status="in_progress", audio=self._settings.audio)
+            self.item = Item(
+                self._message_id(), "message", "assistant", status="in_progress", audio=self._settings.audio
+            )
             self._host.add_item(self.item)
         return self.item
 
@@ -291,19 +298,30 @@ class Reply:
             self._tell_transcript(self._narration.tell_begun())
         self.speaker.push(chunk.pcm)
 
+    def _tell_voice(self, name: str) -> None:
+        self._outlet.voice(self.id, self._message_id(), name)
+
+    def _tell_clause(self, text: str) -> None:
+        self._outlet.clause(self.id, self._message_id(), text)
+
     def _tell_transcript(self, text: str) -> None:
         if text:
             self._outlet.reply_transcript(self.id, self._message_item().id, text)
 
-    def send(self, pcm: bytes) -> None:
+    def send(self, pcm: bytes, plays_at: float) -> None:
         self._outlet.reply_audio(self.id, self._message_item().id, pcm)
+        if self.marks.sent(pcm, plays_at):
+            self._host.sounded(self.id)
 
     def audible(self) -> None:
-        self.marks.audible_at = self._loop.time()
         self._host.audible(self.id)
 
     def reached(self, heard_ms: float) -> None:
         self._tell_transcript(self._narration.tell_until(heard_ms))
+        if not self.plays:
+            self._tell_transcript(self._narration.tell_first())  # the protocol has words before sound
+            self.plays = True
+            self._outlet.playout_started(self.id)
 
     def drained(self) -> None:
         self._host.drained(self.id)

@@ -68,11 +68,11 @@ class Session:
         self._wake = asyncio.Event()
         self._closing = False
         self._group: asyncio.TaskGroup | None = None
-        self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet)
         seed = self.ids.seed()
         self._turns = Turns(settings.turn, IdSource(seed))  # ids of its own, so that a recording repeats them
         self._recorder.begin(self._loop.time(), settings, seed)
         self._hearing = Hearing(suite.vad, suite.recognizer, settings, self._post_event, self._post_event)
+        self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet, self._hearing.trailing_silence_ms)
         self._transcripts = Transcripts(suite.recognizer, self.conversation, outlet, settings)
         self._replies = Replies(
             suite,
@@ -263,6 +263,13 @@ class Session:
                 self._replies.expect(command)
                 self._handle(on.ReplyRequested(reply, side, client_event_id), group)
                 self._replies.forget_unstarted(reply)
+            case ask.Hold():
+                self._replies.hold()
+            case ask.GoOn():
+                self._replies.go_on()
+            case ask.StopPlayout():
+                if (playing := self._replies.playing) is not None:
+                    self._handle(on.CancelRequested(playing), group)
             case ask.CancelResponse(cancelled, client_event_id):
                 self._handle(on.CancelRequested(cancelled, client_event_id), group)
 

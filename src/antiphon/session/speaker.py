@@ -20,8 +20,8 @@ BURST_AHEAD_S = 30.0
 class Listener(Protocol):
     """Who wants to know what the speaker does."""
 
-    def send(self, pcm: bytes) -> None:
-        """Sends audio to the client: mono s16 at 48 kHz."""
+    def send(self, pcm: bytes, plays_at: float) -> None:
+        """Sends audio to the client: mono s16 at 48 kHz. A client that plays at once plays it at ``plays_at``."""
         ...
 
     def audible(self) -> None:
@@ -114,7 +114,7 @@ class PacedSpeaker:
         frame = self._playout.pull()
         if frame is None:
             return False
-        self._listener.send(frame)
+        self._listener.send(frame, self._loop.time())
         if first:
             self._listener.audible()
         self._listener.reached(self.heard_ms())
@@ -168,8 +168,9 @@ class BurstSpeaker:
             return
         now = self._loop.time()
         first = not self._playout.sent_samples
+        plays_at = now + self._playout.ahead_samples(now) / MOUTH_RATE_HZ
         self._playout.push(pcm, now)
-        self._listener.send(pcm)
+        self._listener.send(pcm, plays_at)
         if first:
             self._listener.audible()
 

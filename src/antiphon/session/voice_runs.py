@@ -19,6 +19,7 @@ from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import Synthesizer, VoiceInfo
 from antiphon.errors import EngineError
 from antiphon.session.narration import Narration
+from antiphon.session.prompter import Prompter
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class VoiceRuns:
         synthesizer: Synthesizer,
         voice: Voice,
         narration: Narration,
+        prompter: Prompter,
         next_clause: Callable[[], Awaitable[Clause | None]],
         unsaid: Callable[[], list[str]],
     ) -> None:
@@ -66,6 +68,7 @@ class VoiceRuns:
         self.voice = voice
         self._synthesizer = synthesizer
         self._narration = narration
+        self._prompter = prompter
         self._next_clause = next_clause
         self._unsaid = unsaid
         self._waiting: Clause | None = None
@@ -110,6 +113,7 @@ class VoiceRuns:
 
     async def _text(self, voice: Voice) -> str | None:
         if self._again:
+            self._prompter.voice(voice.name)
             return self._again.popleft()
         while not self._ended:
             if self._waiting is None:
@@ -121,6 +125,8 @@ class VoiceRuns:
             else:
                 clause, self._waiting = self._waiting, None
                 self._narration.add(clause)
+                self._prompter.voice(voice.name)
+                self._prompter.clause(clause.source)
                 if clause.spoken:
                     return clause.spoken
         return None

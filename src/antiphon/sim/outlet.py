@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from antiphon.core.actions import State
 from antiphon.core.conversation import Item
 from antiphon.engines import tone_code
 from antiphon.ids import ItemId, ReplyId, TurnId
+from antiphon.transport.base import AnsweredTurn, BargeIn
 
 
 class OutletRuleError(AssertionError):
@@ -42,6 +43,10 @@ class HeardReply:
     calls: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By call id, the function's name and its arguments."""
     items: list[ItemId] = field(default_factory=list)
+    voices: list[str] = field(default_factory=list)
+    """Those that spoke, one after the other."""
+    clauses: list[str] = field(default_factory=list)
+    """What was handed to them."""
     status: str | None = None
     """None while it is not over."""
     reason: str | None = None
@@ -76,6 +81,8 @@ class RecordingOutlet:
         self.items: dict[ItemId, Item] = {}
         self.current_state = State.IDLE
         self.speaking: TurnId | None = None
+        self.playing: ReplyId | None = None
+        """The reply that is played, where the server paces it."""
         self._waiters: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
         self._committed: set[TurnId] = set()
 
@@ -186,12 +193,12 @@ class RecordingOutlet:
         self.replies[reply] = HeardReply(reply, asyncio.get_running_loop().time())
         self._note("reply_created", reply)
 
-    def _open(self, reply: ReplyId, item: ItemId) -> HeardReply:
+    def _open(self, reply: ReplyId, item: ItemId | None = None) -> HeardReply:
         heard = self.replies.get(reply)
         _need(heard is not None, "nothing of a reply comes before it is created")
         assert heard is not None
         _need(heard.status is None, "nothing of a reply comes after it is done")
-        if item not in heard.items:
+        if item is not None and item not in heard.items:
             heard.items.append(item)
         return heard
 
@@ -230,9 +237,32 @@ class RecordingOutlet:
         _need(heard is not None and heard.status is None, "a reply ends once, after it was created")
         assert heard is not None
         _need(status in ("completed", "cancelled", "incomplete", "failed"), "a reply has one of four ends")
+        _need("".join(heard.clauses).startswith(heard.transcript), "what was told of a reply is of its clauses")
         heard.status, heard.reason, heard.error = status, reason, error
         heard.done_at = asyncio.get_running_loop().time()
         self._note("reply_done", reply, status, reason)
+
+    # What the client hears of a paced reply.
+
+    def playout_started(self, reply: ReplyId) -> None:
+        _need(self.playing is None, "one reply plays at a time")
+        _need(bool(self.replies[reply].transcript), "a reply sounds after its first words were told")
+        self.playing = reply
+        self._note("playout_started", reply)
+
+    def playout_stopped(self, reply: ReplyId) -> None:
+        self._played(reply)
+        self._note("playout_stopped", reply)
+
+    def playout_cut(self, reply: ReplyId, item: ItemId, heard_ms: int) -> None:
+        self._played(reply)
+        _need(item in self.replies[reply].items, "an item is cut that was heard")
+        self._note("playout_cut", reply, item, heard_ms)
+
+    def _played(self, reply: ReplyId) -> None:
+        _need(self.playing == reply, "the reply that stops is the one that plays")
+        _need(self.replies[reply].status is not None, "a reply's end is told before that of its sound")
+        self.playing = None
 
     # The rest.
 
@@ -244,5 +274,27 @@ class RecordingOutlet:
         self.current_state = state
         self._note("state", state)
 
-    def timing(self, turn: TurnId | None, figures: dict[str, float]) -> None:
-        self._note("timing", turn, figures)
+    def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
+        self._open(reply).voices.append(name)
+        self._note("voice", reply, item, name)
+
+    def clause(self, reply: ReplyId, item: ItemId, text: str) -> None:
+        heard = self._open(reply)
+        _need(bool(heard.voices), "the voice is told before what it says")
+        _need(not heard.items or item in heard.items, "a clause is of the reply's item")
+        heard.clauses.append(text)
+        self._note("clause", reply, item, text)
+
+    def answered(self, turn: AnsweredTurn) -> None:
+        self._open(turn.reply)
+        _need(turn.turn in self._committed, "a turn is answered after it was committed")
+        self._note("answered", turn)
+
+    def barge_in(self, barge_in: BargeIn) -> None:
+        _need(barge_in.reply in self.replies, "a barge-in is over a reply")
+        times = [barge_in.marks[name] for name in ("onset", "edge", "paused", "decided")]
+        _need(times == sorted(times), "a barge-in's marks are in order")
+        self._note("barge_in", barge_in)
+
+    def fleet(self, standing: Mapping[str, Any]) -> None:
+        self._note("fleet", standing)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from antiphon.sim.playout_referee import PlayoutReferee
+from antiphon.sim.vendor_referee import VendorReferee
 from antiphon.sim.wire_schema import FoulError, check_schema
 
 __all__ = ["FoulError", "Referee", "check_schema"]
@@ -60,9 +62,14 @@ class _Turn:
 class Referee:
     """Raises FoulError with a plain reason, at the event that is wrong or, for what is missing, in ``finish``."""
 
-    def __init__(self, *, vendor: bool = False) -> None:
-        """``vendor``: the client asked for the ``antiphon.*`` events."""
-        self._vendor = vendor
+    def __init__(self, *, vendor: bool = False, call: bool = False, sideband: bool = False) -> None:
+        """``vendor``: the client asked for the ``antiphon.*`` events. ``call``: its audio goes over WebRTC.
+
+        ``sideband``: it takes part in the call of another client, since that began.
+        """
+        self._vendor = VendorReferee() if vendor else None
+        self._playout = PlayoutReferee() if call or sideband else None
+        self._sideband = sideband
         self._event_ids: set[str] = set()
         self._first_from_client: str | None = None
         self._count = 0
@@ -112,16 +119,23 @@ class Referee:
 
     def feed(self, event: Json) -> None:
         """The server has sent this."""
-        check_schema(event, vendor=self._vendor)
+        check_schema(event, vendor=self._vendor is not None)
         kind = event["type"]
         if event["event_id"] in self._event_ids:
             raise FoulError(f"{kind}: event_id {event['event_id']} was used before")
         self._event_ids.add(event["event_id"])
-        if (self._count == 0) != (kind == "session.created"):
-            raise FoulError(f"{kind}: session.created comes first, and once")
+        if (self._count == 0 and not self._sideband) != (kind == "session.created"):
+            raise FoulError(f"{kind}: session.created comes first, once, and not at all to a sideband")
+        if self._playout is not None:
+            self._playout.feed(event)
+        elif kind.startswith("output_audio_buffer."):
+            raise FoulError(f"{kind}: only a client of a call is told this")
         self._count += 1
+        if self._vendor is not None:
+            self._vendor.feed(event)
         if self._first_from_client == "session.update" and not self._configured and self._count > 1:
-            self._need(kind in ("session.updated", "error"), event, "comes before the first session.updated")
+            fine = kind in ("session.updated", "error") or kind.startswith("antiphon.")
+            self._need(fine, event, "comes before the first session.updated")
         if kind == "conversation.created":
             raise FoulError("conversation.created is not sent any more")
         rule = self._rules.get(kind)
@@ -130,6 +144,8 @@ class Referee:
 
     def finish(self) -> None:
         """The conversation has come to rest: nothing may be owed."""
+        if self._playout is not None:
+            self._playout.finish()
         if self._replies:
             raise FoulError(f"no response.done for {', '.join(self._replies)}")
         if self._owed_items:

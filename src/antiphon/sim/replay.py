@@ -1,7 +1,11 @@
-"""A recorded session again: the same events into a fresh turn table must give the same actions, byte for byte."""
+"""A recorded session again: the same events into a fresh turn table must give the same actions, byte for byte.
+
+It does not matter whether the audio is in the file, beside it, or nowhere: what was decided follows from the events.
+"""
 
 from __future__ import annotations
 
+import binascii
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -84,7 +88,7 @@ class _Replay:
                 from_json(Command, entry["command"])
                 report.commands += 1
             case "audio":
-                report.audio_s += from_json(int, entry["bytes"]) / 2 / EAR_RATE_HZ
+                report.audio_s += _audio_bytes(entry) / 2 / EAR_RATE_HZ
             case "end":
                 report.complete = True
             case kind:
@@ -114,6 +118,14 @@ class _Replay:
             check()
         except RuleBrokenError as error:
             self.report.broken_rule = f"line {number}: {error}"
+
+
+def _audio_bytes(entry: dict[str, Any]) -> int:
+    """How much audio came. Where its bytes are in the line they are checked."""
+    count: int = from_json(int, entry["bytes"])
+    if "pcm" in entry and len(binascii.a2b_base64(from_json(str, entry["pcm"]), strict_mode=True)) != count:
+        raise ConfigError(f"the audio of the line is not {count} bytes long")
+    return count
 
 
 def _text(value: Any) -> str:

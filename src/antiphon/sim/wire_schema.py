@@ -1,4 +1,4 @@
-"""The strict form of the Realtime protocol's server events: OpenAI's own models, with no field beyond them."""
+"""The strict form of the server's events: OpenAI's own models, with no field beyond them, and those of our own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, get_args
 import orjson
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from antiphon.sim.vendor_schema import vendor_model
 
 MAX_EVENT_BYTES = 512 * 1024
 
@@ -37,10 +39,11 @@ def check_schema(event: dict[str, Any], *, vendor: bool = False) -> None:
     if kind.startswith(_VENDOR_PREFIX):
         if not vendor:
             raise FoulError(f"{kind}: an event of our own, which this client did not ask for")
-        return
-    adapter = _models().get(kind)
+        adapter = vendor_model(kind)
+    else:
+        adapter = _models().get(kind)
     if adapter is None:
-        raise FoulError(f"{kind}: not an event of the protocol")
+        raise FoulError(f"{kind}: not an event of the protocol, nor of our own")
     try:
         parsed = adapter.validate_json(data, strict=True)
     except ValidationError as error:

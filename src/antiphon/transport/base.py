@@ -6,11 +6,39 @@ sends, drops the connection of a reader that is too slow, and raises nothing.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from antiphon.core.actions import State
 from antiphon.core.conversation import Item
 from antiphon.ids import ItemId, ReplyId, TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredTurn:
+    """Where the time of an answer went. ``docs/EVENTS.md`` says what each mark means.
+
+    ``marks`` are ms from the true end of the user's speech, ``figures`` those of ``session.meter``; ``ahead``: work on
+    it began before the turn was over. ``served_by`` names the worker of each stage, None where it is not known.
+    """
+
+    turn: TurnId
+    reply: ReplyId
+    marks: Mapping[str, float]
+    figures: Mapping[str, float]
+    ahead: bool
+    served_by: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BargeIn:
+    """What became of a sound over a reply. ``marks`` are ms from its onset; ``words`` what was heard by then."""
+
+    reply: ReplyId
+    marks: Mapping[str, float]
+    outcome: Literal["cut", "resumed", "ended"]
+    words: str
 
 
 class Outlet(Protocol):
@@ -77,14 +105,42 @@ class Outlet(Protocol):
         """Closes what is open and ends the reply, once. ``status``: completed, cancelled, incomplete or failed."""
         ...
 
+    # What the client hears of a paced reply.
+
+    def playout_started(self, reply: ReplyId) -> None:
+        """Its first frame has left."""
+        ...
+
+    def playout_stopped(self, reply: ReplyId) -> None:
+        """Its last frame has left, and its end was told."""
+        ...
+
+    def playout_cut(self, reply: ReplyId, item: ItemId, heard_ms: int) -> None:
+        """The rest will not be played: so much of the item was heard. The reply's end was told."""
+        ...
+
     # The rest.
 
     def refused(self, message: str, code: str | None, client_event_id: str | None) -> None: ...
 
-    def state(self, state: State) -> None:
-        """For clients that asked for more than the standard protocol."""
+    # For clients that asked for more than the standard protocol.
+
+    def state(self, state: State) -> None: ...
+
+    def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
+        """This voice speaks from here on. The item itself comes with its first audio."""
         ...
 
-    def timing(self, turn: TurnId | None, figures: dict[str, float]) -> None:
-        """Times of a turn or a barge-in in ms, likewise."""
+    def clause(self, reply: ReplyId, item: ItemId, text: str) -> None:
+        """The next text of a reply that is committed, as it is handed to the voice."""
+        ...
+
+    def answered(self, turn: AnsweredTurn) -> None:
+        """The first sound of an answer has left."""
+        ...
+
+    def barge_in(self, barge_in: BargeIn) -> None: ...
+
+    def fleet(self, standing: Mapping[str, Any]) -> None:
+        """How the workers stand, in plain types, when that has changed."""
         ...

@@ -1,177 +1,39 @@
-"""The server's HTTP surface: who may come in, and what there is besides the conversation itself."""
+"""The server's HTTP surface: the conversations, and what there is besides them."""
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import web
 
 from antiphon.errors import ProtocolError
+from antiphon.session.shelf import Shelf
+from antiphon.transport import websocket
+from antiphon.transport.access import CALLS_PATH, GRANT, REALTIME_PATH, Access, add_cors, errors, guard_of
+from antiphon.transport.gateway import Gateway, Watcher
+from antiphon.transport.limits import Limits
 from antiphon.transport.realtime.config import Offer
-from antiphon.transport.realtime.fields import Json, mapping
+from antiphon.transport.realtime.fields import mapping
 from antiphon.transport.realtime.secrets import SecretStore
-from antiphon.transport.websocket import Gateway, Limits, SessionFactory, Watcher
+from antiphon.transport.records import Records
+from antiphon.transport.responses import error_response, full_response, json_response
+from antiphon.transport.seat import SessionFactory
+
+if TYPE_CHECKING:
+    from antiphon.transport.webrtc.calls import Calls
 
 GATEWAY = web.AppKey("gateway", Gateway)
-_GRANT = web.RequestKey("grant", dict[str, Any])
 
-_KEY_PROTOCOL = "openai-insecure-api-key."
 _FREE = frozenset(("/health", "/readiness"))
-_RETRY_AFTER_S = 5
-_SECRETS_PATH = "/v1/realtime/client_secrets"
-_REALTIME_PATH = "/v1/realtime"
-
-_CORS = {
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-OpenAI-Agents-SDK",
-    "Access-Control-Expose-Headers": "Location",
-    "Access-Control-Max-Age": "600",
-}
+_SECRETS_PATH = f"{REALTIME_PATH}/client_secrets"
 
 Health = Callable[[], Mapping[str, Any]]
 """``{"status": "ok" | ..., "engines": {...}}``; the server is ready when the status is ``ok``."""
 
 MetricsText = Callable[[], tuple[bytes, str]]
 """The text and its content type."""
-
-
-def error_response(
-    status: int,
-    message: str,
-    code: str | None = None,
-    *,
-    param: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> web.Response:
-    """An error in the shape that OpenAI's clients read."""
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    return json_response(
-        {"error": {"message": message, "type": kind, "param": param, "code": code}}, status=status, headers=headers
-    )
-
-
-def json_response(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json", headers=headers)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who may come in."""
-
-    api_keys: tuple[str, ...]
-    allowed_origins: frozenset[str]
-    secrets: SecretStore
-
-    def origin_is_welcome(self, request: web.Request) -> bool:
-        """Browsers say from which page a request comes; other clients say nothing and are welcome.
-
-        A page of the server itself is, and those of the list. Without an API key the server's own name must be an
-        address or ``localhost``: any other name could be one that an attacker points to this machine (DNS rebinding).
-        """
-        origin = request.headers.get("Origin")
-        if origin is None or origin in self.allowed_origins or "*" in self.allowed_origins:
-            return True
-        parts = urlsplit(origin)
-        if parts.netloc == "" or parts.netloc.lower() != request.host.lower():
-            return False
-        return bool(self.api_keys) or _cannot_be_rebound(parts.hostname or "")
-
-    def grant(self, request: web.Request) -> Json | None:
-        """The session that the request's key is good for, ``{}`` for the client's own choice; None without a key."""
-        shown = _shown_key(request)
-        if shown is not None and shown.startswith("ek_"):
-            session = self.secrets.session_of(shown)
-            if session is not None:
-                return session if request.path == _REALTIME_PATH else None
-        if not self.api_keys:
-            return {}
-        if shown is None:
-            return None
-        # All are compared, so that the time taken tells nothing.
-        matches = [hmac.compare_digest(shown.encode(), key.encode()) for key in self.api_keys]
-        return {} if any(matches) else None
-
-
-def _cannot_be_rebound(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _shown_key(request: web.Request) -> str | None:
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and value.strip():
-        return value.strip()
-    if "api-key" in request.headers:
-        return request.headers["api-key"].strip()
-    for entry in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
-        if entry.strip().startswith(_KEY_PROTOCOL):
-            return entry.strip().removeprefix(_KEY_PROTOCOL)
-    return None
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def _guard(access: Access, watcher: Watcher | None) -> Any:
-    def refuse(reason: str) -> None:
-        if watcher is not None:
-            watcher.refused(reason)
-
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not access.origin_is_welcome(request):
-            refuse("origin")
-            return error_response(403, "This origin is not allowed; see --allow-origin", "origin_not_allowed")
-        if request.method == "OPTIONS":
-            return web.Response(status=204)
-        if request.path not in _FREE:
-            grant = access.grant(request)
-            if grant is None:
-                refuse("key")
-                return error_response(
-                    401,
-                    "Missing or incorrect API key: send it as 'Authorization: Bearer KEY'",
-                    "invalid_api_key",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
-            request[_GRANT] = grant
-        return await handler(request)
-
-    return guard
-
-
-@web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except ProtocolError as error:
-        status = 429 if error.code == "rate_limit_exceeded" else 400
-        return error_response(status, str(error), error.code, param=error.param)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return error_response(error.status, f"{error.reason}: {request.method} {request.path}", headers=headers)
-
-
-async def _add_cors(request: web.Request, response: web.StreamResponse) -> None:
-    # Only a response to a welcome origin gets here without an error, and a refused one has nothing to hide.
-    origin = request.headers.get("Origin")
-    if origin is not None and response.status != 403:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Vary"] = "Origin"
-        response.headers.update(_CORS)
 
 
 class _Routes:
@@ -182,14 +44,14 @@ class _Routes:
         health: Health,
         metrics: MetricsText | None,
         offer: Callable[[], Offer],
-        watcher: Watcher | None,
+        calls: Calls | None,
     ) -> None:
         self._gateway = gateway
         self._access = access
         self._health = health
         self._metrics = metrics
         self._offer = offer
-        self._watcher = watcher
+        self._calls = calls
 
     async def realtime(self, request: web.Request) -> web.StreamResponse:
         if not web.WebSocketResponse().can_prepare(request).ok:
@@ -197,18 +59,33 @@ class _Routes:
                 426, "Connect with a WebSocket", "websocket_required", headers={"Upgrade": "websocket"}
             )
         if "call_id" in request.query:
-            return error_response(404, "There is no such call on this server", "call_not_found", param="call_id")
+            seat = self._calls.seat_of(request.query["call_id"]) if self._calls is not None else None
+            if seat is None:
+                return error_response(404, "There is no such call on this server", "call_not_found", param="call_id")
+            vendor = request.query.get("events") == "antiphon"
+            return await websocket.serve_sideband(request, self._gateway, seat, vendor=vendor)
+        if "resume" in request.query:
+            seat = self._gateway.seat_of(request.query["resume"])
+            if seat is None:
+                return error_response(
+                    404, "There is no such session, or no longer", "session_not_found", param="resume"
+                )
+            vendor = request.query.get("events") == "antiphon"
+            return await websocket.resume(request, self._gateway, seat, vendor=vendor)
         if self._gateway.full:
-            if self._watcher is not None:
-                self._watcher.refused("full")
+            self._gateway.watcher.refused("full")
+            return full_response("All sessions of this server are taken; try again shortly")
+        config = self._gateway.configure(request.query, request[GRANT])
+        return await websocket.serve(request, self._gateway, config, vendor=request.query.get("events") == "antiphon")
+
+    async def call(self, request: web.Request) -> web.StreamResponse:
+        if self._calls is None:
             return error_response(
-                503,
-                "All sessions of this server are taken; try again shortly",
-                "server_is_full",
-                headers={"Retry-After": str(_RETRY_AFTER_S)},
+                501,
+                "This server has no WebRTC: `pip install 'antiphon[webrtc]'` adds it; a WebSocket works without",
+                "webrtc_not_installed",
             )
-        config = self._gateway.configure(request.query, request[_GRANT])
-        return await self._gateway.serve(request, config)
+        return await self._calls.handle(request)
 
     async def client_secrets(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -253,6 +130,18 @@ class _Routes:
         return web.Response(body=text, headers={"Content-Type": content_type})
 
 
+def comes_back(request: web.Request, gateway: Gateway, calls: Calls | None) -> bool:
+    """Whether the request shows the token of the session to which its client comes back."""
+    if request.path == REALTIME_PATH:
+        token = request.query.get("resume")
+        return token is not None and gateway.seat_of(token) is not None
+    token, call_id = request.query.get("token"), request.match_info.get("call_id")
+    if token is None or call_id is None or calls is None:
+        return False
+    seat = gateway.seat_of(token)
+    return seat is not None and seat is calls.seat_of(call_id)
+
+
 def make_app(
     factory: SessionFactory,
     *,
@@ -263,38 +152,60 @@ def make_app(
     health: Health = lambda: {"status": "ok", "engines": {}},
     metrics: MetricsText | None = None,
     watcher: Watcher | None = None,
+    calls: Callable[[Gateway], Calls] | None = None,
     secrets: SecretStore | None = None,
+    shelf: Shelf | None = None,
     more_routes: Sequence[web.RouteDef] = (),
+    free_routes: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """The application. Its ``Gateway``, which knows the sessions, is ``app[GATEWAY]``.
 
-    ``factory`` makes a session for each connection; ``offer`` says what a client may choose from. With no
-    ``api_keys`` everybody may come in, so then listen on loopback alone. ``more_routes`` stand behind the same guard.
+    ``factory`` makes a session for each client; ``offer`` says what a client may choose from; ``calls``, where it is
+    given, serves WebRTC, and ``shelf`` keeps the records that clients ask for. With no ``api_keys`` everybody may come
+    in, so then listen on loopback alone. ``more_routes`` stand behind the same guard, ``free_routes`` need no key.
     """
-    gateway = Gateway(factory, offer, limits or Limits(), watcher)
+    gateway = Gateway(factory, offer, limits or Limits(), watcher, shelf)
     access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
-    app = web.Application(middlewares=[_errors, _guard(access, watcher)])
+    free = _FREE.union(route.path for route in free_routes)
+    records = Records(shelf) if shelf is not None else None
+    served = calls(gateway) if calls is not None else None
+
+    def admits(request: web.Request) -> bool:
+        return (records is not None and records.admits(request)) or comes_back(request, gateway, served)
+
+    app = web.Application(middlewares=[errors, guard_of(access, watcher, free, admits)])
     app[GATEWAY] = gateway
-    routes = _Routes(gateway, access, health, metrics, offer, watcher)
+    routes = _Routes(gateway, access, health, metrics, offer, served)
     app.add_routes(
         [
-            web.get(_REALTIME_PATH, routes.realtime),
+            web.get(REALTIME_PATH, routes.realtime),
+            web.post(REALTIME_PATH, routes.call),
+            web.post(CALLS_PATH, routes.call),
+            web.post(CALLS_PATH + "/{call_id}", routes.call),
+            web.patch(CALLS_PATH + "/{call_id}", routes.call),
+            web.post(CALLS_PATH + "/{call_id}/{action}", routes.call),
             web.post(_SECRETS_PATH, routes.client_secrets),
             web.get("/v1/models", routes.models),
             web.get("/health", routes.health),
             web.get("/readiness", routes.readiness),
             web.get("/metrics", routes.metrics),
+            *([records.route()] if records is not None else []),
             *more_routes,
+            *free_routes,
         ]
     )
-    app.on_response_prepare.append(_add_cors)
+    app.on_response_prepare.append(add_cors)
 
     async def alive(_: web.Application) -> AsyncIterator[None]:
         async with gateway.alive():
-            yield
+            if served is None:
+                yield
+                return
+            async with served.alive():
+                yield
 
     async def stop(_: web.Application) -> None:
-        await gateway.close()
+        gateway.close()
 
     app.cleanup_ctx.append(alive)
     app.on_shutdown.append(stop)

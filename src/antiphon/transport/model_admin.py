@@ -12,9 +12,9 @@ import structlog
 from aiohttp import web
 
 from antiphon.errors import ConfigError, EngineError, ProtocolError
-from antiphon.transport.http import error_response, json_response
 from antiphon.transport.realtime import fields
 from antiphon.transport.realtime.fields import Json
+from antiphon.transport.responses import error_response, json_response
 
 PATH = "/v1/antiphon/models"
 

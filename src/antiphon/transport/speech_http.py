@@ -19,10 +19,10 @@ from antiphon.core.captions import Captions
 from antiphon.core.clauses import Clauses
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.errors import EngineError, ProtocolError
-from antiphon.transport.http import error_response, json_response
 from antiphon.transport.realtime import fields
 from antiphon.transport.realtime.config import Offer, read_voice
 from antiphon.transport.realtime.fields import Json
+from antiphon.transport.responses import error_response, json_response
 from antiphon.transport.sound_files import RATE_HZ, Encoder, Sound, decode, make_encoder
 from antiphon.transport.sse import Events
 
@@ -104,6 +104,7 @@ class SpeechRoutes:
         return [
             web.post("/v1/audio/speech", self._guarded(self.speech)),
             web.post("/v1/audio/transcriptions", self._guarded(self.transcriptions)),
+            web.get("/v1/audio/voices", self.voices),
         ]
 
     def _guarded(
@@ -133,6 +134,11 @@ class SpeechRoutes:
             yield
         finally:
             self.active -= 1
+
+    async def voices(self, request: web.Request) -> web.Response:
+        """The voices that there are, the default first, each with the language that it speaks."""
+        offered = [{"id": name, "language": self._language(name)} for name in self._offer().voices]
+        return json_response({"object": "list", "data": offered})
 
     # Text to speech.
 

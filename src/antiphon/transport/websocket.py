@@ -1,27 +1,24 @@
-"""All WebSocket conversations of a server: who gets a place, and what becomes of them."""
+"""Conversations over WebSockets."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Protocol
+from functools import partial
 
 import structlog
-from aiohttp import web
+from aiohttp import WSCloseCode, WSMsgType, web
 
-from antiphon.core.settings import SessionSettings
-from antiphon.ids import IdSource
-from antiphon.transport.base import Outlet
-from antiphon.transport.connection import Connection, Conversing, Limits
-from antiphon.transport.realtime.config import Offer, SessionConfig
-from antiphon.transport.realtime.inlet import RealtimeInlet
-from antiphon.transport.realtime.outlet import RealtimeOutlet
-
-__all__ = ["Conversing", "Gateway", "Limits", "NoWatcher", "SessionFactory", "Watcher"]
+from antiphon.transport.connection import Connection
+from antiphon.transport.gateway import Gateway
+from antiphon.transport.limits import Limits
+from antiphon.transport.line import Received
+from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.seat import Seat
 
 SUBPROTOCOL = "realtime"
+
+_HEARTBEAT_S = 8.0
+"""For clients that may come back: a line that is dead is noticed after 12 s at most."""
 
 _WRITER_LIMIT_BYTES = 64 * 1024
 """What waits is to wait in our queue, where it can be counted and dropped, rather than in the socket's."""
@@ -29,153 +26,129 @@ _WRITER_LIMIT_BYTES = 64 * 1024
 _log = structlog.get_logger(__name__)
 
 
-class SessionFactory(Protocol):
-    def __call__(self, outlet: Outlet, settings: SessionSettings, session_id: str, /) -> Conversing:
-        """A session that tells ``outlet``; ``session_id`` is the one its client is told."""
-        ...
+class WebSocketLine:
+    """Implements ``transport.line.Line``."""
 
-
-class Watcher(Protocol):
-    """Counts what goes over the connections."""
-
-    def opened(self) -> None: ...
-
-    def refused(self, reason: str) -> None: ...
-
-    def traffic(self, sent_bytes: int, received_bytes: int) -> None: ...
-
-
-class NoWatcher:
-    def opened(self) -> None:
-        pass
-
-    def refused(self, reason: str) -> None:
-        pass
-
-    def traffic(self, sent_bytes: int, received_bytes: int) -> None:
-        pass
-
-
-class Gateway:
-    """All WebSocket connections of a server. ``alive()`` must be entered while it serves."""
-
-    def __init__(
-        self, factory: SessionFactory, offer: Callable[[], Offer], limits: Limits, watcher: Watcher | None = None
-    ) -> None:
-        """``offer`` is asked at each connection, since engines tell their voices only when loaded."""
-        self._factory = factory
-        self._offer = offer
-        self._limits = limits
-        self._watcher = watcher or NoWatcher()
-        self._ids = IdSource()
-        self._connections: set[Connection] = set()
-        self._inlets: dict[Connection, RealtimeInlet] = {}
-        self._places = limits.max_sessions
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limits: Limits) -> None:
+        self._socket = socket
+        self._transport = transport
+        self._close_timeout_s = limits.close_timeout_s
 
     @property
-    def active(self) -> int:
-        """Sessions that are open, or about to be."""
-        return self._limits.max_sessions - self._places
+    def was_lost(self) -> bool:
+        """The client has not taken its leave. Browsers that leave a page say so with 1001."""
+        return self._socket.close_code in (None, WSCloseCode.GOING_AWAY, WSCloseCode.ABNORMAL_CLOSURE)
 
-    @property
-    def queued_bytes(self) -> int:
-        return sum(connection.queued_bytes for connection in self._connections)
+    async def receive(self) -> Received | None:
+        message = await self._socket.receive()
+        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            return Received(message.data, message.type is WSMsgType.TEXT)
+        return None  # CLOSE, CLOSING, CLOSED or ERROR: aiohttp has answered it
 
-    @property
-    def full(self) -> bool:
-        return self._places <= 0
+    async def send(self, data: bytes) -> None:
+        await self._socket.send_frame(data, WSMsgType.TEXT)
 
-    def configure(self, query: Mapping[str, str], session: dict[str, Any] | None = None) -> SessionConfig:
-        """The configuration of a new session: the defaults, the query's wishes, and those of its client secret."""
-        config = SessionConfig(
-            self._offer(),
-            session_id=self._ids.session(),
-            expires_at=int(time.time() + self._limits.max_session_s),
-            kind="transcription" if query.get("intent") == "transcription" else "realtime",
-            paced=query.get("pacing") == "realtime",
-        )
-        if query.get("model"):
-            config.update({"model": query["model"]})
-        if session:
-            config.update(session)
-        return config
-
-    async def serve(self, request: web.Request, config: SessionConfig) -> web.WebSocketResponse:
-        """Upgrades the request and converses. The caller has checked that it is not ``full``."""
-        self._places -= 1
+    async def close(self, code: int, reason: str) -> None:
+        """Says why, waits a little for the client to say so too, and leaves no socket either way."""
         try:
-            socket = web.WebSocketResponse(
-                protocols=(SUBPROTOCOL,),
-                compress=False,
-                max_msg_size=self._limits.max_message_bytes,
-                timeout=self._limits.close_timeout_s,
-                decode_text=False,
-                writer_limit=_WRITER_LIMIT_BYTES,
-            )
-            try:
-                await socket.prepare(request)
-            except ConnectionError:
-                return socket  # The client left during the handshake.
-            with structlog.contextvars.bound_contextvars(session=config.id):
-                await self._converse(request, socket, config)
-            return socket
-        finally:
-            self._places += 1
+            async with asyncio.timeout(self._close_timeout_s):
+                await self._socket.close(code=code, message=reason.encode())
+        except (TimeoutError, ConnectionError):
+            _log.debug("the client did not answer the close")
+            self._drop()
+        except asyncio.CancelledError:
+            self._drop()
+            raise
+        else:
+            self._leave()
 
-    async def _converse(self, request: web.Request, socket: web.WebSocketResponse, config: SessionConfig) -> None:
-        connection = Connection(socket, request.transport, self._limits)
-        outlet = RealtimeOutlet(
-            config,
-            connection,
-            conversation_id=self._ids.conversation(),
-            vendor=request.query.get("events") == "antiphon",
-        )
-        session = self._factory(outlet, config.settings(), config.id)
-        inlet = RealtimeInlet(session, outlet, config)
-        self._connections.add(connection)
-        self._inlets[connection] = inlet
-        self._watcher.opened()
-        _log.info("session opened", pacing=request.query.get("pacing", "burst"), sessions=self.active)
-        opened_at = time.monotonic()
+    def _leave(self) -> None:
+        """Closes the socket once what was said has gone out, for which it has a little time."""
+        transport = self._transport
+        if transport is None:
+            return
+        transport.close()
+        if transport.get_write_buffer_size() or transport.get_extra_info("sslcontext") is not None:
+            asyncio.get_running_loop().call_later(self._close_timeout_s, transport.abort)
+
+    def _drop(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def abort(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.abort()
+
+
+async def open_line(
+    request: web.Request, limits: Limits, *, heartbeat_s: float | None = None
+) -> tuple[web.WebSocketResponse, WebSocketLine]:
+    """Upgrades the request. Raises ConnectionError when the client leaves during the handshake.
+
+    ``heartbeat_s``: how often to ask whether the client is there, which it must say within half of that.
+    """
+    socket = web.WebSocketResponse(
+        protocols=(SUBPROTOCOL,),
+        compress=False,
+        max_msg_size=limits.max_message_bytes,
+        timeout=limits.close_timeout_s,
+        decode_text=False,
+        heartbeat=heartbeat_s,
+        writer_limit=_WRITER_LIMIT_BYTES,
+    )
+    await socket.prepare(request)
+    return socket, WebSocketLine(socket, request.transport, limits)
+
+
+async def serve(request: web.Request, gateway: Gateway, config: SessionConfig, *, vendor: bool) -> web.StreamResponse:
+    """Upgrades the request and converses. The caller has checked that the gateway is not full."""
+    resumable = request.query.get("resumable") == "1"
+    with gateway.place() as place:
         try:
-            await connection.run(session, inlet, outlet)
-        finally:
-            self._connections.discard(connection)
-            del self._inlets[connection]
-            self._count(connection)
-            _log.info("session closed", duration_s=round(time.monotonic() - opened_at, 1), code=socket.close_code)
+            socket, line = await open_line(request, gateway.limits, heartbeat_s=_HEARTBEAT_S if resumable else None)
+        except ConnectionError:
+            return web.Response()  # nobody is there to get it
+        seat = gateway.seat(place, config, vendor=vendor, resumable=resumable)
+    connection = Connection(line, gateway.limits, vendor=vendor)
+    seat.attach(connection)
+    await _attend(seat, connection, line)
+    return socket
 
-    def _count(self, connection: Connection) -> None:
-        self._watcher.traffic(connection.sent_bytes, connection.received_bytes)
-        connection.sent_bytes = connection.received_bytes = 0
 
-    @contextlib.asynccontextmanager
-    async def alive(self) -> AsyncIterator[None]:
-        """Looks after the connections."""
-        # Not a TaskGroup: the application may be started and stopped by different tasks.
-        checking = asyncio.create_task(self._check())
+async def resume(request: web.Request, gateway: Gateway, seat: Seat, *, vendor: bool) -> web.StreamResponse:
+    """Upgrades the request of a client that comes back to its session."""
+    try:
+        socket, line = await open_line(request, gateway.limits, heartbeat_s=_HEARTBEAT_S)
+    except ConnectionError:
+        return web.Response()
+    connection = Connection(line, gateway.limits, vendor=vendor)
+    seat.reattach(connection, request.query.get("after"))
+    seat.back()
+    await _attend(seat, connection, line)
+    return socket
+
+
+async def _attend(seat: Seat, connection: Connection, line: WebSocketLine) -> None:
+    over = partial(seat.end, WSCloseCode.OK, "")
+    # Where the client may come back, a line that has ended is closed at once, and the session goes on.
+    left = over if seat.token is None else partial(connection.close, WSCloseCode.OK, "")
+    with structlog.contextvars.bound_contextvars(session=seat.id):
         try:
-            yield
+            await seat.attend(connection, left=left)
         finally:
-            checking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await checking
+            if seat.token is not None and (line.was_lost or connection.was_cut_off):
+                seat.away(connection)
+            elif seat.is_client(connection):
+                over()
 
-    async def _check(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._limits.check_interval_s)
-            now = loop.time()
-            for connection in tuple(self._connections):
-                connection.check(now)
-                self._count(connection)
 
-    def move_voices(self, successor: Callable[[str], str | None]) -> None:
-        """Gives each conversation the voice that ``successor`` names for its own, if it names one, and tells it."""
-        for inlet in tuple(self._inlets.values()):
-            inlet.move_voice(successor)
-
-    async def close(self) -> None:
-        """Tells all clients that the server stops."""
-        for connection in tuple(self._connections):
-            connection.going_away()
+async def serve_sideband(request: web.Request, gateway: Gateway, seat: Seat, *, vendor: bool) -> web.StreamResponse:
+    """Upgrades the request and lets its client take part in a session that another one has opened."""
+    try:
+        socket, line = await open_line(request, gateway.limits)
+    except ConnectionError:
+        return web.Response()
+    with structlog.contextvars.bound_contextvars(session=seat.id):
+        _log.info("a sideband was opened")
+        await seat.listen_in(Connection(line, gateway.limits, vendor=vendor))
+    return socket

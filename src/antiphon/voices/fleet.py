@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -103,9 +103,13 @@ class Fleet:
         watcher: Watcher | None = None,
         poll_s: float = POLL_S,
         patience_s: float = PATIENCE_S,
+        name_of: Callable[[str], str] = str,
     ) -> None:
-        """``patience_s`` is how long a request waits for a worker to come back before it fails."""
+        """``patience_s`` is how long a request waits for a worker to come back before it fails; ``name_of`` gives the
+        name of the worker at an address.
+        """
         self.stage = stage
+        self.name_of = name_of
         self.patience_s = patience_s
         self.watcher: Watcher = watcher or NoWatcher()
         self._registry = registry
@@ -223,6 +227,12 @@ class Fleet:
             pass
 
     # Who serves.
+
+    def place_of(self, address: str | None) -> str | None:
+        """The name of the worker at ``address``; without one that of the only worker, None where there are others."""
+        if address is None and len(self._connections) == 1:
+            address = next(iter(self._connections))
+        return None if address is None else self.name_of(address)
 
     async def acquire(self, request: Request, *, patience_s: float = 0.0, even_if_busy: bool = False) -> Lease:
         """A place at a worker for the request.

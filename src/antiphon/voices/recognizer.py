@@ -51,6 +51,10 @@ class FleetRecognizer:
         return next(iter(self._models), known[0].default_model if known else "") or "fleet:asr"
 
     @property
+    def place(self) -> str | None:
+        return self.fleet.place_of(self._visit.address if self._visit is not None else None)
+
+    @property
     def description(self) -> str:
         count = len(self.fleet.connections)
         return f"{self.name} on {count} worker{'' if count == 1 else 's'}"

@@ -158,6 +158,10 @@ class SessionVoice:
         return self.owner.name
 
     @property
+    def place(self) -> str | None:
+        return self.owner.fleet.place_of(self.address)
+
+    @property
     def description(self) -> str:
         return self.owner.description
 

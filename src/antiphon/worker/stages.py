@@ -13,6 +13,7 @@ from antiphon.core.speech import Voice
 from antiphon.engines.base import Brain, Engine, Recognizer, Synthesizer
 from antiphon.engines.capabilities import Capabilities, capabilities_of
 from antiphon.engines.catalog import make_brain, make_recognizer
+from antiphon.engines.torch_device import AUTO
 from antiphon.engines.voicing import Voicing
 
 WARM_UP_S = 0.3
@@ -64,10 +65,6 @@ async def _no_more(names: Collection[str], model: str = "") -> tuple[str, ...]:
     return ()
 
 
-async def _make_recognizer(name: str) -> Recognizer:
-    return make_recognizer(name)
-
-
 async def _make_brain(name: str) -> Brain:
     """``URL#MODEL`` asks the server at that URL for that model."""
     name, _, model = name.partition("#")
@@ -90,8 +87,17 @@ def tts_stage(voicing: Voicing) -> Stage:
     return Stage("tts", "antiphon.v1.Synthesizer", make, _warm_synthesizer, more, unread)
 
 
+def asr_stage(device: str = AUTO) -> Stage:
+    """Its engines on ``device``, if they can choose."""
+
+    async def make(name: str) -> Recognizer:
+        return make_recognizer(name, device)
+
+    return Stage("asr", "antiphon.v1.Recognizer", make, _warm_recognizer, _no_more, _no_more)
+
+
 TTS = tts_stage(Voicing())
-ASR = Stage("asr", "antiphon.v1.Recognizer", _make_recognizer, _warm_recognizer, _no_more, _no_more)
+ASR = asr_stage()
 LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain, _no_more, _no_more)
 STAGES = {stage.name: stage for stage in (TTS, ASR, LLM)}
 

@@ -20,7 +20,7 @@ from antiphon.apps.child import die_with_parent
 from antiphon.apps.loadtest.question import Question, questions
 from antiphon.apps.microphone import FRAME_S, SILENCE
 from antiphon.apps.realtime_client import Arrival, ClientError, append_json, open_socket
-from antiphon.audio import FRAME_MS, WIRE_PCM_RATE_HZ, samples_of
+from antiphon.audio import AUDIBLE, FRAME_MS, WIRE_PCM_RATE_HZ, samples_of
 
 SLOTS = 4
 """Callers are spread over so many ticks within a frame's time, as independent ones would be."""
@@ -28,7 +28,6 @@ THINK_S = (0.4, 1.6)
 """How long a caller waits after an answer before it speaks again; drawn evenly."""
 ANSWER_LIMIT_S = 10.0
 """A caller that has no answer after so long is lost."""
-AUDIBLE = 128
 JITTER_BINS = 2000
 """Of a tenth of a millisecond; the last one takes all that is longer."""
 

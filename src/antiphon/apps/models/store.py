@@ -60,9 +60,14 @@ def _record(folder: Path) -> dict[str, Any] | None:
 
 def address(model: Model, path: str, endpoint: str) -> str:
     """Where a file of the model is."""
-    if not model.source.startswith(HUB):
-        return f"{model.source}/{path}"
-    repository, _, revision = model.source.removeprefix(HUB).partition("@")
+    source = model.source
+    if path.startswith(HUB):
+        repository, _, rest = path.partition("@")
+        revision, _, path = rest.partition("/")
+        source = f"{repository}@{revision}"
+    if not source.startswith(HUB):
+        return f"{source}/{path}"
+    repository, _, revision = source.removeprefix(HUB).partition("@")
     return f"{endpoint}/{repository}/resolve/{revision}/{path}"
 
 

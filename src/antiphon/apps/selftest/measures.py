@@ -9,11 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from antiphon.apps.realtime_client import Arrival
-from antiphon.audio import WIRE_PCM_RATE_HZ, samples_of
+from antiphon.audio import AUDIBLE, WIRE_PCM_RATE_HZ, samples_of
 from antiphon.core.text import words_of
-
-AUDIBLE = 128
-"""A sample beyond this magnitude (-48 dB of full scale) is heard; below are dither and the tails of fades."""
 
 _SPAN_WINDOW_MS = 5
 _SPAN_FLOOR = 0.02

@@ -75,8 +75,8 @@ async def _heard(stage: Stage, spoken: Spoken, line: Utterance, row: TurnRow, ma
 
 def _figures(stage: Stage, item_id: str, mark: int) -> dict[str, float]:
     """The server's own figures of the turn ``item_id``."""
-    for arrival in stage.call.journal.since(mark, "antiphon.timing"):
-        if arrival.text("item_id") == item_id and "response_ms" in arrival.child("figures"):
+    for arrival in stage.call.journal.since(mark, "antiphon.turn"):
+        if arrival.text("item_id") == item_id:
             return {k: float(v) for k, v in arrival.child("figures").items()}
     return {}
 
@@ -191,10 +191,10 @@ def _check_silenced(stage: Stage, spoken: Spoken, cut: Answer) -> None:
 
 def _edge(stage: Stage, spoken: Spoken, cut: Answer) -> dict[str, float]:
     """The VAD's edge on the caller's clock: the server tells its times with the decision, at the moment of it."""
-    for arrival in stage.call.journal.since(spoken.mark, "antiphon.timing"):
-        figures = {key: float(value) for key, value in arrival.child("figures").items()}
-        if "decision_ms" in figures and cut.audio.last_frame_at is not None:
-            edge_at = arrival.at - (figures["decision_ms"] + figures["edge_to_pause_ms"]) / 1000
+    for arrival in stage.call.journal.since(spoken.mark, "antiphon.barge_in"):
+        marks = {key: float(value) for key, value in arrival.child("marks").items()}
+        if cut.audio.last_frame_at is not None:
+            edge_at = arrival.at - (marks["decided"] - marks["edge"]) / 1000
             return {
                 "onset_to_edge_ms": (edge_at - spoken.onset_at) * 1000,
                 "edge_to_last_frame_ms": max(0.0, cut.audio.last_frame_at - edge_at) * 1000,

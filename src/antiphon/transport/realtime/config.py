@@ -245,13 +245,17 @@ class SessionConfig:
         expires_at: int,
         kind: Literal["realtime", "transcription"] = "realtime",
         paced: bool = False,
+        record: bool = False,
     ) -> None:
-        """``expires_at`` is in seconds of the wall clock. ``paced``: the server sends audio on its own clock."""
+        """``expires_at`` is in seconds of the wall clock. ``paced``: the server sends audio on its own clock.
+        ``record``: the client wants a record of the session.
+        """
         self.id = session_id
         self._offer = offer
         self._expires_at = expires_at
         self._kind: Literal["realtime", "transcription"] = kind
         self.paced = paced
+        self.record = record
         self._wire = _defaults(offer)
         if kind == "transcription":
             self._wire["audio"]["input"]["transcription"] = _read_transcription({}, None, offer)

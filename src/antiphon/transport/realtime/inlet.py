@@ -20,6 +20,7 @@ from antiphon.core.commands import (
     DeleteItem,
     ItemReference,
     RetrieveItem,
+    StopPlayout,
     TruncateItem,
 )
 from antiphon.core.speech import Message
@@ -30,7 +31,7 @@ from antiphon.transport.realtime.codecs import EarDecoder
 from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.fields import Json
 from antiphon.transport.realtime.items import MAX_AUDIO_BYTES, parse_item
-from antiphon.transport.realtime.outlet import RealtimeOutlet
+from antiphon.transport.realtime.outlet import RealtimeOutlet, Sender
 
 _SLICE_BYTES = 48 * 1024
 """A second of PCM. Longer audio is decoded in slices, and other sessions get their turn in between."""
@@ -49,7 +50,11 @@ class Ear(Protocol):
 class RealtimeInlet:
     """Reads one client's events. What is wrong with one is answered by an ``error``; the session stays open."""
 
-    def __init__(self, ear: Ear, outlet: RealtimeOutlet, config: SessionConfig) -> None:
+    def __init__(
+        self, ear: Ear, outlet: RealtimeOutlet, config: SessionConfig, *, errors_to: Sender | None = None
+    ) -> None:
+        """``errors_to``: who is told of errors, where not everybody is."""
+        self._errors_to = errors_to
         self._ear = ear
         self._outlet = outlet
         self._config = config
@@ -62,7 +67,7 @@ class RealtimeInlet:
         try:
             event = orjson.loads(data)
         except ValueError as error:
-            self._outlet.error(f"The event is not valid JSON: {error}", "invalid_json")
+            self._outlet.error(f"The event is not valid JSON: {error}", "invalid_json", to=self._errors_to)
             return
         client_event_id: str | None = None
         try:
@@ -79,11 +84,14 @@ class RealtimeInlet:
                 raise ProtocolError(f"Unknown event type: {str(kind)[:80]!r}", code="invalid_value", param="type")
             handler(self, event, client_event_id)
         except ProtocolError as error:
-            self._outlet.error(str(error), error.code, param=error.param, client_event_id=client_event_id)
+            self._outlet.error(
+                str(error), error.code, param=error.param, client_event_id=client_event_id, to=self._errors_to
+            )
 
     def refuse_binary(self) -> None:
         """A frame that is not text."""
-        self._outlet.error("Events are JSON in text frames; a binary frame was ignored", "invalid_event")
+        reason = "Events are JSON in text frames; a binary frame was ignored"
+        self._outlet.error(reason, "invalid_event", to=self._errors_to)
 
     # Audio, fifty times a second.
 
@@ -199,8 +207,9 @@ class RealtimeInlet:
         self._ear.post(CancelResponse(ReplyId(reply) if reply else None, client_event_id))
 
     def _clear_output(self, event: Json, client_event_id: str | None) -> None:
-        # Over a WebSocket the audio is queued at the client, which has thrown it away itself when it says this.
-        _log.debug("output_audio_buffer.clear needs nothing on a WebSocket")
+        # Audio that was sent in bursts is queued at the client, which has thrown it away itself when it says this.
+        if self._config.paced:
+            self._ear.post(StopPlayout(client_event_id))
 
 
 # Not bound to an inlet, so that one that is done with goes at once and waits for no garbage collector.

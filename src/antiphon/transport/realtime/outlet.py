@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from antiphon.core.actions import State
 from antiphon.core.conversation import ROOT, Item
 from antiphon.ids import ItemId, ReplyId, TurnId
+from antiphon.transport.base import AnsweredTurn, BargeIn
 from antiphon.transport.realtime.config import ReplyPlan, SessionConfig
 from antiphon.transport.realtime.items import item_wire
 from antiphon.transport.realtime.replies import OpenReply
@@ -26,6 +28,12 @@ class Sender(Protocol):
         """Forgets the media that waits to be sent; nobody wants to hear it any more."""
         ...
 
+
+Mouth = Callable[[bytes], None]
+"""Takes the audio of the replies where it does not go as events: mono s16 at 48 kHz."""
+
+VENDOR_EVENT = b'{"type":"antiphon.'
+"""So begin the events of our own."""
 
 _MAX_PLANS = 64
 """Replies asked for and not yet begun. One that is refused never begins; its plan is forgotten when it is this old."""
@@ -64,26 +72,47 @@ class RealtimeOutlet:
     updates it; a reply keeps the plan with which it began.
     """
 
-    def __init__(self, config: SessionConfig, sender: Sender, *, conversation_id: str, vendor: bool = False) -> None:
+    def __init__(
+        self,
+        config: SessionConfig,
+        sender: Sender,
+        *,
+        conversation_id: str,
+        vendor: bool = False,
+        mouth: Mouth | None = None,
+    ) -> None:
         self._config = config
         self._sender = sender
         self._conversation_id = conversation_id
-        self._vendor = vendor
+        self.vendor = vendor
+        self._mouth = mouth
+        self.record: Mapping[str, Any] | None = None
+        """Where the client finds the record of the session, if it wants one."""
         self._event_prefix = f"event_{secrets.token_hex(8)}"
         self._events = 0
         self._order = _ItemOrder()
         self._plans: dict[ReplyId, ReplyPlan] = {}
         self._replies: dict[ReplyId, OpenReply] = {}
 
-    def _emit(self, event: str, *, media: bool = False, **values: Any) -> None:
+    def _emit(self, event: str, *, media: bool = False, to: Sender | None = None, **values: Any) -> None:
         self._events += 1
         data = orjson.dumps({"type": event, "event_id": f"{self._event_prefix}{self._events:06x}", **values})
-        self._sender.send(data, media=media)
+        (to or self._sender).send(data, media=media)
 
     # What the inlet tells.
 
     def session_created(self) -> None:
         self._emit("session.created", session=self._config.wire())
+        if self.record is not None:
+            self._tell("record", **self.record)
+
+    def resumable(self, token: str, waits_s: float, *, to: Sender) -> None:
+        """To a client that asked for it: how it comes back when its connection was lost."""
+        self._emit("antiphon.resumable", to=to, session_id=self._config.id, token=token, waits_s=waits_s)
+
+    def resumed(self, missed: int, *, to: Sender) -> None:
+        """To such a client when it is back: so many events follow that it has missed."""
+        self._emit("antiphon.resumed", to=to, session=self._config.wire(), missed=missed)
 
     def session_updated(self) -> None:
         self._emit("session.updated", session=self._config.wire())
@@ -102,9 +131,11 @@ class RealtimeOutlet:
         param: str | None = None,
         client_event_id: str | None = None,
         kind: str = "invalid_request_error",
+        to: Sender | None = None,
     ) -> None:
+        """``to``: one that alone is told."""
         error = {"type": kind, "code": code, "message": message, "param": param, "event_id": client_event_id}
-        self._emit("error", error=error)
+        self._emit("error", to=to, error=error)
 
     # The user's side.
 
@@ -170,7 +201,7 @@ class RealtimeOutlet:
 
     def reply_created(self, reply: ReplyId) -> None:
         plan = self._plans.pop(reply, None) or self._config.plan({})
-        opened = OpenReply(reply, plan, self._conversation_id, self._emit, self._order.append)
+        opened = OpenReply(reply, plan, self._conversation_id, self._emit, self._order.append, self._mouth)
         self._replies[reply] = opened
         opened.created()
 
@@ -205,6 +236,21 @@ class RealtimeOutlet:
                 self._drop_media()
             opened.done(status, reason, error, input_tokens, output_tokens)
 
+    # Where the audio goes beside the events, the client cannot tell when it plays.
+
+    def playout_started(self, reply: ReplyId) -> None:
+        if self._mouth is not None:
+            self._emit("output_audio_buffer.started", response_id=reply)
+
+    def playout_stopped(self, reply: ReplyId) -> None:
+        if self._mouth is not None:
+            self._emit("output_audio_buffer.stopped", response_id=reply)
+
+    def playout_cut(self, reply: ReplyId, item: ItemId, heard_ms: int) -> None:
+        if self._mouth is not None:
+            self._emit("output_audio_buffer.cleared", response_id=reply)
+            self.item_truncated(item, 0, heard_ms)
+
     def _drop_media(self) -> None:
         # Over a slow line much of a reply that was sent in a burst still waits, and would go before the news of the
         # interruption. What the server sends on its own clock has been counted as heard, and may go on.
@@ -216,10 +262,42 @@ class RealtimeOutlet:
     def refused(self, message: str, code: str | None, client_event_id: str | None) -> None:
         self.error(message, code, client_event_id=client_event_id)
 
-    def state(self, state: State) -> None:
-        if self._vendor:
-            self._emit("antiphon.state", state=state.value)
+    # For clients that asked for more: docs/EVENTS.md.
 
-    def timing(self, turn: TurnId | None, figures: dict[str, float]) -> None:
-        if self._vendor:
-            self._emit("antiphon.timing", item_id=turn, figures=figures)
+    def _tell(self, event: str, **values: Any) -> None:
+        if self.vendor:
+            self._emit(f"antiphon.{event}", **values)
+
+    def state(self, state: State) -> None:
+        self._tell("state", state=state.value)
+
+    def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
+        if reply in self._replies:
+            self._tell("voice", response_id=reply, item_id=item, voice=name)
+
+    def clause(self, reply: ReplyId, item: ItemId, text: str) -> None:
+        if reply in self._replies:
+            self._tell("clause", response_id=reply, item_id=item, text=text)
+
+    def answered(self, turn: AnsweredTurn) -> None:
+        self._tell(
+            "turn",
+            item_id=turn.turn,
+            response_id=turn.reply,
+            ahead=turn.ahead,
+            marks=turn.marks,
+            figures=turn.figures,
+            served_by=turn.served_by,
+        )
+
+    def barge_in(self, barge_in: BargeIn) -> None:
+        self._tell(
+            "barge_in",
+            response_id=barge_in.reply,
+            outcome=barge_in.outcome,
+            words=barge_in.words,
+            marks=barge_in.marks,
+        )
+
+    def fleet(self, standing: Mapping[str, Any]) -> None:
+        self._tell("fleet", **standing)

@@ -65,14 +65,17 @@ class OpenReply:
         conversation_id: str,
         emit: Emit,
         place: Callable[[ItemId], ItemId | None],
+        mouth: Callable[[bytes], None] | None = None,
     ) -> None:
-        """``place`` puts an item at the end of the conversation and returns the id of the one before it."""
+        """``place`` puts an item at the end of the conversation and returns the id of the one before it; ``mouth``
+        takes the audio, if it does not go as events."""
         self.id = reply
         self.side = plan.side
         self._plan = plan
         self._conversation_id = None if plan.side else conversation_id
         self._emit = emit
         self._place = place
+        self._mouth = mouth
         self._item: OpenItem | None = None
         self._before: ItemId | None = None
         self._output: list[Json] = []
@@ -88,6 +91,10 @@ class OpenReply:
 
     def audio(self, item: ItemId, pcm: bytes) -> None:
         opened = self._open(item, Kind.SPEECH)
+        if self._mouth is not None:
+            if not self.side:  # two voices at once would be understood by nobody
+                self._mouth(pcm)
+            return
         if opened.encoder is None:
             opened.encoder = MouthEncoder(self._plan.audio_format)
         self._send_audio(opened, opened.encoder.push(pcm))

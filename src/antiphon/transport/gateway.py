@@ -1,0 +1,212 @@
+"""All sessions of a server: who gets a place, and what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from antiphon.ids import IdSource
+from antiphon.session.shelf import Shelf
+from antiphon.transport.limits import Limits
+from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.outlet import Mouth
+from antiphon.transport.records import record_fields
+from antiphon.transport.seat import Seat, SessionFactory
+
+_log = structlog.get_logger(__name__)
+
+
+class Watcher(Protocol):
+    """Counts what goes over the connections."""
+
+    def opened(self) -> None: ...
+
+    def refused(self, reason: str) -> None: ...
+
+    def traffic(self, sent_bytes: int, received_bytes: int) -> None: ...
+
+
+class NoWatcher:
+    def opened(self) -> None:
+        pass
+
+    def refused(self, reason: str) -> None:
+        pass
+
+    def traffic(self, sent_bytes: int, received_bytes: int) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class Place:
+    seated: bool = False
+    """A session has it, and frees it when it ends."""
+
+
+class Gateway:
+    """All sessions of a server. ``alive()`` must be entered while it serves."""
+
+    def __init__(
+        self,
+        factory: SessionFactory,
+        offer: Callable[[], Offer],
+        limits: Limits,
+        watcher: Watcher | None = None,
+        shelf: Shelf | None = None,
+    ) -> None:
+        """``offer`` is asked at each session, since engines tell their voices only when loaded. On the ``shelf``, where
+        there is one, the records are that clients ask for; the ``factory`` has its sessions recorded there.
+        """
+        self._factory = factory
+        self._offer = offer
+        self.limits = limits
+        self.watcher = watcher or NoWatcher()
+        self._ids = IdSource()
+        self._seats: dict[Seat, asyncio.Task[None]] = {}
+        self._places = limits.max_sessions
+        self.checks: list[Callable[[float], None]] = []
+        """What else is to be looked at now and then, with the loop's time."""
+        self._shelf = shelf
+        if shelf is not None:
+            self.checks.append(shelf.expire)
+
+    @property
+    def active(self) -> int:
+        """Sessions that are open, or about to be."""
+        return self.limits.max_sessions - self._places
+
+    @property
+    def queued_bytes(self) -> int:
+        return sum(connection.queued_bytes for seat in self._seats for connection in seat.connections)
+
+    @property
+    def full(self) -> bool:
+        return self._places <= 0
+
+    def configure(
+        self, query: Mapping[str, str], session: dict[str, Any] | None = None, *, paced: bool | None = None
+    ) -> SessionConfig:
+        """The configuration of a new session: the defaults, the query's wishes, and those of its client secret.
+
+        ``paced`` goes before what the query says. Raises ProtocolError.
+        """
+        config = SessionConfig(
+            self._offer(),
+            session_id=self._ids.session(),
+            expires_at=int(time.time() + self.limits.max_session_s),
+            kind="transcription" if query.get("intent") == "transcription" else "realtime",
+            paced=query.get("pacing") == "realtime" if paced is None else paced,
+            record=query.get("record") == "1",
+        )
+        if query.get("model"):
+            config.update({"model": query["model"]})
+        if session:
+            config.update(session)
+        return config
+
+    def seat_of(self, token: str) -> Seat | None:
+        """The session whose client may come back to it with this token."""
+        # All are compared, so that the time taken tells nothing.
+        shown = token.encode()
+        known = [seat for seat in self._seats if seat.token and secrets.compare_digest(seat.token.encode(), shown)]
+        return known[0] if known and known[0].is_open else None
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[Place]:
+        """Keeps a place until the end of the ``with`` block, or of the session that is seated there.
+
+        The caller has checked that the server is not ``full``.
+        """
+        place = Place()
+        self._places -= 1
+        try:
+            yield place
+        finally:
+            if not place.seated:
+                self._places += 1
+
+    def seat(
+        self,
+        place: Place,
+        config: SessionConfig,
+        *,
+        vendor: bool = False,
+        mouth: Mouth | None = None,
+        resumable: bool = False,
+    ) -> Seat:
+        """A session that lives from now on, until it ends or the server does."""
+        ticket = self._shelf.open(config.id) if config.record and self._shelf is not None else None
+        try:
+            seat = Seat(
+                self._factory,
+                config,
+                self.limits,
+                conversation_id=self._ids.conversation(),
+                vendor=vendor,
+                mouth=mouth,
+                resumable=resumable,
+                traffic=self.watcher.traffic,
+            )
+        except BaseException:
+            if ticket is not None and self._shelf is not None:
+                self._shelf.forget(ticket.session_id)
+            raise
+        seat.outlet.record = record_fields(ticket) if ticket is not None else None
+        place.seated = True
+        with structlog.contextvars.bound_contextvars(session=seat.id):
+            self._seats[seat] = asyncio.create_task(self._host(seat))
+        self.watcher.opened()
+        return seat
+
+    async def _host(self, seat: Seat) -> None:
+        opened_at = time.monotonic()
+        _log.info("session opened", paced=seat.config.paced, sessions=self.active)
+        try:
+            await seat.run()
+        finally:
+            del self._seats[seat]
+            self._places += 1
+            _log.info("session closed", duration_s=round(time.monotonic() - opened_at, 1), code=seat.close_code)
+
+    @contextlib.asynccontextmanager
+    async def alive(self) -> AsyncIterator[None]:
+        """Looks after the sessions. None is left when it is done."""
+        # Not a TaskGroup: the application may be started and stopped by different tasks.
+        checking = asyncio.create_task(self._check())
+        try:
+            yield
+        finally:
+            self.close()
+            if hosted := tuple(self._seats.values()):
+                await asyncio.wait(hosted, timeout=self.limits.close_timeout_s)
+            for task in hosted:
+                task.cancel()
+            checking.cancel()
+            await asyncio.gather(checking, *hosted, return_exceptions=True)
+
+    async def _check(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.limits.check_interval_s)
+            now = loop.time()
+            for seat in tuple(self._seats):
+                seat.check(now)
+            for check in self.checks:
+                check(now)
+
+    def move_voices(self, successor: Callable[[str], str | None]) -> None:
+        """Gives each conversation the voice that ``successor`` names for its own, if it names one, and tells it."""
+        for seat in tuple(self._seats):
+            seat.move_voice(successor)
+
+    def close(self) -> None:
+        """Tells all clients that the server stops."""
+        for seat in tuple(self._seats):
+            seat.going_away()

@@ -1,0 +1,150 @@
+// Who said what, how much of it was heard, and what was cut off. Told by the server's events; knows no screen.
+
+/** @typedef {import("../line/events.js").ServerEvent} ServerEvent */
+
+/**
+ * @typedef {object} Entry
+ * @property {string} id of the item, or of the response while the item is not known
+ * @property {"user" | "agent"} role
+ * @property {string} speaker a name, where it is known
+ * @property {boolean} typed
+ * @property {string} certain of the user's words what will not change; of the agent's what was heard
+ * @property {string} coming the agent's words that are prepared, and not heard yet
+ * @property {boolean} open more may come
+ * @property {boolean} cut what was coming was never heard
+ * @property {string} failure why there is no more of it
+ */
+
+export class Conversation {
+  constructor() {
+    /** @type {Entry[]} in the order in which they began */
+    this.entries = [];
+    /** @type {Map<string, Entry>} the open answers, by response */
+    this._answers = new Map();
+  }
+
+  /**
+   * Takes an event; returns whether anything is shown differently.
+   * @param {ServerEvent} event
+   */
+  take(event) {
+    switch (event.type) {
+      case "input_audio_buffer.speech_started":
+      case "input_audio_buffer.committed":
+        this._heard(event.item_id);
+        return true;
+      case "conversation.item.input_audio_transcription.delta":
+        this._heard(event.item_id).certain += event.delta;
+        return true;
+      case "conversation.item.input_audio_transcription.segment":
+        if (event.speaker) this._heard(event.item_id).speaker = event.speaker;
+        return true;
+      case "conversation.item.input_audio_transcription.completed":
+        this._transcribed(event.item_id, event.transcript);
+        return true;
+      case "conversation.item.input_audio_transcription.failed":
+        this._transcribed(event.item_id, "");
+        return true;
+      case "conversation.item.added":
+        return this._added(event.item);
+      case "antiphon.voice":
+        this._answer(event.response_id).speaker = event.voice;
+        return true;
+      case "antiphon.clause":
+        this._answer(event.response_id).coming += event.text;
+        return true;
+      case "response.output_audio_transcript.delta":
+      case "response.output_text.delta":
+        this._said(this._answer(event.response_id), event.delta);
+        return true;
+      case "response.done":
+        return this._done(event.response);
+      default:
+        return false;
+    }
+  }
+
+  /** The line is closed: nothing more comes. */
+  close() {
+    for (const entry of this.entries) {
+      entry.cut ||= entry.open && entry.coming !== "";
+      entry.open = false;
+    }
+    this._answers.clear();
+    this._sweep();
+  }
+
+  /** @param {string} id */
+  _find(id) {
+    return this.entries.find((entry) => entry.id === id);
+  }
+
+  /** @param {Pick<Entry, "id" | "role"> & Partial<Entry>} about */
+  _begin(about) {
+    const entry = { speaker: "", typed: false, certain: "", coming: "", open: true, cut: false, failure: "", ...about };
+    this.entries.push(entry);
+    return entry;
+  }
+
+  /** A turn of the user's. @param {string} id */
+  _heard(id) {
+    return this._find(id) ?? this._begin({ id, role: "user" });
+  }
+
+  /** @param {string} id @param {string} transcript */
+  _transcribed(id, transcript) {
+    const entry = this._heard(id);
+    entry.certain = transcript.trim();
+    entry.open = false;
+    this._sweep();
+  }
+
+  /** @param {any} item */
+  _added(item) {
+    if (item.type !== "message" || item.role !== "user" || this._find(item.id)) return false;
+    const text = item.content.map((/** @type {any} */ part) => part.text ?? "").join("");
+    if (text === "") return false;
+    this._begin({ id: item.id, role: "user", typed: true, certain: text, open: false });
+    return true;
+  }
+
+  /** @param {string} response */
+  _answer(response) {
+    let entry = this._answers.get(response);
+    if (entry === undefined) {
+      entry = this._begin({ id: response, role: "agent" });
+      this._answers.set(response, entry);
+    }
+    return entry;
+  }
+
+  /** @param {Entry} entry @param {string} words */
+  _said(entry, words) {
+    entry.certain += words;
+    entry.coming = entry.coming.startsWith(words) ? entry.coming.slice(words.length) : "";
+  }
+
+  /** @param {any} response */
+  _done(response) {
+    const entry =
+      this._answers.get(response.id) ?? (response.status === "failed" ? this._answer(response.id) : undefined);
+    if (entry === undefined) return false;
+    this._answers.delete(response.id);
+    entry.open = false;
+    entry.cut = response.status === "cancelled";
+    if (response.status === "failed") entry.failure = response.status_details?.error?.message ?? "The answer failed.";
+    if (!entry.cut && entry.failure === "") {
+      entry.certain += entry.coming;
+      entry.coming = "";
+    }
+    this._sweep();
+    return true;
+  }
+
+  /** A sound without words, and an answer of which nothing was told, leave nothing behind. */
+  _sweep() {
+    this.entries = this.entries.filter(
+      ({ certain, coming, open, failure }) => open || (certain + coming).trim() !== "" || failure !== "",
+    );
+  }
+}

@@ -1,0 +1,75 @@
+// What was said, as it comes.
+
+import { byId, html } from "../lib/dom.js";
+
+/** @typedef {import("../model/conversation.js").Entry} Entry */
+
+/** @param {import("../call.js").Call} call */
+export function showCaptions(call) {
+  const list = byId("entries", HTMLOListElement);
+  const scroll = byId("scroll", HTMLElement);
+  /** @type {Map<string, {item: HTMLLIElement, shown: string}>} */
+  const items = new Map();
+
+  const show = () => {
+    const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+    const { entries } = call.conversation;
+    document.body.dataset.room = entries.length === 0 ? "empty" : "full";
+    const ids = new Set(entries.map(({ id }) => id));
+    for (const [id, { item }] of items) {
+      if (ids.has(id)) continue;
+      item.remove();
+      items.delete(id);
+    }
+    for (const entry of entries) {
+      const now = JSON.stringify(entry);
+      const known = items.get(entry.id);
+      if (known?.shown === now) continue;
+      const item = known?.item ?? html("li", { class: "entry", "data-role": entry.role, "data-id": entry.id });
+      item.replaceChildren(...partsOf(entry));
+      if (known === undefined) list.append(item);
+      items.set(entry.id, { item, shown: now });
+    }
+    if (atEnd) scroll.scrollTop = scroll.scrollHeight;
+  };
+  call.addEventListener("captions", show);
+  show();
+
+  const form = byId("composer", HTMLFormElement);
+  const message = byId("message", HTMLInputElement);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const text = message.value.trim();
+    if (text === "") return;
+    message.value = "";
+    if (!call.active) await call.start({ voice: false });
+    call.write(text);
+  });
+}
+
+/** @param {Entry} entry @returns {Node[]} */
+function partsOf(entry) {
+  const { role, speaker, certain, coming, open, cut, failure, typed } = entry;
+  const who = html("span", { class: "who" }, nameOf(entry));
+  if (role === "agent" && speaker !== "") who.append(html("span", { class: "voice" }, speaker));
+  const words = html("p", { class: "words" });
+  if (role === "user") {
+    const text = certain.trim();
+    words.append(open && !typed ? html("span", { class: "partial" }, text) : text);
+    return [who, words];
+  }
+  if (certain !== "") words.append(html("span", { class: "heard" }, certain));
+  if (coming !== "")
+    words.append(cut || !open ? html("s", { class: "never" }, coming) : html("span", { class: "coming" }, coming));
+  /** @type {Node[]} */
+  const parts = [who, words];
+  if (cut) parts.push(html("span", { class: "interrupted" }, "Interrupted"));
+  if (failure !== "") parts.push(html("p", { class: "failure" }, failure));
+  return parts;
+}
+
+/** @param {Entry} entry */
+function nameOf({ role, speaker }) {
+  if (role === "agent") return "Agent";
+  return speaker === "" ? "You" : speaker;
+}

@@ -1,0 +1,110 @@
+// The one large control, the words below it, and the levels.
+
+import { byId, icon } from "../lib/dom.js";
+
+/** @typedef {import("../call.js").Call} Call */
+/** @typedef {import("../call.js").Phase} Phase */
+
+/** @type {Record<Phase, {state: string, hint: string}>} */
+const WORDS = {
+  idle: { state: "Talk", hint: "Press to start. You can interrupt at any time." },
+  connecting: { state: "Connecting", hint: "You can speak already." },
+  ready: { state: "Ready", hint: "Say something." },
+  listening: { state: "Listening", hint: "Go on." },
+  thinking: { state: "Thinking", hint: "One moment." },
+  speaking: { state: "Speaking", hint: "Speak to interrupt." },
+  interrupted: { state: "Interrupted", hint: "It waits for you." },
+  reconnecting: { state: "Connecting again", hint: "The network was lost." },
+  error: { state: "Stopped", hint: "Press to try again." },
+};
+
+/** @param {Call} call */
+export function showControl(call) {
+  const control = byId("control", HTMLButtonElement);
+  const state = byId("state", HTMLElement);
+  const hint = byId("hint", HTMLElement);
+  const mute = byId("mute", HTMLButtonElement);
+  const levelIn = byId("level-in", HTMLElement);
+  const levelOut = byId("level-out", HTMLElement);
+
+  control.addEventListener("click", () => void (call.active ? call.stop() : call.start({ voice: true })));
+
+  const show = () => {
+    document.body.dataset.phase = call.phase;
+    const words = WORDS[call.phase];
+    state.textContent = words.state;
+    hint.textContent = hintOf(call, words.hint);
+    control.setAttribute("aria-label", call.active ? "Stop the conversation" : "Start talking");
+    if (call.active) watchLevels();
+  };
+  const showMute = () => {
+    const { pushToTalk } = call.preferences.all;
+    mute.setAttribute("aria-pressed", String(pushToTalk ? call.holding : call.muted));
+    const label = pushToTalk ? "Hold to talk" : call.muted ? "Unmute" : "Mute";
+    mute.replaceChildren(
+      icon(pushToTalk ? "mic" : "mic-off"),
+      Object.assign(document.createElement("span"), { textContent: label }),
+    );
+    hint.textContent = hintOf(call, WORDS[call.phase].hint);
+  };
+
+  let watching = false;
+  const watchLevels = () => {
+    if (watching) return;
+    watching = true;
+    requestAnimationFrame(drawLevels);
+  };
+  const drawLevels = () => {
+    const [input, output] = [call.input.tick(), call.output.tick()];
+    control.style.setProperty("--in", input.toFixed(3));
+    control.style.setProperty("--out", output.toFixed(3));
+    levelIn.style.setProperty("--level", input.toFixed(3));
+    levelOut.style.setProperty("--level", output.toFixed(3));
+    watching = call.active || input > 0 || output > 0;
+    if (watching) requestAnimationFrame(drawLevels);
+  };
+
+  mute.addEventListener("click", () => {
+    if (!call.preferences.all.pushToTalk) call.mute(!call.muted);
+  });
+  mute.addEventListener("pointerdown", (event) => {
+    mute.setPointerCapture(event.pointerId);
+    call.hold(true);
+  });
+  for (const end of ["pointerup", "pointercancel"]) mute.addEventListener(end, () => call.hold(false));
+  holdBySpace(call);
+
+  call.addEventListener("phase", show);
+  call.addEventListener("input", showMute);
+  show();
+  showMute();
+}
+
+/** @param {Call} call @param {string} usual */
+function hintOf(call, usual) {
+  if (!call.active) return usual;
+  if (call.preferences.all.pushToTalk)
+    return call.holding ? "Let go to send." : "Hold the space bar, or the button, to talk.";
+  return call.muted ? "Your microphone is muted." : usual;
+}
+
+/** With push-to-talk the space bar is the key to hold, except where it writes. @param {Call} call */
+function holdBySpace(call) {
+  /** @param {KeyboardEvent} event */
+  const meant = (event) =>
+    event.code === "Space" &&
+    call.active &&
+    call.preferences.all.pushToTalk &&
+    !(event.target instanceof Element && event.target.closest("input, textarea, select, dialog"));
+  document.addEventListener("keydown", (event) => {
+    if (!meant(event)) return;
+    event.preventDefault();
+    if (!event.repeat) call.hold(true);
+  });
+  document.addEventListener("keyup", (event) => {
+    if (!meant(event)) return;
+    event.preventDefault();
+    call.hold(false);
+  });
+  window.addEventListener("blur", () => call.hold(false));
+}
