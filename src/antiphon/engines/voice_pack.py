@@ -88,8 +88,8 @@ def check_pack(
 ) -> None:
     """Raises EngineError where the pack has a key or an option that ``engine`` (as people call it) has no use for.
 
-    ``takes`` are those of speed, pitch, reference_audio, lora, model and config that it can use, ``options`` its own settings
-    and their types.
+    ``takes`` are those of speed, pitch, reference_audio, lora, model and config that it can use, ``options`` its own
+    settings and their types.
     """
     given = {
         "speed": pack.speed != 1.0,
