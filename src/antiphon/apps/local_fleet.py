@@ -40,7 +40,7 @@ REQUESTS_PER_SESSION = 2
 DRAIN_S = 1.0
 """What a worker of ours gets to end its requests when it is told to end by others than us, or left alone."""
 
-BACK_S = 6.0
+BACK_S = 10.0
 """How long a request waits for a worker of ours that ended: what one takes to be back on a busy machine."""
 
 _STATES = {
