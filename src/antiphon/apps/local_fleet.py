@@ -94,7 +94,10 @@ class _LocalBrain(_Like, FleetBrain):
 
 
 class _LocalSynthesizer(_Like, FleetSynthesizer):
-    pass
+    @property
+    def name(self) -> str:
+        """That of the voice that took its place, where it was unloaded."""
+        return self.successor(self.like.name) or self.like.name
 
 
 class FleetEngines:
