@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import select
 import signal
@@ -37,6 +38,7 @@ STORY = "Tell me a story."
 START_LIMIT_S = 90.0
 BACK_LIMIT_S = 30.0
 MAX_STOP_S = 2.0
+SELF_TEST_LIMIT_S = 150.0
 
 MAX_PSS_MB = 700
 """What all processes of the server on its embedded engines take together."""
@@ -202,6 +204,48 @@ async def test_a_brain_that_is_killed_between_turns_answers_the_next(embedded: R
             if word == "blue":
                 await embedded.kill("llm")
     await embedded.back("llm")
+
+
+@pytest.mark.timeout(2 * SELF_TEST_LIMIT_S)
+async def test_the_self_test_passes_though_each_worker_is_killed_during_a_reply(
+    embedded: Running, tmp_path: Path
+) -> None:
+    before = await embedded.pids()
+    await embedded.spare()
+    report = tmp_path / "report.json"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "antiphon", "selftest", "--url", embedded.url, "--json", str(report)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    killing = asyncio.create_task(kill_each_in_a_reply_of_its_own(embedded, ["tts", "llm", "asr"]))
+    shown, _ = await asyncio.wait_for(process.communicate(), SELF_TEST_LIMIT_S)
+    assert process.returncode == 0, shown.decode()
+    assert killing.done(), "there were fewer replies than workers"
+    await killing
+    told = json.loads(report.read_bytes())["processes"]
+    assert told == {"server": embedded.process.pid, **before}
+    for name, pid in before.items():
+        await embedded.back(name)
+        assert (await embedded.pids())[name] != pid
+
+
+async def kill_each_in_a_reply_of_its_own(server: Running, names: list[str]) -> None:
+    for name in names:
+        await speaks(server)
+        await server.kill(name)
+        await server.back(name)
+        await speaks(server, yes=False)
+
+
+async def speaks(server: Running, *, yes: bool = True) -> None:
+    """Until a reply is being spoken, or none is."""
+    async with asyncio.timeout(SELF_TEST_LIMIT_S):
+        while True:
+            active = [worker["active"] for worker in (await server.health())["workers"] if worker["stage"] == "tts"]
+            if any(active) is yes:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_all_processes_together_are_small(embedded: Running) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from antiphon.engines.pack_folder import PackError, packs_folder, read_pack, read_packs
+from antiphon.engines.voice_pack import check_pack
+from antiphon.errors import EngineError
 
 FULL = """\
 id: anna
@@ -113,6 +115,19 @@ def test_a_broken_pack_keeps_no_other_out(tmp_path: Path) -> None:
     assert "has no metadata.yaml" in str(found.of("espeak").problems[0])
     assert "'Three' is no name" in str(found.of("pico").problems[0])
     assert (found.families, found.of("piper").packs) == (("piper",), found.packs)
+
+
+def test_an_engine_says_what_it_has_no_use_for(tmp_path: Path) -> None:
+    pack = read_pack(make_pack(tmp_path, "one:a", "languages: en\nspeed: 1.2\npitch: 0.9\noptions: {depth: 3}\n"))
+    check_pack(pack, "One", takes=("speed", "pitch"), options={"depth": (int,)})
+    for reason, takes, options in (
+        ("speed: One has no use for it", ("pitch",), {"depth": (int,)}),
+        ("pitch: One has no use for it", ("speed",), {"depth": (int,)}),
+        (r"options\.depth: One has no such option; there are width", ("speed", "pitch"), {"width": (int,)}),
+        (r"options\.depth: 3 is no str", ("speed", "pitch"), {"depth": (str,)}),
+    ):
+        with pytest.raises(EngineError, match=reason):
+            check_pack(pack, "One", takes=takes, options=options)
 
 
 def test_a_folder_need_not_exist(tmp_path: Path) -> None:

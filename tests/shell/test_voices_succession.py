@@ -144,6 +144,7 @@ async def test_conversations_are_told_and_the_next_ones_begin_with_the_voice_tha
             async with http.get(admin) as answer:
                 models = {model["name"]: model["state"] for model in (await answer.json())["data"]}
             assert (models["pico:en-US"], models["espeak:en-GB"]) == ("absent", "resident")
+            assert server.suite.synthesizer.name == "espeak:en-GB"
             async with http.ws_connect(talk) as another:
                 assert voice_of(await event(another, "session.created")) == "espeak:en-GB"
             chosen = {"type": "realtime", "audio": {"output": {"voice": "pico:en-US"}}}
@@ -161,6 +162,12 @@ async def test_conversations_are_told_of_what_others_unload_at_the_worker(config
         http.ws_connect(f"{server.url}/v1/realtime") as call,
     ):
         fleet = server.suite.synthesizer.fleet  # type: ignore[attr-defined]
-        request = models_pb2.UnloadModelRequest(model="pico:en-US", force=True)
-        await fleet.connections[0].stub.UnloadModel(request)
+        worker = fleet.connections[0].stub
+        async with asyncio.timeout(WAIT_S):
+            while True:  # until the conversation is known there: after an unload that would ask for the model again
+                listed = await worker.ListModels(models_pb2.ListModelsRequest())
+                if any(model.leases for model in listed.models):
+                    break
+                await asyncio.sleep(0.01)
+        await worker.UnloadModel(models_pb2.UnloadModelRequest(model="pico:en-US", force=True))
         assert voice_of(await event(call, "session.updated")) == "espeak:en-US"

@@ -6,6 +6,7 @@ import asyncio
 import random
 from contextlib import aclosing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.shell.fleet_client import WAIT_S, Stage, heard, pieces, staged
@@ -18,6 +19,7 @@ from antiphon.v1 import models_pb2
 from antiphon.voices.fleet import Fleet
 from antiphon.voices.registry import StaticRegistry
 from antiphon.voices.synthesizer import FleetSynthesizer
+from antiphon.worker.speech import SpeechStream
 
 QUICK = "scripted:first_audio_ms=1,speed=100"
 OTHER = "scripted:first_audio_ms=1,speed=100,symbol_ms=44"
@@ -201,6 +203,18 @@ async def test_a_loss_that_is_noticed_late_is_not_held_against_the_process_that_
         assert heard(await said(FleetSynthesizer(stage.fleet), "one")) == "one"
         connection.failed(connection.worker.instance)
         assert stage.fleet.try_acquire(Request("tts")) is None
+
+
+async def test_the_next_segment_is_at_the_worker_while_one_is_spoken(tmp_path: Path) -> None:
+    async with staged(tmp_path, "tts", SLOW) as stage:
+        texts = ["one two three four five six seven.", "eight.", "nine."]
+        async with aclosing(FleetSynthesizer(stage.fleet).speak(pieces(*texts), ALPHA)) as chunks:
+            await anext(chunks)
+            await anext(chunks)
+            (stream,) = cast("set[SpeechStream]", stage.workers[0].host.sessions._running)
+            assert list(stream._open) == [0, 1]
+            got = [chunk async for chunk in chunks]
+        assert [chunk.segment for chunk in got if chunk.last] == [0, 1, 2]
 
 
 async def test_a_session_stays_at_its_worker(tmp_path: Path) -> None:

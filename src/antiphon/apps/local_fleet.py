@@ -19,6 +19,7 @@ from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
+from antiphon.engines.openai_chat import OpenAIChat
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
@@ -39,7 +40,7 @@ REQUESTS_PER_SESSION = 2
 DRAIN_S = 1.0
 """What a worker of ours gets to end its requests when it is told to end by others than us, or left alone."""
 
-BACK_S = 6.0
+BACK_S = 10.0
 """How long a request waits for a worker of ours that ended: what one takes to be back on a busy machine."""
 
 _STATES = {
@@ -93,7 +94,10 @@ class _LocalBrain(_Like, FleetBrain):
 
 
 class _LocalSynthesizer(_Like, FleetSynthesizer):
-    pass
+    @property
+    def name(self) -> str:
+        """That of the voice that took its place, where it was unloaded."""
+        return self.successor(self.like.name) or self.like.name
 
 
 class FleetEngines:
@@ -282,7 +286,10 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
         case "llm":
             ports = () if own_port is None else (own_port,)
             brain = await catalog.make_brain(config.llm, config.model, exclude_ports=ports)
-            return _Local((_brain_name(config, brain),), brain)
+            named = _brain_name(config, brain)
+            if isinstance(brain, OpenAIChat) and brain.model is None:  # people are told the one that will answer
+                brain = OpenAIChat(brain.base_url, await catalog.first_model(brain.base_url))
+            return _Local((named,), brain)
         case _:
             models = catalog.synthesizer_names(config.tts)
             return _Local(models, catalog.make_synthesizer(config.tts), config.tts_workers)
@@ -290,8 +297,6 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
 
 def _brain_name(config: Config, brain: Engine) -> str:
     """As a worker is told it: what "auto" has found, and the model with the server."""
-    from antiphon.engines.openai_chat import OpenAIChat
-
     if config.llm != "auto":
         return f"{config.llm}#{config.model}" if config.model else config.llm
     return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"

@@ -127,7 +127,7 @@ class EspeakSynthesizer:
         self._packs.pop(pack_id, None)
 
     def _style_of(self, pack: VoicePack) -> _Style:
-        check_pack(pack, "eSpeak NG", takes=("pitch",), options={"variant": (str,)})
+        check_pack(pack, "eSpeak NG", takes=("speed", "pitch"), options={"variant": (str,)})
         language = self._known.get(pack.languages[0].lower())
         if language is None:
             raise EngineError(f"languages: eSpeak NG has no {pack.languages[0]}: choose one of {', '.join(LANGUAGES)}")

@@ -119,7 +119,7 @@ class PicoSynthesizer:
         self._packs.pop(pack_id, None)
 
     def _style_of(self, pack: VoicePack) -> _Style:
-        check_pack(pack, "Pico", takes=("pitch",))
+        check_pack(pack, "Pico", takes=("speed", "pitch"))
         language = self._known.get(pack.languages[0].lower())
         if language is None:
             raise EngineError(f"languages: Pico has no {pack.languages[0]}: choose one of {', '.join(LANGUAGES)}")

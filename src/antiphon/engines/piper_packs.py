@@ -48,7 +48,7 @@ class PiperPacks:
             await each.engine.close()
 
     def pack_voice(self, pack: VoicePack) -> VoiceInfo:
-        check_pack(pack, "Piper", takes=("model", "config"), options=_OPTIONS)
+        check_pack(pack, "Piper", takes=("speed", "model", "config"), options=_OPTIONS)
         if pack.model is None:
             raise EngineError("model: a Piper pack needs one, a voice's ONNX file")
         return VoiceInfo(pack.id, pack.languages[0])

@@ -33,7 +33,7 @@ class VoicePack:
     """For people."""
     licence: str = ""
     speed: float = 1.0
-    """Its pace, by which a client's is multiplied before an engine is asked: engines need not look at it."""
+    """Its pace, by which a client's is multiplied before an engine is asked for it."""
     pitch: float = 1.0
     """How high it speaks, against the engine's own pitch. An engine that cannot change it refuses another value."""
     loudness_lufs: float | None = None
@@ -88,10 +88,11 @@ def check_pack(
 ) -> None:
     """Raises EngineError where the pack has a key or an option that ``engine`` (as people call it) has no use for.
 
-    ``takes`` are those of pitch, reference_audio, lora, model and config that it can use, ``options`` its own settings
-    and their types.
+    ``takes`` are those of speed, pitch, reference_audio, lora, model and config that it can use, ``options`` its own
+    settings and their types.
     """
     given = {
+        "speed": pack.speed != 1.0,
         "pitch": pack.pitch != 1.0,
         "reference_audio": pack.reference_audio is not None,
         "lora": pack.lora is not None,

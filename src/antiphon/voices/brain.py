@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 
 import orjson
 import structlog
@@ -14,7 +13,7 @@ from antiphon.core.fleet import BUSY_RETRY_S, Request
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.errors import EngineError
 from antiphon.v1 import generator_pb2 as pb
-from antiphon.voices.fleet import Fleet
+from antiphon.voices.stage_engine import StageEngine
 from antiphon.voices.visit import Visit
 from antiphon.voices.worker_call import NOT_HERE, LostError, WorkerCall
 
@@ -27,54 +26,16 @@ MAX_LOSSES = 4
 """After so many workers that were lost before their first word the answer fails."""
 
 
-class FleetBrain:
-    """The Brain over the workers of the stage ``llm``. ``models`` are those to use, best first; none for any.
+class FleetBrain(StageEngine):
+    """The Brain over the workers of the stage ``llm``.
 
     An answer whose worker fails before the first delta begins anew elsewhere. After it the error is told: another
     model, or the same one, would not go on with the same words.
     """
 
-    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, visit: Visit | None = None) -> None:
-        """``visit`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
-        self.fleet = fleet
-        self._models = models
-        self._visit = visit
-
-    @property
-    def name(self) -> str:
-        known = self.fleet.connections
-        return next(iter(self._models), known[0].default_model if known else "") or "fleet:llm"
-
-    @property
-    def place(self) -> str | None:
-        return self.fleet.place_of(self._visit.address if self._visit is not None else None)
-
-    @property
-    def description(self) -> str:
-        count = len(self.fleet.connections)
-        return f"{self.name} on {count} worker{'' if count == 1 else 's'}"
-
-    async def load(self) -> None:
-        if self._visit is None:
-            await self.fleet.start()
-
-    async def close(self) -> None:
-        if self._visit is None:
-            await self.fleet.close()
-
     def of_session(self, session: str) -> FleetBrain:
         """The same for one conversation, which stays at one worker as long as it can: that has its context at hand."""
         return FleetBrain(self.fleet, self._models, visit=Visit(self.fleet, session))
-
-    @contextmanager
-    def attending(self) -> Iterator[None]:
-        """Within the block its conversation is known to the worker that serves it."""
-        if self._visit is None:
-            yield
-            return
-        with self._visit:
-            self._visit.announce(Request("llm", self._models))
-            yield
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -15,6 +14,7 @@ from antiphon.engines.base import HeardWord, RecognizerStream, Transcript
 from antiphon.errors import EngineError
 from antiphon.v1 import recognizer_pb2 as pb
 from antiphon.voices.fleet import Fleet, Handover
+from antiphon.voices.stage_engine import StageEngine
 from antiphon.voices.visit import Visit
 from antiphon.voices.worker_call import NOT_HERE, LostError, WorkerCall
 
@@ -36,50 +36,12 @@ MAX_LOSSES = 6
 _Call = WorkerCall[pb.RecognizeRequest, pb.RecognizeResponse]
 
 
-class FleetRecognizer:
-    """The Recognizer over the workers of the stage ``asr``. ``models`` are those to use, best first; none for any."""
-
-    def __init__(self, fleet: Fleet, models: tuple[str, ...] = (), *, visit: Visit | None = None) -> None:
-        """``visit`` makes it one for that conversation alone; the fleet behind it is loaded and closed by others."""
-        self.fleet = fleet
-        self._models = models
-        self._visit = visit
-
-    @property
-    def name(self) -> str:
-        known = self.fleet.connections
-        return next(iter(self._models), known[0].default_model if known else "") or "fleet:asr"
-
-    @property
-    def place(self) -> str | None:
-        return self.fleet.place_of(self._visit.address if self._visit is not None else None)
-
-    @property
-    def description(self) -> str:
-        count = len(self.fleet.connections)
-        return f"{self.name} on {count} worker{'' if count == 1 else 's'}"
-
-    async def load(self) -> None:
-        if self._visit is None:
-            await self.fleet.start()
-
-    async def close(self) -> None:
-        if self._visit is None:
-            await self.fleet.close()
+class FleetRecognizer(StageEngine):
+    """The Recognizer over the workers of the stage ``asr``."""
 
     def of_session(self, session: str) -> FleetRecognizer:
         """The same for one conversation, which stays at one worker as long as it can."""
         return FleetRecognizer(self.fleet, self._models, visit=Visit(self.fleet, session))
-
-    @contextmanager
-    def attending(self) -> Iterator[None]:
-        """Within the block its conversation is known to the worker that serves it."""
-        if self._visit is None:
-            yield
-            return
-        with self._visit:
-            self._visit.announce(Request("asr", self._models))
-            yield
 
     def open(self, on_partial: Callable[[str], None], language: str | None = None) -> RecognizerStream:
         """A language that no worker knows is left to whatever recognizes the turn."""

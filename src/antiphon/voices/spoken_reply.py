@@ -23,7 +23,11 @@ from antiphon.voices.worker_call import NOT_HERE, SENT_AWAY, LostError
 log = structlog.get_logger(__name__)
 
 OPEN_SEGMENTS = 2
-"""One that is spoken, and one behind it, so that there is no gap between them."""
+"""One that is spoken, and one behind it, so that there is no gap between them where the text is given freely.
+
+A session gives its next clause when the audio of the one before was taken (``session.voice_runs``), so that a change
+of voice counts from there; of its replies one is open at a time, and what the speaker has ahead covers the gap.
+"""
 
 SAME_VOICE_S = 1.5
 """How long a reply waits for its own voice, when its worker was lost, before another one goes on."""
