@@ -18,6 +18,7 @@ from antiphon.core.residency_events import (
     Loaded,
     LoadFailed,
     ModelState,
+    Offered,
     Reason,
     Refuse,
     ResidencySettings,
@@ -210,6 +211,15 @@ def test_unknown_models(event: Event) -> None:
     (refusal,) = residency().handle(event, 0)
     assert isinstance(refusal, Refuse)
     assert refusal.reason is Reason.UNKNOWN
+
+
+def test_a_model_may_come_later_and_one_that_is_there_stays_as_it_is() -> None:
+    subject = residency("a", preload=("a",))
+    assert subject.handle(Started(), 0) == [Load("a")]
+    assert subject.handle(Offered("new"), 1) == []
+    assert subject.handle(Offered("a"), 1) == []
+    assert states(subject) == {"a": ModelState.LOADING, "new": ModelState.ABSENT}
+    assert subject.handle(LeaseWanted(T[0], "new"), 2) == [Load("new")]
 
 
 def test_contradictions_are_told() -> None:

@@ -156,6 +156,18 @@ def test_loopback_addresses(host: str) -> None:
     assert is_loopback(host)
 
 
+@pytest.mark.parametrize(("text", "loudness"), [("off", "off"), ("'off'", "off"), ("-23", -23.0), ("-16.5", -16.5)])
+def test_a_loudness_is_a_number_or_off(text: str, loudness: object) -> None:
+    written(f"loudness: {text}\n")
+    assert resolve({}, {}).config.loudness == loudness
+    assert resolve({"loudness": text.strip("'")}, {}).config.loudness == loudness
+
+
+@pytest.mark.parametrize("text", ["loud", "0", "-60", "true"])
+def test_another_loudness_is_refused(text: str) -> None:
+    assert complaint({"loudness": text}) == "--loudness: loudness: give LUFS from -40 to -10, or off"
+
+
 def test_tls_needs_both_files() -> None:
     assert "--tls-key" in complaint({"tls_cert": Path("cert.pem")})
 

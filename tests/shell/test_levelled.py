@@ -69,6 +69,17 @@ async def test_without_it_they_are_not(name: str, least_lu: float) -> None:
     assert abs(heard[1] + 26.0) < 2.0  # what the limiter takes at -16 is reckoned in
 
 
+async def test_each_process_gives_the_same_samples() -> None:
+    """A reply that lost its worker goes on at the sample where it stopped."""
+    said = []
+    for _ in range(2):
+        engine = Voicing().one("pico", Packs())
+        await engine.load()
+        said.append(b"".join(await spoken(engine, Voice("fr-FR"), STORIES["fr"])))
+        await engine.close()
+    assert said[0] == said[1]
+
+
 async def test_packs_of_a_bundled_engine_are_as_loud_too(tmp_path: Path) -> None:
     make_pack(tmp_path, "espeak:whisper", "languages: en-US\noptions: {variant: whisper}\n")
     make_pack(tmp_path, "espeak:high", "languages: fr-FR\npitch: 1.6\n")

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
+from tests.shell.test_openai_chat import ChatServer
 from tests.shell.worker_client import hosting
 
 from antiphon.apps import local_fleet, supervisor
@@ -157,6 +158,18 @@ async def test_a_list_of_addresses_is_asked_for_every_stage(http: aiohttp.Client
         addresses = [asr.address, llm.address, tts.address]
         async with Server(config(workers=addresses)) as server, http.ws_connect(f"{server.url}/v1/realtime") as call:
             assert (await answered(call))["status"] == "completed"
+
+
+async def test_the_model_that_a_server_at_a_url_lists_first_is_named(http: aiohttp.ClientSession) -> None:
+    chat = ChatServer()
+    runner = await chat.start()
+    try:
+        async with Server(config(llm=chat.url)) as server, http.get(f"{server.url}/v1/models") as answer:
+            assert server.suite.brain.name == "openai:small"
+            assert server.suite.brain.description.startswith("small at ")
+            assert (await answer.json())["data"][0]["id"] == "openai:small"
+    finally:
+        await runner.cleanup()
 
 
 async def test_what_a_worker_cannot_use_is_told_as_if_it_ran_here() -> None:

@@ -199,3 +199,6 @@ async def test_packs_whose_engine_was_not_asked_for_bring_it(tmp_path: Path) -> 
     assert names(engine)[-1] == "piper:desk"
     assert await say(engine, "piper:desk") > 0.5
     await engine.close()
+    beside = voicing.all(f"piper:{tmp_path}/piper/desk/voice.onnx")
+    assert names(beside) == ["piper:voice", "piper:desk"]
+    await beside.close()

@@ -85,6 +85,11 @@ async def test_a_worker_reads_its_packs_again(tmp_path: Path) -> None:
         assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert f"{folder}/metadata.yaml, line 2: speed" in str(refused.value.details())
         assert await worker.seconds("espeak", "clerk") == pytest.approx(slow_s, rel=0.05)
+        make_pack(tmp_path, "piper:desk", "languages: en-US\nmodel: gone\n")
+        for asked in ("", "piper"):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await worker.reload(asked)
+            assert "piper/desk/metadata.yaml, line 2: model" in str(refused.value.details())
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await worker.reload("nobody")
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND
@@ -105,6 +110,13 @@ async def change(url: str, verb: str, **body: str) -> tuple[int, Any]:
         return answer.status, await answer.json()
 
 
+async def models(url: str) -> dict[str, list[str]]:
+    """The voices of each model."""
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/v1/models") as answer:
+        listed = await answer.json()
+    return {model["id"]: model.get("voices", []) for model in listed["data"]}
+
+
 async def seconds(url: str, voice: str) -> float:
     """Of what ``/v1/audio/speech`` gives."""
     body = {"model": "tts", "input": TEXT, "voice": voice, "response_format": "pcm"}
@@ -122,6 +134,7 @@ async def test_a_server_reads_packs_again(tmp_path: Path, in_process: bool) -> N
         names = {voice.name for voice in server.suite.synthesizer.voices}
         assert "pico:clerk" in names
         assert "espeak:broken" not in names
+        assert "pico:clerk" in (await models(server.url))["pico"]
         plain_s = await seconds(server.url, "pico:clerk")
         write(folder, "languages: en-GB\nspeed: 0.5\n")
         status, told = await change(server.url, "reload", model="pico:clerk")
@@ -130,6 +143,12 @@ async def test_a_server_reads_packs_again(tmp_path: Path, in_process: bool) -> N
         status, told = await change(server.url, "reload")
         assert status == 409
         assert "broken/metadata.yaml, line 2: model" in told["error"]["message"]
+        lost = make_pack(tmp_path, "piper:lost", "languages: en-US\nmodel: gone\n")
+        for body in ({}, {"model": "piper:lost"}):
+            status, told = await change(server.url, "reload", **body)
+            assert (status, "lost/metadata.yaml, line 2: model" in told["error"]["message"]) == (409, True)
+        (lost / "metadata.yaml").unlink()
+        lost.rmdir()
         write(broken, "languages: de-DE\n")
         assert await command.change("reload", {}, server.url, None) == 0
         names = {voice.name for voice in server.suite.synthesizer.voices}
@@ -142,3 +161,15 @@ async def test_a_server_reads_packs_again(tmp_path: Path, in_process: bool) -> N
         status, told = await change(server.url, "reload", model="nobody:here")
         assert status == 404
         assert "nobody:here" in told["error"]["message"]
+
+
+async def test_packs_are_listed_with_what_is_wrong_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANTIPHON_VOICEPACKS", str(tmp_path))
+    make_pack(tmp_path, "pico:anna", "languages: [en-GB]\nname: Anna [desk]\nlicence: CC-BY-4.0\n")
+    make_pack(tmp_path, "piper:bert", "languages: [en-GB]\nmodel: gone\n")
+    assert await command.list_models(None, None) == 0
+    shown = capsys.readouterr().out
+    for part in ("pico:anna", "Anna [desk]", "CC-BY-4.0", "piper:bert", "line 2: model: there is no file 'gone'"):
+        assert part in shown

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import stat
 import sys
 import textwrap
-from pathlib import Path
+from dataclasses import replace
 
 import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from antiphon.apps import supervisor
-from antiphon.apps.supervisor import ChildState, Command, Supervisor, runtime_folder
+from antiphon.apps import child_process, supervisor
+from antiphon.apps.child_process import Command
+from antiphon.apps.supervisor import ChildState, Supervisor
 from antiphon.errors import ConfigError, EngineError
 
 LIMIT_S = 30.0
@@ -98,7 +98,7 @@ async def test_children_that_do_not_end_are_killed_all_at_once() -> None:
         await asyncio.gather(*(running.ready(child.name) for child in running.children))
         pids = [child.pid for child in running.children]
         began_at = loop.time()
-    assert supervisor.STOP_LIMIT_S <= loop.time() - began_at < 2
+    assert child_process.STOP_LIMIT_S <= loop.time() - began_at < 2
     assert not any(pid is None or psutil.pid_exists(pid) for pid in pids)
 
 
@@ -124,24 +124,78 @@ async def test_leaving_before_a_child_is_ready_leaves_nothing() -> None:
     assert psutil.Process().num_fds() <= before + 1  # the loop's own child watcher
 
 
-def test_the_folder_is_for_this_user_alone_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with runtime_folder() as folder:
-        assert folder.parent == tmp_path
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        (folder / "tts.sock").touch()
-    assert list(tmp_path.iterdir()) == []
+STANDS_BY = """
+    import os, signal, sys, time
+    if "--standby-fd" in sys.argv:
+        if not os.read(int(sys.argv[sys.argv.index("--standby-fd") + 1]), 1):
+            sys.exit(3)
+    os.write(int(sys.argv[-1]), b'ready\\n')
+    time.sleep(60)
+"""
 
 
-def test_folders_that_were_left_behind_go_and_those_in_use_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def _prepared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "SPARE_AFTER_S", 0.0)
+
+
+async def standing_by(running: Supervisor, but: int | None = None) -> int:
+    """Waits until another process than ``but`` stands by."""
+    async with asyncio.timeout(LIMIT_S):
+        while (pid := running.children[0].spare_pid) in (None, but):
+            await running.changed()
+    assert pid is not None
+    return pid
+
+
+@pytest.mark.usefixtures("_prepared_at_once")
+async def test_one_that_stands_by_takes_the_place_of_one_that_ends() -> None:
+    with capture_logs() as log:
+        async with Supervisor([replace(program(STANDS_BY), spare=True)]) as running:
+            await running.ready("tts")
+            (child,) = running.children
+            spare, first = await standing_by(running), child.pid
+            assert first is not None
+            os.kill(first, signal.SIGKILL)
+            await until(running, ChildState.RUNNING, restarts=1)
+            assert child.pid == spare
+            another = await standing_by(running, but=spare)
+        assert not any(psutil.pid_exists(pid) for pid in (first, spare, another))
+    (ended,) = (entry for entry in log if entry["event"] == "worker_ended")
+    assert ended["restart_in_s"] == 0
+
+
+@pytest.mark.usefixtures("_prepared_at_once")
+async def test_one_that_stands_by_and_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "RESTART_S", (0.01, 0.01))
+    async with Supervisor([replace(program(STANDS_BY), spare=True)]) as running:
+        spare = await standing_by(running)
+        os.kill(spare, signal.SIGKILL)
+        await standing_by(running, but=spare)
+        assert running.children[0].restarts == 0
+
+
+@pytest.mark.usefixtures("_prepared_at_once")
+async def test_a_child_that_ends_as_soon_as_it_begins_is_waited_for_though_one_stood_by(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    left = tmp_path / "antiphon-left"
-    left.mkdir()
-    (left / "lock").touch()
-    (left / "asr.sock").touch()
-    with runtime_folder() as first, runtime_folder() as second:
-        assert first.is_dir()
-        assert second.is_dir()
-        assert not left.exists()
+    monkeypatch.setattr(supervisor, "RESTART_S", (0.01, 0.02))
+    ends = STANDS_BY.replace("time.sleep(60)", "time.sleep(0 if '--standby-fd' in sys.argv else 60)")
+    with capture_logs() as log:
+        async with Supervisor([replace(program(ends), spare=True)]) as running:
+            await standing_by(running)
+            pid = running.children[0].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await until(running, ChildState.RUNNING, restarts=2)
+    waits = [entry["restart_in_s"] for entry in log if entry["event"] == "worker_ended"]
+    assert (waits[0], waits[1] > 0) == (0, True)
+
+
+@pytest.mark.usefixtures("_prepared_at_once")
+async def test_leaving_while_one_stands_by_leaves_nothing() -> None:
+    before = psutil.Process().num_fds()
+    async with Supervisor([replace(program(STANDS_BY), spare=True)]) as running:
+        spare = await standing_by(running)
+    assert not psutil.pid_exists(spare)
+    assert psutil.Process().num_fds() <= before + 1  # the loop's own child watcher

@@ -11,7 +11,7 @@ import pytest
 from tests.shell.fleet_client import WAIT_S, Stage, heard, pieces, staged
 
 from antiphon.audio import FRAME_BYTES
-from antiphon.core.fleet import Shortage
+from antiphon.core.fleet import Request, Shortage
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
@@ -192,6 +192,15 @@ async def test_a_stop_at_the_worker_ends_the_segment(tmp_path: Path) -> None:
                     )
         assert got[-1].last
         assert len(heard(got).split()) < 5
+
+
+async def test_a_loss_that_is_noticed_late_is_not_held_against_the_process_that_came_after(tmp_path: Path) -> None:
+    async with staged(tmp_path, "tts", QUICK) as stage:
+        [connection] = stage.fleet.connections
+        connection.failed("the process before")
+        assert heard(await said(FleetSynthesizer(stage.fleet), "one")) == "one"
+        connection.failed(connection.worker.instance)
+        assert stage.fleet.try_acquire(Request("tts")) is None
 
 
 async def test_a_session_stays_at_its_worker(tmp_path: Path) -> None:

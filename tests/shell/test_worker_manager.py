@@ -200,6 +200,35 @@ async def test_a_reload_lets_work_end_with_the_old_engine() -> None:
     assert [engine.did[-1] for engine in shelf.made["a"]] == ["close"] * 3
 
 
+async def test_a_reload_of_one_model_leaves_the_others() -> None:
+    shelf = Shelf()
+    async with managing(shelf, preload=("a", "b")) as manager:
+        assert await manager.reload("b") == 1
+        assert await manager.reload("c") == 0  # it is not in memory, and reads what there is when it comes
+        assert (len(shelf.made["a"]), len(shelf.made["b"]), "c" in shelf.made) == (1, 2, False)
+
+
+async def test_an_engine_that_reads_its_voices_again_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    async def reload(engine: Engine) -> bool:
+        read.append(engine.name)
+        if engine.name == "a":
+            raise EngineError("\n".join(f"pack {number} is broken" for number in range(30)))
+        return True
+
+    monkeypatch.setattr(Engine, "reload", reload, raising=False)
+    shelf = Shelf()
+    async with managing(shelf, preload=("a", "b")) as manager:
+        with pytest.raises(ModelRefusedError) as refused:
+            await manager.reload(also_wrong=["pack of nobody"])
+        assert read == ["a", "b"]
+        assert [len(engines) for engines in shelf.made.values()] == [1, 1]
+    lines = str(refused.value).splitlines()
+    assert (lines[0], lines[1], len(lines)) == ("pack of nobody", "pack 0 is broken", 11)
+    assert lines[-1] == "and 21 more: see the log"
+
+
 async def test_closing_refuses_those_that_wait() -> None:
     shelf = Shelf()
     shelf.may_load = asyncio.Event()

@@ -127,6 +127,14 @@ def serve(
     tts_workers: Annotated[
         int | None, Option(help="How many processes speak; the second stands by.", rich_help_panel=WORKERS)
     ] = None,
+    tts_spare: Annotated[
+        bool | None,
+        Option(
+            "--tts-spare/--no-tts-spare",
+            help="Keep a process prepared that takes the place of the only one that speaks.",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
     workers: Annotated[
         list[str] | None,
         Option(
@@ -143,6 +151,13 @@ def serve(
             rich_help_panel=WORKERS,
         ),
     ] = None,
+    worker_ca: Annotated[
+        Path | None, Option(help="Who signed the certificates of workers elsewhere (PEM).", rich_help_panel=WORKERS)
+    ] = None,
+    worker_cert: Annotated[
+        Path | None, Option(help="The certificate chain that they are shown (PEM).", rich_help_panel=WORKERS)
+    ] = None,
+    worker_key: Annotated[Path | None, Option(help="Its private key (PEM).", rich_help_panel=WORKERS)] = None,
     max_sessions: Annotated[int | None, Option(help="Sessions at the same time.", rich_help_panel=LIMITS)] = None,
     max_session_s: Annotated[float | None, Option(help="How long a session may last.", rich_help_panel=LIMITS)] = None,
     idle_timeout_s: Annotated[
@@ -365,6 +380,10 @@ def worker(
         int | None,
         Option(help="A file descriptor to write the address to, when it is ready.", rich_help_panel=LISTENING),
     ] = None,
+    standby_fd: Annotated[
+        int | None,
+        Option(help="A file descriptor to wait at for a byte, before it begins.", rich_help_panel=LISTENING),
+    ] = None,
 ) -> None:
     """Host engines in a process of its own, for servers on this machine or on others."""
     from antiphon.apps.worker import WorkerOptions, names_in, run
@@ -391,6 +410,7 @@ def worker(
         log_format=log_format,
         log_level=log_level,
         ready_fd=ready_fd,
+        standby_fd=standby_fd,
     )
     raise typer.Exit(run(options))
 

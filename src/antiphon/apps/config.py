@@ -130,10 +130,19 @@ class Config(Section):
     """Run the engines in the server's own process, instead of one beside it for each stage."""
     tts_workers: PositiveInt = 1
     """How many processes speak. With two, a reply goes on at once when one of them dies."""
+    tts_spare: bool = True
+    """With one, keep another prepared that loads its models when the one dies."""
     workers: tuple[str, ...] = ()
     """A worker that runs elsewhere, `STAGE=HOST:PORT`, or `HOST:PORT` asked for all stages; several may be given."""
     registry: str | None = None
     """Where workers that run elsewhere make themselves known: `redis://HOST:PORT/DB` or `dns://NAME:PORT`."""
+
+    worker_ca: Path | None = None
+    """The authority (PEM) that signed the certificates of workers elsewhere; with it they are reached by TLS."""
+    worker_cert: Path | None = None
+    """The certificate chain (PEM) that such workers are shown; with it, too, they are reached by TLS."""
+    worker_key: Path | None = None
+    """The private key (PEM) of that certificate."""
 
     max_sessions: PositiveInt = 200
     """Sessions at the same time; more are refused."""
@@ -172,6 +181,16 @@ class Config(Section):
             )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both --tls-cert and --tls-key")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_pair_for_workers(self) -> Config:
+        if (self.worker_cert is None) != (self.worker_key is None):
+            raise ValueError("a certificate for workers needs both --worker-cert and --worker-key")
+        if (self.worker_ca or self.worker_cert) and not (self.workers or self.registry):
+            raise ValueError(
+                "--worker-ca and --worker-cert are for workers elsewhere: give --workers or --registry too"
+            )
         return self
 
     @model_validator(mode="after")

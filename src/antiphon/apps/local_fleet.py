@@ -9,27 +9,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from antiphon.apps.child_process import Command
 from antiphon.apps.config import Config
 from antiphon.apps.fleet_models import FleetModels
-from antiphon.apps.supervisor import Child, ChildState, Command, Supervisor, runtime_folder
+from antiphon.apps.remote_workers import STAGES, registries_of, tls_of
+from antiphon.apps.runtime_folder import runtime_folder
+from antiphon.apps.supervisor import Child, ChildState, Supervisor
 from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
+from antiphon.engines.openai_chat import OpenAIChat
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import EngineError
 from antiphon.transport.model_admin import ModelAdmin
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
 from antiphon.voices.channel import Connection
 from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
 from antiphon.voices.recognizer import FleetRecognizer
-from antiphon.voices.registry import Registry, StaticRegistry, open_registry
+from antiphon.voices.registry import StaticRegistry
 from antiphon.voices.succession import Move
 from antiphon.voices.synthesizer import FleetSynthesizer, SessionVoice
-
-STAGES = ("asr", "llm", "tts")
 
 REQUESTS_PER_SESSION = 2
 """A reply, and one that is prepared while it may yet be dropped."""
@@ -178,6 +180,8 @@ class FleetEngines:
         found = []
         for stage, fleet in self._fleets.items():
             for connection in fleet.connections:
+                if connection.of_another_stage:
+                    continue
                 name = Path(connection.address).stem if stage in self._local else connection.address
                 found.append(_worker(name, connection, children.get(name)))
         return found
@@ -186,10 +190,14 @@ class FleetEngines:
 def _worker(name: str, connection: Connection, child: Child | None) -> dict[str, Any]:
     about: dict[str, Any] = {"name": name, "stage": connection.stage, "state": connection.worker.health.value}
     about |= {"active": connection.in_flight, "sessions": connection.worker.sessions}
+    if connection.trouble:
+        about["error"] = connection.trouble
     if child is not None:
         if child.state is not ChildState.RUNNING:
             about["state"] = child.state.value
         about |= {"pid": child.pid, "restarts": child.restarts}
+        if child.spare_pid is not None:
+            about["spare_pid"] = child.spare_pid
         if child.last_exit:
             about["last_exit"] = child.last_exit
     return about | {"models": {model.name: _STATES.get(model.state, "unknown") for model in connection.models}}
@@ -224,6 +232,9 @@ async def fleet_engines(
     """
     elsewhere = registries_of(config)
     local = {stage: await _local(config, stage, own_port) for stage in STAGES if stage not in elsewhere}
+    tls = tls_of(config)
+    if tls is not None:
+        tls.credentials()  # files of no use are told before anything is started
     vad = catalog.make_vad(config.vad)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(runtime_folder())
@@ -239,7 +250,7 @@ async def fleet_engines(
             stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
         }
         fleets = {
-            stage: Fleet(stage, registry, watcher=watcher, patience_s=BACK_S if stage in local else PATIENCE_S)
+            stage: Fleet(stage, registry, watcher=watcher, tls=tls, patience_s=BACK_S if stage in local else PATIENCE_S)
             for stage, registry in registries.items()
         }
         engines = FleetEngines(vad, _engines(fleets, local), fleets, supervisor, local)
@@ -267,7 +278,10 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
         case "llm":
             ports = () if own_port is None else (own_port,)
             brain = await catalog.make_brain(config.llm, config.model, exclude_ports=ports)
-            return _Local((_brain_name(config, brain),), brain)
+            named = _brain_name(config, brain)
+            if isinstance(brain, OpenAIChat) and brain.model is None:  # people are told the one that will answer
+                brain = OpenAIChat(brain.base_url, await catalog.first_model(brain.base_url))
+            return _Local((named,), brain)
         case _:
             models = catalog.synthesizer_names(config.tts)
             return _Local(models, catalog.make_synthesizer(config.tts), config.tts_workers)
@@ -275,8 +289,6 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
 
 def _brain_name(config: Config, brain: Engine) -> str:
     """As a worker is told it: what "auto" has found, and the model with the server."""
-    from antiphon.engines.openai_chat import OpenAIChat
-
     if config.llm != "auto":
         return f"{config.llm}#{config.model}" if config.model else config.llm
     return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"
@@ -299,18 +311,5 @@ def _command(config: Config, stage: str, name: str, local: _Local, address: str)
     }
     if stage == "tts":
         options |= {"--voicepacks": str(config.voicepacks or packs_folder()), "--loudness": str(config.loudness)}
-    return Command(name, ("worker", stage, *(part for option in options.items() for part in option)))
-
-
-def registries_of(config: Config) -> dict[str, Registry]:
-    """Where the workers of each stage are that run elsewhere. Raises ConfigError."""
-    if config.registry is not None:
-        return {stage: open_registry(config.registry) for stage in STAGES}
-    addresses: dict[str, list[str]] = {}
-    for worker in config.workers:
-        stage, equals, address = worker.partition("=")
-        if equals and stage not in STAGES:
-            raise ConfigError(f"--workers {worker}: there is no stage {stage!r}; there are {', '.join(STAGES)}")
-        for name in (stage,) if equals else STAGES:
-            addresses.setdefault(name, []).append(address if equals else worker)
-    return {stage: StaticRegistry(tuple(found)) for stage, found in addresses.items()}
+    arguments = ("worker", stage, *(part for option in options.items() for part in option))
+    return Command(name, arguments, spare=stage == "tts" and config.tts_spare and local.count == 1)

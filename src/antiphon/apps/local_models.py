@@ -55,9 +55,19 @@ class LocalModels:
         if not isinstance(voices, MultiSynthesizer):
             raise EngineError(f"{voices.name} has no voice packs")
         packs = await asyncio.to_thread(self._voicing.read)
-        for family in self._voicing.more([engine.name for engine in voices.engines], packs):
-            await voices.add(self._voicing.one(family, packs, for_packs_alone=True))
-        if not await voices.reload(None if model is None else model.partition(":")[0]) and model is not None:
+        for name in self._voicing.more([engine.name for engine in voices.engines], packs):
+            await voices.add(self._voicing.one(name, packs, for_packs_alone=True))
+        family = None if model is None else model.partition(":")[0]
+        names = [engine.name for engine in voices.engines]
+        told = list(self._voicing.unread(names, packs if family is None else packs.of(family)))
+        try:
+            known = await voices.reload(family)
+        except EngineError as error:
+            known = True
+            told.append(str(error))
+        if told:
+            raise EngineError("\n".join(told))
+        if not known and model is not None:
             raise ConfigError(f"{model!r} is no voice pack of this server, nor an engine that takes any")
 
     async def swap(self, old: str, new: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import queue
 import sys
 from collections.abc import Iterator, MutableMapping
@@ -85,6 +86,8 @@ def logging_to(
     stream: TextIO, log_format: str = "auto", log_level: str = "info", *, log_transcripts: bool = False
 ) -> Iterator[None]:
     """Sends all logs of the process to ``stream`` until the block is left, and everything is written by then."""
+    # gRPC's core writes lines of its own to stderr; what matters of them comes as errors to whoever calls.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     terminal = stream.isatty()
     if log_format == "auto":
         log_format = "console" if terminal else "json"

@@ -60,6 +60,8 @@ class WorkerOptions:
     advertise: str | None = None
     """The address that the registry is told, where the one listened on is of no use to others."""
     ready_fd: int | None = None
+    standby_fd: int | None = None
+    """It begins when a byte comes there."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_ca: Path | None = None
@@ -109,7 +111,13 @@ async def run_worker(options: WorkerOptions) -> int:
 
     stop = asyncio.Event()
     with _signals(stop):
-        async with WorkerServer(settings_of(options)) as server:
+        settings = settings_of(options)
+        if options.standby_fd is not None:
+            from antiphon.apps.standby import is_needed
+
+            if not await is_needed(options.standby_fd, settings, stop):
+                return 0
+        async with WorkerServer(settings) as server:
             await until_first(server.load(), stop.wait())
             if not stop.is_set():
                 await _serve(server, options, stop)

@@ -48,6 +48,9 @@ LOCAL_SERVERS: Mapping[str, int] = {"Ollama": 11434, "LM Studio": 1234, "llama.c
 PROBE_S = 0.5
 """How long a local server may take to list its models."""
 
+LISTING_S = 3.0
+"""And how long one at a URL."""
+
 _OPENAI_URL = "https://api.openai.com/v1"
 _NOT_FOR_CHAT = ("embed", "rerank", "whisper", "tts")
 """Parts of the names of models that a server lists but that cannot chat."""
@@ -241,6 +244,17 @@ async def find_local_llm(exclude_ports: Collection[int] = (), model: str | None 
     return AliceBrain()
 
 
+async def first_model(url: str) -> str | None:
+    """The model that a brain over the server at ``url`` asks for where none is named; None if it does not say."""
+    import aiohttp
+
+    key = os.environ.get("OPENAI_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(LISTING_S), headers=headers) as client:
+        models = _listed(await _json(client, f"{_completed(url).rstrip('/')}/models"))
+    return models[0] if models else None
+
+
 @dataclass(frozen=True, slots=True)
 class _LocalServer:
     program: str
@@ -256,17 +270,21 @@ class _LocalServer:
 async def _probe(client: ClientSession, program: str, port: int) -> _LocalServer | None:
     """The server on ``port``, if it lists models as a chat completions server does and is none of ours."""
     origin = f"http://127.0.0.1:{port}"
-    listed = await _json(client, f"{origin}/v1/models")
-    entries = listed.get("data") if isinstance(listed, dict) else None
-    if not isinstance(entries, list):
-        return None
-    models = tuple(entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
+    models = _listed(await _json(client, f"{origin}/v1/models"))
     if not models:
         return None
     health = await _json(client, f"{origin}/health")
     if isinstance(health, dict) and health.get("service") == "antiphon":
         return None
     return _LocalServer(program, f"{origin}/v1", models)
+
+
+def _listed(answer: Any) -> tuple[str, ...]:
+    """The models in a chat completions server's list."""
+    entries = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(entries, list):
+        return ()
+    return tuple(entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
 
 
 async def _json(client: ClientSession, url: str) -> Any:

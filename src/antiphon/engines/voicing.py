@@ -50,23 +50,27 @@ class Voicing:
         return LevelledSynthesizer(engine, self.loudness_lufs) if speaks and self.loudness_lufs is not None else engine
 
     def more(self, names: Iterable[str], packs: Packs) -> tuple[str, ...]:
-        """The engines that have packs and are not among ``names``. Packs of no engine are logged."""
-        families = {name.partition(":")[0] for name in names}
+        """The engines that have packs and are not among ``names``. What no engine will read is logged."""
+        families = _families(names)
+        for problem in packs.problems:
+            if problem.pack.partition(":")[0] not in families | set(packs.families):
+                _log.warning("voice_pack_not_used", pack=problem.pack, why=str(problem))
         found = []
         for family in packs.families:
             if family in families:
                 continue
-            try:
-                takes_packs = isinstance(make_one_synthesizer(family), TakesPacks)
-            except ConfigError:
-                takes_packs = False
-            if takes_packs:
+            if _takes_packs(family):
                 found.append(family)
             else:
                 _log.warning(
                     "voice_packs_of_no_engine", family=family, packs=[pack.id for pack in packs.of(family).packs]
                 )
         return tuple(found)
+
+    def unread(self, names: Iterable[str], packs: Packs) -> tuple[str, ...]:
+        """What is wrong with packs that none of the engines called ``names`` reads: those tell of theirs themselves."""
+        families = _families(names)
+        return tuple(str(problem) for problem in packs.problems if problem.pack.partition(":")[0] not in families)
 
     def all(self, name: str) -> Synthesizer:
         """One with the voices of all engines in ``name``, and of all packs. Raises ConfigError as above."""
@@ -77,3 +81,15 @@ class Voicing:
         engines = [self.one(each, packs) for each in names]
         engines += [self.one(family, packs, for_packs_alone=True) for family in self.more(names, packs)]
         return MultiSynthesizer(engines)
+
+
+def _families(names: Iterable[str]) -> set[str]:
+    """Whose packs the engines read that are called so; "piper:amy" has one voice and reads none."""
+    return {name.partition(":")[0] for name in names if _takes_packs(name)}
+
+
+def _takes_packs(name: str) -> bool:
+    try:
+        return isinstance(make_one_synthesizer(name), TakesPacks)
+    except ConfigError:
+        return False

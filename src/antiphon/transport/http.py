@@ -224,9 +224,16 @@ class _Routes:
         return json_response({"value": secret.value, "expires_at": secret.expires_at, "session": shown})
 
     async def models(self, request: web.Request) -> web.Response:
+        """As the service has it; an engine that speaks has its ``voices`` besides."""
         offer = self._offer()
         names = dict.fromkeys((*offer.models, *offer.other_models))
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "antiphon"} for name in names]
+        data: list[dict[str, object]] = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "antiphon"} for name in names
+        ]
+        for model in data:
+            voices = [voice for voice in offer.voices if voice.partition(":")[0] == model["id"]]
+            if voices:
+                model["voices"] = voices
         return json_response({"object": "list", "data": data})
 
     async def health(self, request: web.Request) -> web.Response:

@@ -97,7 +97,7 @@ class FleetBrain:
                 if error.refused:
                     avoid |= {lease.worker.instance}
                 else:
-                    lease.connection.failed()
+                    lease.connection.failed(lease.worker.instance)
                 if began:
                     raise EngineError(f"the llm worker was lost in mid-answer: {error}", retryable=True) from error
             finally:

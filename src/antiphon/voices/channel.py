@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from antiphon.core.fleet import Health, Worker, base_language
 from antiphon.v1 import generator_pb2_grpc, models_pb2, recognizer_pb2_grpc, synthesizer_pb2_grpc
+from antiphon.voices.worker_tls import Trouble, WorkerTls, trouble_of
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,7 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-_SLOWEST_RECONNECT_MS = {"unix": 200, "": 1000}
+_SLOWEST_RECONNECT_MS = {"unix": 100, "": 1000}
 """By the address: to knock at a socket of this machine costs next to nothing."""
 
 POLL_S = 2.0
@@ -64,7 +65,7 @@ class Connection:
         address: str,
         stage: str,
         on_change: Callable[[], None],
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: WorkerTls | None = None,
         *,
         poll_s: float = POLL_S,
     ) -> None:
@@ -82,10 +83,11 @@ class Connection:
         self._poll_s = poll_s
         slowest_ms = _SLOWEST_RECONNECT_MS["unix" if address.startswith("unix:") else ""]
         options = (*OPTIONS, ("grpc.max_reconnect_backoff_ms", slowest_ms))
-        if credentials is None:
+        self._tls = None if address.startswith("unix:") else tls
+        if self._tls is None:
             self._channel = grpc.aio.insecure_channel(address, options=options)
         else:
-            self._channel = grpc.aio.secure_channel(address, credentials, options=options)
+            self._channel = grpc.aio.secure_channel(address, self._tls.credentials(), options=options)
         self.stub = _STUBS[stage](self._channel)
         self._loop = asyncio.get_running_loop()
         self._health = Health.UNKNOWN
@@ -98,6 +100,19 @@ class Connection:
         self._visits_when_told = 0
         self._polls = 0
         self._worker: Worker | None = None
+        self._trouble: Trouble | None = None
+        self.of_another_stage = False
+        """It answers, and does other work: workers whose stage is not told are asked for all of them."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be reached, while it cannot."""
+        return self._trouble.reason if self._trouble is not None else ""
+
+    @property
+    def hopeless(self) -> bool:
+        """It cannot be reached, and time alone will not change that."""
+        return self._trouble is not None and self._trouble.lasting
 
     @property
     def worker(self) -> Worker:
@@ -155,8 +170,10 @@ class Connection:
         self.visits -= 1
         self._changed()
 
-    def failed(self) -> None:
-        """It failed at a request: it gets none for a moment."""
+    def failed(self, instance: str) -> None:
+        """The process failed at a request: it gets none for a moment. One that has taken its place is not to blame."""
+        if instance != self._told.worker:
+            return
         self._failed_at = self._loop.time()
         self._changed()
 
@@ -173,9 +190,34 @@ class Connection:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch_health())
+                group.create_task(self._watch_channel())
                 group.create_task(self._poll())
         finally:
             await self._channel.close()
+
+    async def _watch_channel(self) -> None:
+        """A channel that cannot connect tells nobody who waits for it: somebody has to ask why."""
+        while True:
+            state = self._channel.get_state(try_to_connect=True)
+            if state is grpc.ChannelConnectivity.READY:
+                self._trouble = None
+            elif state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                await self._ask_why()
+            await self._channel.wait_for_state_change(state)
+
+    async def _ask_why(self) -> None:
+        stub: Any = health_pb2_grpc.HealthStub(self._channel)
+        try:
+            await stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                return
+            known, self._trouble = self._trouble, trouble_of(error.details() or "", self._tls)
+            if self._health is not Health.DOWN:
+                self._down(self._trouble.reason)
+            elif known != self._trouble:
+                log.warning("worker_unreachable", address=self.address, stage=self.stage, reason=self.trouble)
+                self._changed()
 
     async def _watch_health(self) -> None:
         """The standard health service pushes each change; its stream breaks when the process ends."""
@@ -218,8 +260,12 @@ class Connection:
                 listed = await self.stub.ListModels(models_pb2.ListModelsRequest(), timeout=ANSWER_S)
                 self.models = tuple(listed.models)
         except grpc.aio.AioRpcError as error:
-            self._down(f"{error.code().name}: {error.details()}")
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                self._is_not_ours()
+            else:
+                self._down(f"{error.code().name}: {error.details()}")
             return
+        self.of_another_stage = False
         self._polls += 1
         restarted = told.worker != self._told.worker
         self._told = told
@@ -242,6 +288,12 @@ class Connection:
             list(known.resident),
         )
         return not same or self._polls % VOICES_EVERY == 0
+
+    def _is_not_ours(self) -> None:
+        self.of_another_stage = True
+        self._health = Health.DOWN
+        log.debug("worker_of_another_stage", address=self.address, stage=self.stage)
+        self._changed()
 
     def _down(self, reason: str) -> None:
         if self._health is not Health.DOWN:

@@ -16,6 +16,7 @@ from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
 from antiphon.voices.channel import POLL_S, Connection
 from antiphon.voices.registry import Announcement, Registry
+from antiphon.voices.worker_tls import WorkerTls
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +99,7 @@ class Fleet:
         *,
         policy: Policy = Policy.LEAST_LOADED,
         seed: int | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: WorkerTls | None = None,
         watcher: Watcher | None = None,
         poll_s: float = POLL_S,
         patience_s: float = PATIENCE_S,
@@ -109,7 +110,7 @@ class Fleet:
         self.watcher: Watcher = watcher or NoWatcher()
         self._registry = registry
         self._router = Router(policy, seed)
-        self._credentials = credentials
+        self._tls = tls
         self._poll_s = poll_s
         self._connections: dict[str, Connection] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -133,14 +134,21 @@ class Fleet:
         try:
             async with asyncio.timeout(wait_s):
                 while not any(worker.health is Health.SERVING for worker in self.workers):
+                    self._give_up_if_hopeless()
                     await self.changed()
         except TimeoutError as error:
-            known = ", ".join(self._connections) or "none is known"
+            known = "; ".join(map(_in_words, self.connections)) or "none is known"
             raise EngineError(
                 f"no {self.stage} worker came up within {wait_s:g} s ({known}): start one with "
                 f"`antiphon worker {self.stage}`",
                 retryable=True,
             ) from error
+
+    def _give_up_if_hopeless(self) -> None:
+        """Raises EngineError when none of the workers that are known can be reached as things are."""
+        known = [connection for connection in self.connections if not connection.of_another_stage]
+        if known and all(connection.hopeless for connection in known):
+            raise EngineError(f"no {self.stage} worker can be reached: {'; '.join(map(_in_words, known))}")
 
     async def close(self) -> None:
         """Ends all that is under way and closes the channels. May be called twice, and without ``start``."""
@@ -181,7 +189,7 @@ class Fleet:
         for address in self._connections.keys() - addresses:
             self._retire(address)
         for address in sorted(addresses - self._connections.keys()):
-            connection = Connection(address, self.stage, self._tell_change, self._credentials, poll_s=self._poll_s)
+            connection = Connection(address, self.stage, self._tell_change, self._tls, poll_s=self._poll_s)
             self._connections[address] = connection
             task = asyncio.create_task(connection.run())
             task.add_done_callback(self._ended)
@@ -295,3 +303,7 @@ class Fleet:
             )
         finally:
             self._loads.discard(load)
+
+
+def _in_words(connection: Connection) -> str:
+    return f"{connection.address}: {connection.trouble}" if connection.trouble else connection.address

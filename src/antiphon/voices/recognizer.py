@@ -216,7 +216,7 @@ class FleetTurn:
         if error.refused:
             self._avoid |= {lease.worker.instance}
         else:
-            lease.connection.failed()
+            lease.connection.failed(lease.worker.instance)
         self._lost = self._lost or (self._loop.time(), lease.worker.address)
         self._give_up()
         self._losses += 1

@@ -170,7 +170,7 @@ class SpokenReply:
         if refused:
             self._avoid |= {lease.worker.instance}
         else:
-            lease.connection.failed()
+            lease.connection.failed(lease.worker.instance)
 
     def _send_away(self, lease: Lease) -> None:
         self._sent_away |= {lease.model}

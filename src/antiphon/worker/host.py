@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import grpc
 import structlog
@@ -51,6 +51,18 @@ class Identity:
     capabilities: dict[str, Capabilities] = field(default_factory=dict)
 
 
+class Disk(Protocol):
+    """What is on disk for a worker's engines, and may change."""
+
+    async def look(self) -> dict[str, Capabilities]:
+        """The models that there are now, and what is known of them before they are loaded."""
+        ...
+
+    async def unread(self, resident: Collection[str], model: str) -> tuple[str, ...]:
+        """As ``Stage.unread``."""
+        ...
+
+
 class Host(Generic[E]):
     """One worker's state. Belongs to one event loop."""
 
@@ -58,12 +70,11 @@ class Host(Generic[E]):
         self,
         identity: Identity,
         models: ModelManager[E],
-        look: Callable[[], Awaitable[dict[str, Capabilities]]] | None = None,
+        disk: Disk | None = None,
     ) -> None:
-        """``look`` says which models there are now, and what is known of them before they are loaded."""
         self.identity = identity
         self.models = models
-        self._look = look
+        self._disk = disk
         self.sessions = Sessions()
         self.meter = WorkMeter()
 
@@ -73,13 +84,16 @@ class Host(Generic[E]):
 
     async def reload(self, model: str = "") -> int:
         """As ``ModelManager.reload``; models that have come to be there are taken first."""
-        if self._look is not None:
-            for name, known in (await self._look()).items():
+        unread: tuple[str, ...] = ()
+        if self._disk is not None:
+            for name, known in (await self._disk.look()).items():
                 self.identity.capabilities[name] = known
                 self.models.offer(name)
-        if model and model not in self.identity.capabilities:
+            resident = [info.status.name for info in self.models.info() if info.engine is not None]
+            unread = await self._disk.unread(resident, model)
+        if model and model not in self.identity.capabilities and not unread:
             raise ModelRefusedError(f"there is no model {model!r} here", Reason.UNKNOWN)
-        return await self.models.reload(model)
+        return await self.models.reload(model, also_wrong=unread)
 
     @property
     def full(self) -> bool:

@@ -200,14 +200,14 @@ class ModelManager(Generic[E]):
         """There is a further model, if it is not known yet."""
         self._tell(Offered(model))
 
-    async def reload(self, only: str = "") -> int:
+    async def reload(self, only: str = "", *, also_wrong: Sequence[str] = ()) -> int:
         """Has the resident models, or one of them, read again what is on disk; returns how many did.
 
         An engine that has voice packs reads these; in the place of any other comes one that is loaded anew. Work that
         runs ends with what it began with. What fails stays as it was; raises ModelRefusedError then, the rest being
-        done.
+        done. ``also_wrong`` are failures that the caller knows of.
         """
-        done, told = 0, []
+        done, told = 0, [*also_wrong]
         for model in [name for name in self._hosted if only in ("", name)]:
             try:
                 done += await self._reload(model)

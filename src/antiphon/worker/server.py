@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -66,6 +66,22 @@ class WorkerSettings:
     tls: Tls | None = None
 
 
+class _Disk:
+    """Implements ``Disk``: the models of the settings, and those that voice packs bring."""
+
+    def __init__(self, stage: Stage, models: tuple[str, ...]) -> None:
+        self._stage = stage
+        self._models = models
+
+    async def look(self) -> dict[str, Capabilities]:
+        """Those of the settings first. Raises ConfigError."""
+        names = (*self._models, *await self._stage.more(self._models))
+        return {name: await known_capabilities(self._stage, name) for name in names}
+
+    async def unread(self, resident: Collection[str], model: str) -> tuple[str, ...]:
+        return await self._stage.unread(resident, model)
+
+
 class WorkerServer:
     """Serves within ``async with``; ``load`` comes first there. Its address is known then."""
 
@@ -81,7 +97,8 @@ class WorkerServer:
         """Listens, and says that it does not serve yet. Raises ConfigError for names, files and addresses of no use."""
         settings = self._settings
         stage, models = settings.stage, settings.residency.models
-        known = await self._look()
+        disk = _Disk(stage, models)
+        known = await disk.look()
         for model in known:
             self.models.offer(model)
         identity = Identity(
@@ -91,16 +108,11 @@ class WorkerServer:
             max_concurrent=settings.max_concurrent,
             capabilities=known,
         )
-        self.host = Host(identity, self.models, self._look)
+        self.host = Host(identity, self.models, disk)
         self._add_services()
         self.address = self._bind()
         await self._server.start()
         return self
-
-    async def _look(self) -> dict[str, Capabilities]:
-        """The models that there are now, those of the settings first. Raises ConfigError."""
-        stage, models = self._settings.stage, self._settings.residency.models
-        return {name: await known_capabilities(stage, name) for name in (*models, *await stage.more(models))}
 
     async def load(self) -> None:
         """Loads the preloaded models, as far as they can be, and then says that it serves."""

@@ -36,6 +36,8 @@ class Stage:
     warm_up: Callable[[Any], Awaitable[None]]
     more: Callable[[Collection[str]], Awaitable[tuple[str, ...]]]
     """Given the models that there are, names those that have come to be there besides: engines of voice packs."""
+    unread: Callable[[Collection[str], str], Awaitable[tuple[str, ...]]]
+    """Given the models in memory, and the one that is meant or an empty name: what is wrong with packs of others."""
 
 
 async def _warm_synthesizer(engine: Synthesizer) -> None:
@@ -59,7 +61,7 @@ async def _warm_brain(engine: Brain) -> None:
     """Loading is enough: a word from a model at some URL may cost money."""
 
 
-async def _no_more(names: Collection[str]) -> tuple[str, ...]:
+async def _no_more(names: Collection[str], model: str = "") -> tuple[str, ...]:
     return ()
 
 
@@ -78,7 +80,11 @@ def tts_stage(voicing: Voicing) -> Stage:
     async def more(names: Collection[str]) -> tuple[str, ...]:
         return voicing.more(names, await asyncio.to_thread(voicing.read))
 
-    return Stage("tts", "antiphon.v1.Synthesizer", make, _warm_synthesizer, more)
+    async def unread(names: Collection[str], model: str) -> tuple[str, ...]:
+        packs = await asyncio.to_thread(voicing.read)
+        return voicing.unread(names, packs.of(model.partition(":")[0]) if model else packs)
+
+    return Stage("tts", "antiphon.v1.Synthesizer", make, _warm_synthesizer, more, unread)
 
 
 def asr_stage(device: str = AUTO) -> Stage:
@@ -87,12 +93,12 @@ def asr_stage(device: str = AUTO) -> Stage:
     async def make(name: str) -> Recognizer:
         return make_recognizer(name, device)
 
-    return Stage("asr", "antiphon.v1.Recognizer", make, _warm_recognizer, _no_more)
+    return Stage("asr", "antiphon.v1.Recognizer", make, _warm_recognizer, _no_more, _no_more)
 
 
 TTS = tts_stage(Voicing())
 ASR = asr_stage()
-LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain, _no_more)
+LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain, _no_more, _no_more)
 STAGES = {stage.name: stage for stage in (TTS, ASR, LLM)}
 
 

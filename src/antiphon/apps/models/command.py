@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -23,6 +27,7 @@ from antiphon.apps.models.store import Kept, kept_models
 from antiphon.apps.models.store import pull as pull_model
 from antiphon.apps.terminal import wide_console
 from antiphon.engines.model_files import models_folder
+from antiphon.engines.pack_folder import Packs, packs_folder, read_packs
 
 _STATES = {"resident": "[green]resident[/green]", "failed": "[red]failed[/red]"}
 
@@ -32,6 +37,7 @@ async def list_models(url: str | None, api_key: str | None) -> int:
     console = wide_console()
     console.print(_known_table(kept_models()))
     console.print(f"in {models_folder()}", highlight=False, markup=False, style="dim")
+    _show_packs(console, packs_of(os.environ))
     try:
         console.print(_places_table(await server.places(url or server.DEFAULT_URL, api_key), url or server.DEFAULT_URL))
     except server.ServerError as error:
@@ -40,6 +46,34 @@ async def list_models(url: str | None, api_key: str | None) -> int:
         note = f"no server runs at {server.DEFAULT_URL}: give --url to see what one has in memory"
         console.print(note, style="dim", highlight=False, markup=False)
     return 0
+
+
+def packs_of(environment: Mapping[str, str]) -> Path:
+    """The folder of voice packs, as a server that is started here would find it."""
+    from antiphon.apps.config import resolve
+
+    folder = Path(typer.get_app_dir("antiphon"))
+    return resolve({}, environment, folder=folder).config.voicepacks or packs_folder()
+
+
+def _show_packs(console: Console, folder: Path) -> None:
+    found = read_packs(folder)
+    if found.packs or found.problems:
+        console.print(_packs_table(found))
+    console.print(f"voice packs in {folder}", highlight=False, markup=False, soft_wrap=True, style="dim")
+    for problem in found.problems:
+        console.print(str(problem), highlight=False, markup=False, soft_wrap=True, style="red")
+
+
+def _packs_table(found: Packs) -> Table:
+    table = Table(title="Voice packs", title_justify="left")
+    for title in ("voice", "", "languages", "licence"):
+        table.add_column(title, no_wrap=title == "voice")
+    for pack in found.packs:
+        table.add_row(*map(escape, (pack.full_name, pack.name, ", ".join(pack.languages), pack.licence)))
+    for problem in found.problems:
+        table.add_row(escape(problem.pack), "[red]cannot be used, see below[/red]")
+    return table
 
 
 def _known_table(kept: Sequence[Kept]) -> Table:
