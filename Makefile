@@ -57,6 +57,7 @@ develop: $(FETCHED_UV)
 	@$(BIN)/python -c 'import importlib.util as find; raise SystemExit(not find.find_spec("torch"))' || { echo "Installing $(TORCH)"; \
 	    if python3 -m pip --version >/dev/null 2>&1; then python3 -m pip --python $(BIN)/python install --quiet $(TORCH); \
 	    else $(UV) pip install --quiet --python $(BIN)/python $(TORCH); fi; }
+	@$(BIN)/python scripts/torchaudio_without_cuda.py
 
 # The JavaScript client that the end-to-end tests drive, what checks the page, and the node of the development
 # environment to run them.

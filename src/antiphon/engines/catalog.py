@@ -35,6 +35,7 @@ SYNTHESIZERS = (
     "mlx-audio:MODEL[:VOICE]",
     "pocket-tts[:MODEL[:VOICE]]",
     "csm[:MODEL]",
+    "xtts[:MODEL[:SPEAKER]]",
     "openai:MODEL[:VOICE]",
     "http://HOST:PORT/v1#MODEL",
     "ws://HOST:PORT/v1#MODEL",
@@ -158,6 +159,10 @@ def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
         from antiphon.engines.csm import DEFAULT_MODEL, CsmSynthesizer
 
         return CsmSynthesizer(voice or DEFAULT_MODEL, device=device)
+    if engine == "xtts":
+        from antiphon.engines.xtts import XttsSynthesizer
+
+        return XttsSynthesizer(voice, device=device)
     if engine in ("openai", "http", "https"):
         from antiphon.engines.openai_speech import OpenAISpeech
 

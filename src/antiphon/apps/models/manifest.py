@@ -212,6 +212,15 @@ _CSM = Model(
 )
 """The export for transformers alone: the repository has the same weights twice more."""
 
+_XTTS = Model(
+    "xtts:v2",
+    "XTTS-v2, 17 languages, clones voices, for GPUs",
+    f"{HUB}coqui/XTTS-v2@main",
+    tuple(File(name, name) for name in ("config.json", "model.pth", "vocab.json", "speakers_xtts.pth")),
+    "Coqui Public Model License: no commercial use",
+    1880,
+)
+
 _MOONSHINE = Model(
     "moonshine:base-en",
     "Moonshine base, English",
@@ -245,6 +254,7 @@ def _listed() -> Iterator[Model]:
         yield _pocket(language)
     yield _pocket("english", cloning=True)
     yield _CSM
+    yield _XTTS
     yield _MOONSHINE
 
 
