@@ -57,7 +57,7 @@ class _Routes:
         self._calls = calls
 
     async def realtime(self, request: web.Request) -> web.StreamResponse:
-        if not web.WebSocketResponse().can_prepare(request).ok:
+        if not web.WebSocketResponse(protocols=(websocket.SUBPROTOCOL,)).can_prepare(request).ok:
             return error_response(
                 426, "Connect with a WebSocket", "websocket_required", headers={"Upgrade": "websocket"}
             )
