@@ -6,7 +6,7 @@
 ARGS ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
-BENCHMARKS ?= startup clauses latency barge_in budget contract workers
+BENCHMARKS ?= startup clauses latency barge_in budget contract workers webrtc webrtc_sessions webrtc_turns webrtc_soak
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))
