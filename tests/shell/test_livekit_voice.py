@@ -31,7 +31,7 @@ class Speaker:
     def loud_ms(self) -> float:
         return float(np.count_nonzero(np.abs(np.frombuffer(self.heard, np.int16)) > 100)) * 1000 / EAR_RATE_HZ
 
-    async def until_quiet(self, ms: int = 100) -> None:
+    async def until_quiet(self, ms: int = 500) -> None:
         async with asyncio.timeout(20):
             while self.loud_ms() == 0 or np.abs(np.frombuffer(self.heard, np.int16)[-16 * ms :]).max() > 100:
                 self._more.clear()
