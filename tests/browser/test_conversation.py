@@ -15,8 +15,11 @@ from tests.e2e.listening import word_error_rate, words_in_common
 
 from antiphon.core.text import words_of
 
-ASKED = ("Where do you live?", "Tell me a story.", "What is your favourite movie?")
-ANSWERED = ("My location is the computer that I run on.", "My favorite movie is one with a talking computer.")
+ASKED = ("What is your favourite movie?", "Tell me a story.", "Tell me about yourself.")
+ANSWERED = (
+    "My favorite movie is one with a talking computer.",
+    "I am Antiphon, a voice agent that runs on the machine",
+)
 OPENING = "Once there was a lighthouse keeper who lived alone on a small rock in the sea."
 AGREEMENT_MS = 60.0
 
@@ -39,13 +42,16 @@ async def recognized(server: str, recording: Recording) -> str:
 
 @pytest.mark.parametrize("transport", ["websocket", "webrtc"])
 async def test_three_turns_and_an_interruption(server: str, ask: Ask, tmp_path: Path, transport: str) -> None:
-    speech: list[bytes | float] = [1.0, ask(ASKED[0]), 6.0, ask(ASKED[1]), 3.7, ask(ASKED[2]), 12.0]
+    speech: list[bytes | float] = [1.0, ask(ASKED[0]), 6.5, ask(ASKED[1]), 3.7, ask(ASKED[2]), 12.0]
     file = microphone_file(tmp_path / "speech.wav", speech)
     async with browsing(file) as chromium:
         visit = await chromium.visit(f"{server}/?transport={transport}")
         await visit.page.click("#control")
-        await visit.answers(3)
-        await visit.phase("ready")
+        await visit.answers(2)
+        last = "document.querySelector('.entry:nth-child(6) .heard')"
+        await visit.until(f"{last}?.textContent.length > argument", len(ANSWERED[1]))
+        await visit.page.click("#control")
+        await visit.phase("idle")
         entries = await visit.entries()
         events = await visit.events("response.created", "response.done", "conversation.item.truncated", "antiphon.turn")
         cleared = await visit.events("output_audio_buffer.cleared")
@@ -78,7 +84,8 @@ async def test_three_turns_and_an_interruption(server: str, ask: Ask, tmp_path: 
     [truncated] = [event for event in events if event["type"] == "conversation.item.truncated"]
     marks = next(event["marks"] for event in events if event["type"] == "antiphon.turn" and event["at"] > created[1])
     began_at, ended_at = heard[1].sounds()
-    played_ms = ended_at - began_at + marks["first_sound"] - marks["first_sample"]
+    leading_ms = marks["first_sound"] - marks["first_sample"]
+    played_ms = ended_at - began_at - heard[1].between(began_at, ended_at).gaps_ms() + leading_ms
     assert played_ms == pytest.approx(truncated["audio_end_ms"], abs=AGREEMENT_MS)
     if transport == "webrtc":
         assert len(cleared) == 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from tests.browser.relay import relayed
 from tests.browser.visitor import Visit, browsing, microphone_file
@@ -147,6 +150,16 @@ async def test_push_to_talk_answers_when_the_key_is_let_go(server: str, ask: Ask
         assert visit.errors == []
 
 
+async def test_models_are_loaded_and_unloaded(server: str) -> None:
+    async with browsing() as chromium:
+        visit = await chromium.visit(server)
+        await visit.page.click("#open-settings")
+        await visit.page.get_by_role("button", name="Unload espeak").click()
+        await visit.page.get_by_role("button", name="Load espeak").click()
+        await visit.page.get_by_role("button", name="Unload espeak").wait_for()
+        assert visit.errors == []
+
+
 # What goes wrong.
 
 
@@ -244,4 +257,20 @@ async def test_a_lost_call_goes_on(server: str) -> None:
         heard = "document.querySelector('.heard').textContent"
         await visit.until(f"{heard}.includes('on a small rock in the sea. Every evening she')")
         assert len(await visit.entries()) == 2
+        assert visit.errors == []
+
+
+async def test_a_worker_that_dies_is_seen_at_once(server: str) -> None:
+    async with browsing() as chromium, aiohttp.ClientSession() as http:
+        visit = await chromium.visit(server)
+        await write(visit, "Hello.")
+        await visit.answers(1)
+        usual = await visit.page.text_content("#served")
+        async with http.get(f"{server}/health") as response:
+            workers = (await response.json())["workers"]
+        os.kill(next(worker["pid"] for worker in workers if worker["stage"] == "tts"), signal.SIGKILL)
+        await visit.until("document.getElementById('served').textContent === 'Voice: not available at the moment'")
+        await visit.until("document.getElementById('served').textContent === argument", usual)
+        await write(visit, "Hello again.")
+        await visit.answers(2)
         assert visit.errors == []

@@ -37,6 +37,7 @@ FLAGS = (
 ALLOWED = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 AUDIBLE = 200
+GAP_MS = 10
 
 NO_MICROPHONE = """
 if (navigator.mediaDevices) {
@@ -89,6 +90,13 @@ class Recording:
         assert len(loud), "nothing was heard"
         first, last = (self.started_at + place * 1000 / self.rate_hz for place in (loud[0], loud[-1]))
         return first, last
+
+    def gaps_ms(self) -> float:
+        """How long nothing at all was played, as when audio comes late: speech itself is never so silent."""
+        silent = np.flatnonzero(samples_of(self.pcm) == 0)
+        runs = np.split(silent, np.flatnonzero(np.diff(silent) > 1) + 1)
+        longest = self.rate_hz * GAP_MS / 1000
+        return sum(len(run) for run in runs if len(run) > longest) * 1000 / self.rate_hz
 
 
 class Visit:

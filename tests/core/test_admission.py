@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from antiphon.core.admission import CALL_COST, MOST_BUSY, MOST_LATE_S, WINDOW_S, Admission
+from antiphon.core.admission import CALL_COST, LEAST_SAMPLES, MOST_BUSY, MOST_LATE_S, WINDOW_S, Admission
 
 
 def carried(admission: Admission, *, busy: float, late_s: float = 0.0, until: float = 10.0) -> None:
@@ -47,6 +47,15 @@ def test_one_hiccup_is_no_reason() -> None:
     carried(admission, busy=0.1)
     admission.sample(10.0, 0.1, 2.0)
     assert admission.admit(10.0) is None
+
+
+def test_a_server_that_has_just_started_is_not_judged_by_that() -> None:
+    admission = Admission()
+    for step in range(LEAST_SAMPLES - 1):
+        admission.sample(step / 4, 1.0, 0.3)
+    assert admission.admit(LEAST_SAMPLES / 4) is None
+    admission.sample(LEAST_SAMPLES / 4, 1.0, 0.3)
+    assert admission.admit(LEAST_SAMPLES / 4) is not None
 
 
 def test_old_figures_do_not_count() -> None:

@@ -204,6 +204,16 @@ def test_no_key_is_printed() -> None:
     assert yaml.safe_load(text)["api_key"] == ["***"]
 
 
+def test_a_room_needs_its_address_and_its_token() -> None:
+    room = {"livekit_url": "wss://livekit.example", "livekit_token": "secret"}
+    text = render(resolve(room, {}))
+    assert "secret" not in text
+    assert yaml.safe_load(text)["livekit_token"] == "***"
+    assert "both --livekit-url and --livekit-token" in complaint({"livekit_url": "wss://livekit.example"})
+    assert "--livekit-url livekit.example: give wss://" in complaint({**room, "livekit_url": "livekit.example"})
+    assert "only with --livekit-url" in complaint({"livekit_identity": "ann"})
+
+
 def test_the_page_shows_every_setting_as_it_is() -> None:
     """`make docs` brings the page up to date."""
     page = PAGE.read_text(encoding="utf-8")

@@ -35,26 +35,25 @@ export function voiceGroup(call) {
     call.configure();
   });
 
+  const modelRow = row("Language model", model);
+  modelRow.hidden = true;
+
   const refresh = async () => {
     try {
       const [voices, models] = await Promise.all([
         call.server.json("/v1/audio/voices"),
-        call.server.json("/v1/models"),
+        call.server.json("/v1/antiphon/models"),
       ]);
       fill(voice, voicesOf(voices.data, call), preferences.all.voice);
-      fill(model, modelsOf(models.data), preferences.all.model);
+      const choices = modelsOf(models.data);
+      fill(model, choices, preferences.all.model);
+      modelRow.hidden = choices.length < 3; // the server's choice is the only one
     } catch {
       // Without an answer there is nothing to choose from; what was there before stays.
     }
   };
   return {
-    element: group(
-      "Answers",
-      row("Voice", voice),
-      row("Language model", model),
-      speed,
-      row("Instructions", instructions),
-    ),
+    element: group("Answers", row("Voice", voice), modelRow, speed, row("Instructions", instructions)),
     refresh: () => void refresh(),
   };
 }
@@ -83,8 +82,8 @@ function spoken(names, language) {
   }
 }
 
-/** @param {{id: string, answers?: boolean}[]} models */
-function modelsOf(models) {
-  const answering = models.filter(({ answers }) => answers !== false);
-  return [{ value: "", label: "The server's choice" }, ...answering.map(({ id }) => ({ value: id, label: id }))];
+/** Those that answer, each once. @param {{name: string, stage: string}[]} places */
+function modelsOf(places) {
+  const names = new Set(places.filter(({ stage }) => stage === "llm").map(({ name }) => name));
+  return [{ value: "", label: "The server's choice" }, ...[...names].map((name) => ({ value: name, label: name }))];
 }

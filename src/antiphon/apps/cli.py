@@ -143,6 +143,14 @@ def serve(
     relay_only: Annotated[
         bool | None, Option("--relay-only", help="Only by way of the TURN servers.", rich_help_panel=WEBRTC)
     ] = None,
+    livekit_url: Annotated[
+        str | None, Option(help="A LiveKit server with a room to join.", metavar="wss://HOST", rich_help_panel=WEBRTC)
+    ] = None,
+    livekit_token: Annotated[str | None, Option(help="The access token for the room.", rich_help_panel=WEBRTC)] = None,
+    livekit_identity: Annotated[
+        str | None,
+        Option(help="With whom to converse there; the first who can, else.", metavar="NAME", rich_help_panel=WEBRTC),
+    ] = None,
     vad: Vad = None,
     asr: Asr = None,
     llm: Llm = None,

@@ -33,6 +33,7 @@ from antiphon.core.barge_in import BargeInPolicy
 from antiphon.core.settings import Detection, TurnSettings
 from antiphon.errors import ConfigError
 from antiphon.loudness import TARGET_LUFS
+from antiphon.transport.livekit.address import is_room_server
 from antiphon.transport.webrtc.network import IceServer, Ports
 
 FILE_NAME = "antiphon.yaml"
@@ -125,6 +126,13 @@ class Config(Section):
     """The address by which clients reach this machine for WebRTC, where a router translates it one to one."""
     relay_only: bool = False
     """Offer WebRTC no address of this machine, only those of the TURN servers."""
+
+    livekit_url: str | None = None
+    """A LiveKit server with a room to join at the start: `wss://HOST`. Further rooms are joined by request."""
+    livekit_token: str | None = None
+    """The access token for that room, which also says which room it is."""
+    livekit_identity: str | None = None
+    """The participant of that room to converse with; the first that has a microphone when it is not set."""
 
     vad: str = "silero"
     """The engine that tells speech from silence."""
@@ -227,6 +235,16 @@ class Config(Section):
             raise ValueError(
                 "--worker-ca and --worker-cert are for workers elsewhere: give --workers or --registry too"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_room(self) -> Config:
+        if (self.livekit_url is None) != (self.livekit_token is None):
+            raise ValueError("A LiveKit room needs both --livekit-url and --livekit-token")
+        if self.livekit_url is None and self.livekit_identity is not None:
+            raise ValueError("--livekit-identity is of use only with --livekit-url and --livekit-token")
+        if self.livekit_url is not None and not is_room_server(self.livekit_url):
+            raise ValueError(f"--livekit-url {self.livekit_url}: give wss://HOST or ws://HOST:PORT")
         return self
 
     @model_validator(mode="after")
@@ -421,6 +439,8 @@ def render(resolved: Resolved) -> str:
                 lines.append(f"{'  ' * depth}{key}:")
         section = path[:-1]
         shown = ["***" for _ in value] if path == ("api_key",) else value
+        if path == ("livekit_token",) and value is not None:
+            shown = "***"
         setting = f"{'  ' * len(section)}{path[-1]}: {json.dumps(shown, ensure_ascii=False)}"
         lines.append(f"{setting:<44} # {resolved.origins.get(path, DEFAULT_ORIGIN)}")
     return "\n".join(lines)

@@ -25,7 +25,7 @@ TRANSCRIPT_KEYS = frozenset({"text", "transcript", "delta", "instructions", "arg
 TALKATIVE_LIBRARIES = ("openai", "httpx", "httpcore", "aiohttp.access", "asyncio")
 """Their debug lines hold requests with the conversation in them, or a line for every callback."""
 
-CHATTY_LIBRARIES = ("aioice", "aiortc")
+CHATTY_LIBRARIES = ("aioice", "aiortc", "livekit")
 """They log each step of a call, and clients' addresses, as if it were news."""
 
 QUEUE_LINES = 10_000

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
+from antiphon.apps.livekit import rooms_of
 from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.apps.recordings import Recordings
 from antiphon.apps.standing import News, health_of, standing_of
@@ -31,6 +32,7 @@ from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
 from antiphon.transport.limits import Limits
+from antiphon.transport.livekit.rooms import JoinError
 from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.page import Page, page_folder
 from antiphon.transport.speech_http import SpeechRoutes
@@ -160,6 +162,7 @@ class Server:
             metrics=self.metrics.render,
             watcher=self.metrics,
             calls=calls_of(config, pacer, self.metrics),
+            rooms=rooms_of(config),
             shelf=recordings.shelf,
             more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
             free_routes=Page(page_folder()).routes(),
@@ -168,7 +171,10 @@ class Server:
         self.engines.move_voices_by(gateway.move_voices)
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
-        await runner.setup()
+        try:
+            await runner.setup()
+        except JoinError as error:
+            raise ConfigError(f"--livekit-url: {error}") from error
         stack.push_async_callback(runner.cleanup)
         try:
             await web.SockSite(runner, listening, ssl_context=tls, backlog=_BACKLOG).start()

@@ -23,6 +23,10 @@ WINDOW_S = 3.0
 """The figures of so long count, and so long a new call is not seen in them."""
 
 
+LEAST_SAMPLES = 6
+"""Fewer tell nothing: a server that has just started has been busy with that."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sample:
     at: float
@@ -43,9 +47,10 @@ class Admission:
     def admit(self, now: float) -> str | None:
         """Admits one more call, unless there is a reason not to, which is returned in words."""
         self._forget(now)
-        busy = sum(sample.busy for sample in self._samples) / max(1, len(self._samples))
+        seen = self._samples if len(self._samples) >= LEAST_SAMPLES else ()
+        busy = sum(sample.busy for sample in seen) / max(1, len(seen))
         expected = busy + (len(self._admitted) + 1) * CALL_COST
-        late_s = median([sample.late_s for sample in self._samples] or [0.0])
+        late_s = median([sample.late_s for sample in seen] or [0.0])
         if expected > MOST_BUSY:
             return f"This server is busy: its calls take {busy:.0%} of a core; try again shortly"
         if late_s > MOST_LATE_S:

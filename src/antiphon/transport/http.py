@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from antiphon.transport import websocket
 from antiphon.transport.access import CALLS_PATH, GRANT, REALTIME_PATH, Access, add_cors, errors, guard_of
 from antiphon.transport.gateway import Gateway, Watcher
 from antiphon.transport.limits import Limits
+from antiphon.transport.livekit.rooms import refuse_without_sdk
 from antiphon.transport.realtime.config import Offer
 from antiphon.transport.realtime.fields import mapping
 from antiphon.transport.realtime.secrets import SecretStore
@@ -22,6 +24,7 @@ from antiphon.transport.responses import error_response, full_response, json_res
 from antiphon.transport.seat import SessionFactory
 
 if TYPE_CHECKING:
+    from antiphon.transport.livekit.rooms import Rooms
     from antiphon.transport.webrtc.calls import Calls
 
 GATEWAY = web.AppKey("gateway", Gateway)
@@ -54,7 +57,7 @@ class _Routes:
         self._calls = calls
 
     async def realtime(self, request: web.Request) -> web.StreamResponse:
-        if not web.WebSocketResponse().can_prepare(request).ok:
+        if not web.WebSocketResponse(protocols=(websocket.SUBPROTOCOL,)).can_prepare(request).ok:
             return error_response(
                 426, "Connect with a WebSocket", "websocket_required", headers={"Upgrade": "websocket"}
             )
@@ -153,6 +156,7 @@ def make_app(
     metrics: MetricsText | None = None,
     watcher: Watcher | None = None,
     calls: Callable[[Gateway], Calls] | None = None,
+    rooms: Callable[[Gateway], Rooms] | None = None,
     secrets: SecretStore | None = None,
     shelf: Shelf | None = None,
     more_routes: Sequence[web.RouteDef] = (),
@@ -161,14 +165,16 @@ def make_app(
     """The application. Its ``Gateway``, which knows the sessions, is ``app[GATEWAY]``.
 
     ``factory`` makes a session for each client; ``offer`` says what a client may choose from; ``calls``, where it is
-    given, serves WebRTC, and ``shelf`` keeps the records that clients ask for. With no ``api_keys`` everybody may come
-    in, so then listen on loopback alone. ``more_routes`` stand behind the same guard, ``free_routes`` before it.
+    given, serves WebRTC, ``rooms`` LiveKit, and ``shelf`` keeps the records that clients ask for. With no ``api_keys``
+    everybody may come in, so then listen on loopback alone. ``more_routes`` stand behind the same guard,
+    ``free_routes`` before it.
     """
     gateway = Gateway(factory, offer, limits or Limits(), watcher, shelf)
     access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
     public = frozenset(route.path for route in free_routes)
     records = Records(shelf) if shelf is not None else None
     served = calls(gateway) if calls is not None else None
+    visited = rooms(gateway) if rooms is not None else None
 
     def admits(request: web.Request) -> bool:
         return (records is not None and records.admits(request)) or comes_back(request, gateway, served)
@@ -190,6 +196,7 @@ def make_app(
             web.get("/readiness", routes.readiness),
             web.get("/metrics", routes.metrics),
             *([records.route()] if records is not None else []),
+            *(visited.routes() if visited is not None else refuse_without_sdk()),
             *more_routes,
             *free_routes,
         ]
@@ -197,12 +204,12 @@ def make_app(
     app.on_response_prepare.append(add_cors)
 
     async def alive(_: web.Application) -> AsyncIterator[None]:
-        async with gateway.alive():
-            if served is None:
-                yield
-                return
-            async with served.alive():
-                yield
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(gateway.alive())
+            for way in (served, visited):
+                if way is not None:
+                    await stack.enter_async_context(way.alive())
+            yield
 
     async def stop(_: web.Application) -> None:
         gateway.close()

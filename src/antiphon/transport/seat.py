@@ -139,6 +139,9 @@ class Seat:
         ``last_event_id`` is that of the last event that it has received, if it knows. What was its connection before
         is closed. Await ``attend`` next, and say that it is ``back`` when it hears.
         """
+        if self._phase is Phase.OVER:
+            connection.close(self.close_code, self._close_reason)
+            return
         former, self._client = self._client, connection
         self._connections.append(connection)
         entries = self._journal.missed(last_event_id) if self._journal is not None else []

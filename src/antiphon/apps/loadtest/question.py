@@ -36,10 +36,10 @@ def questions() -> tuple[Question, ...]:
     """Pieces of the longer human recording that are spoken in one breath."""
     samples = next(recording.spoken for recording in recordings() if recording.name == RECORDING)
     words = np.frombuffer(tone_code.encode(WORDS, EAR_RATE_HZ), "<i2")
-    return tuple(_question(np.concatenate([words, piece])) for piece in _breaths(samples))
+    return tuple(_question(np.concatenate([words, piece])) for piece in breaths(samples))
 
 
-def _breaths(samples: Samples) -> list[Samples]:
+def breaths(samples: Samples) -> list[Samples]:
     level = levels(samples)
     quiet = level < level.max() * 10 ** (-_QUIET_BELOW_PEAK_DB / 20)
     window = len(samples) // len(level)
