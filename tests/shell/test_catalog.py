@@ -1,29 +1,22 @@
-"""Names of engines, and the search for a local language model."""
+"""Names of engines."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiohttp import web
 
-from antiphon.engines import catalog
 from antiphon.engines.catalog import (
-    find_local_llm,
     make_brain,
     make_one_synthesizer,
     make_recognizer,
     make_synthesizer,
     make_vad,
 )
-from antiphon.engines.openai_chat import OpenAIChat
 from antiphon.errors import ConfigError
-
-MODELS = {"object": "list", "data": [{"id": "nomic-embed-text"}, {"id": "llama:latest"}, {"id": "qwen"}]}
 
 
 @pytest.mark.parametrize("name", ["silero", "scripted:"])
@@ -79,12 +72,6 @@ async def test_speech_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     for make in (make_one_synthesizer, make_recognizer):
         with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
             make("openai:tts-1")
-        with pytest.raises(ConfigError, match="needs a model"):
-            make("openai:")
-        with pytest.raises(ConfigError, match="not pitch"):
-            make("http://box#pitch=3")
-        with pytest.raises(ConfigError, match="Hz"):
-            make("http://box#rate=high")
         assert "http://box/v1)" in make("http://box").description
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     voices = make_one_synthesizer("openai:tts-1:nova").voices
@@ -132,80 +119,6 @@ async def test_brains(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "gpt at box (http://box/v1)" in (await make_brain("openai:gpt")).description
     with pytest.raises(ConfigError, match="openai:MODEL"):
         await make_brain("openai")
-
-
-class Machine:
-    """Local servers under the names of the programs; each answers as told."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ports: dict[str, int] = {}
-        self._stack = AsyncExitStack()
-        monkeypatch.setattr(catalog, "LOCAL_SERVERS", self.ports)
-        monkeypatch.setattr(catalog, "PROBE_S", 5.0)
-
-    async def serve(self, program: str, models: object, health: object = None, status: int = 200) -> None:
-        async def list_models(_request: web.Request) -> web.Response:
-            if isinstance(models, str):
-                return web.Response(text=models, status=status)
-            return web.json_response(models, status=status)
-
-        async def tell_health(_request: web.Request) -> web.Response:
-            return web.json_response(health, status=404 if health is None else 200)
-
-        app = web.Application()
-        app.router.add_get("/v1/models", list_models)
-        app.router.add_get("/health", tell_health)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.ports[program] = runner.addresses[0][1]
-
-    async def close(self) -> None:
-        await self._stack.aclose()
-
-
-@pytest.fixture
-async def machine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Machine]:
-    made = Machine(monkeypatch)
-    yield made
-    await made.close()
-
-
-async def test_the_first_server_with_a_model_for_chat_is_found(machine: Machine) -> None:
-    await machine.serve("Ollama", {"object": "list", "data": None})
-    await machine.serve("LM Studio", {"data": [{"id": "text-embedding-x"}]})
-    await machine.serve("llama.cpp", MODELS, {"status": "ok"})
-    await machine.serve("vLLM", {"data": [{"id": "other"}]})
-    brain = await find_local_llm()
-    assert isinstance(brain, OpenAIChat)
-    assert "llama:latest at llama.cpp" in brain.description
-    assert (await find_local_llm([machine.ports["llama.cpp"]])).name == "openai:other"
-    assert (await make_brain("auto", "qwen")).name == "openai:qwen"
-    assert (await make_brain("auto", "llama")).name == "openai:llama"
-    with pytest.raises(ConfigError, match="huge"):
-        await make_brain("auto", "huge")
-
-
-@pytest.mark.parametrize(
-    ("models", "health", "status"),
-    [
-        pytest.param(MODELS, {"service": "antiphon"}, 200, id="our own server"),
-        pytest.param(MODELS, None, 401, id="a server that wants a key"),
-        pytest.param("<html>", None, 200, id="a web page"),
-        pytest.param(["llama"], None, 200, id="other JSON"),
-        pytest.param({"data": ["llama", 3]}, None, 200, id="other models"),
-    ],
-)
-async def test_what_is_no_server_for_chat_is_passed_over(
-    machine: Machine, models: object, health: object, status: int
-) -> None:
-    await machine.serve("llama.cpp", models, health, status)
-    machine.ports["vLLM"] = 9
-    brain = await find_local_llm()
-    assert brain.name == "alice"
-    assert "--llm URL" in brain.description
-    await brain.close()
 
 
 def test_nothing_heavy_is_imported_with_the_catalogue() -> None:

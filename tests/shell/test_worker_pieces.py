@@ -14,6 +14,7 @@ from antiphon.engines.segments import parts_of
 from antiphon.worker.frames import Framer, TextFeed
 from antiphon.worker.meter import WorkMeter
 from antiphon.worker.outbox import Hold, Outbox, Parcel
+from antiphon.worker.single import SingleWork
 
 
 @given(st.lists(st.integers(0, 3000), max_size=20), st.integers(0, 10_000))
@@ -97,3 +98,17 @@ def test_the_meter_knows_the_last_minute() -> None:
     assert meter.rtf(31) == 0.2
     assert meter.rtf(61.5) == 0.3
     assert meter.rtf(200) == 0
+
+
+async def test_a_single_work_is_held_up_and_stopped_as_one_segment() -> None:
+    work: SingleWork[str] = SingleWork(limit=2)
+    assert work.pause() == 1
+    work.outbox.put(Parcel("held"))
+    leaving = asyncio.create_task(work.outbox.next())
+    await asyncio.sleep(0)
+    assert not leaving.done()
+    assert work.resume() == 1
+    assert await leaving == Parcel("held")
+    assert not work.stopping.is_set()
+    assert work.stop() == 1
+    assert work.stopping.is_set()

@@ -19,6 +19,7 @@ from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
+from antiphon.engines.local_llm import first_model
 from antiphon.engines.openai_chat import OpenAIChat
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
@@ -288,7 +289,7 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
             brain = await catalog.make_brain(config.llm, config.model, exclude_ports=ports)
             named = _brain_name(config, brain)
             if isinstance(brain, OpenAIChat) and brain.model is None:  # people are told the one that will answer
-                brain = OpenAIChat(brain.base_url, await catalog.first_model(brain.base_url))
+                brain = OpenAIChat(brain.base_url, await first_model(brain.base_url))
             return _Local((named,), brain)
         case _:
             models = catalog.synthesizer_names(config.tts)

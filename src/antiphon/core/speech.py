@@ -85,6 +85,12 @@ class Word:
     start_sample: int
     end_sample: int
 
+    def moved(self, chars: int, samples: int) -> Word:
+        """The same word, where so many characters and samples stand before what it was counted from."""
+        return Word(
+            self.start_char + chars, self.end_char + chars, self.start_sample + samples, self.end_sample + samples
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:

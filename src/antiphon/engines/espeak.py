@@ -7,25 +7,23 @@ library's public header, ``speak_lib.h``.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import math
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from antiphon.audio import MOUTH_RATE_HZ, Resampler
-from antiphon.core.speech import AudioChunk, Voice, Word
+from antiphon.core.speech import Word
 from antiphon.engines.base import VoiceInfo
+from antiphon.engines.classic import ClassicSynthesizer
 from antiphon.engines.espeak_languages import LANGUAGES
-from antiphon.engines.segments import Emit, speak_segments
+from antiphon.engines.segments import Emit
 from antiphon.engines.silence import SilenceTrimmer, pause_after_ms
 from antiphon.engines.voice_pack import VoicePack, check_pack
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import EngineError
 
 _SYNCHRONOUS = 2
 _BUFFER_MS = 60
@@ -63,76 +61,37 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
-class EspeakSynthesizer:
-    """The Synthesizer over eSpeak NG. Voices go by their BCP 47 language, "en-gb" and "en-GB" alike."""
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """A voice as the library is set to it."""
+
+    voice: str
+    pitch: int = _PITCH
+
+
+class EspeakSynthesizer(ClassicSynthesizer[_Style]):
+    """The Synthesizer over eSpeak NG."""
 
     def __init__(self, voice: str = "en-GB") -> None:
         """``voice`` is the default. Raises ConfigError when there is none of that name."""
-        known = {language.lower(): language for language in LANGUAGES}
-        if voice.lower() not in known:
-            raise ConfigError(f"eSpeak NG has no voice {voice!r}: choose one of {', '.join(LANGUAGES)}")
-        self._default = known[voice.lower()]
-        self._known = known
-        self._packs: dict[str, _Style] = {}
-        self._executor = ThreadPoolExecutor(1, "espeak")
-
-    @property
-    def name(self) -> str:
-        return f"espeak:{self._default}"
+        loudness_lufs = {language: its.lufs for language, its in LANGUAGES.items()}
+        super().__init__("espeak", "eSpeak NG", voice, loudness_lufs, threads=1)
 
     @property
     def description(self) -> str:
         return f"eSpeak NG, {self._default}: robotic but very quick, bundled; for a more natural voice use a neural one"
 
-    @property
-    def voices(self) -> tuple[VoiceInfo, ...]:
-        others = [language for language in LANGUAGES if language != self._default]
-        return tuple(
-            VoiceInfo(language, language, repeatable=True, loudness_lufs=LANGUAGES[language].lufs)
-            for language in (self._default, *others)
-        )
-
-    async def load(self) -> None:
-        """Raises EngineError when the library is not installed or its data is broken."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._warm)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
-
-    async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
-        style = self._packs.get(voice.name) or _Style(
-            LANGUAGES[self._known.get(voice.name.lower(), self._default)].voice
-        )
-
-        def render(part: str, emit: Emit) -> None:
-            _library().speak(part, style, voice.speed, emit)
-
-        chunks = speak_segments(text, self._executor, render)
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            await chunks.aclose()
-
     def pack_voice(self, pack: VoicePack) -> VoiceInfo:
         self._style_of(pack)
         return VoiceInfo(pack.id, pack.languages[0], repeatable=True)
 
-    async def add_pack(self, pack: VoicePack) -> None:
-        style = self._style_of(pack)
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._try, style)
-        self._packs[pack.id] = style
-
-    async def remove_pack(self, pack_id: str) -> None:
-        self._packs.pop(pack_id, None)
+    def _style_in(self, language: str) -> _Style:
+        return _Style(LANGUAGES[language].voice)
 
     def _style_of(self, pack: VoicePack) -> _Style:
         check_pack(pack, "eSpeak NG", takes=("speed", "pitch"), options={"variant": (str,)})
-        language = self._known.get(pack.languages[0].lower())
-        if language is None:
-            raise EngineError(f"languages: eSpeak NG has no {pack.languages[0]}: choose one of {', '.join(LANGUAGES)}")
+        voice = LANGUAGES[self._language_of(pack)].voice
         variant = pack.options.get("variant")
-        voice = LANGUAGES[language].voice
         low, high = _PITCHES
         if not low <= pack.pitch <= high:
             raise EngineError(f"pitch: eSpeak NG goes from {low} to {high}")
@@ -140,25 +99,16 @@ class EspeakSynthesizer:
         pitch = _PITCH + round(steps * math.log2(pack.pitch))
         return _Style(f"{voice}+{variant}" if variant else voice, pitch)
 
-    @staticmethod
-    def _try(style: _Style) -> None:
+    def _try(self, style: _Style) -> None:
         """The library takes any variant, and leaves out one that it does not know."""
         library, variant = _library(), style.voice.partition("+")[2]
         if variant and variant not in library.variants:
             some = ", ".join(known for known in _SOME_VARIANTS if known in library.variants)
             raise EngineError(f"options.variant: eSpeak NG has no variant {variant!r}; it has {some} and others")
-        library.speak("Ready.", style, 1.0, lambda _pcm, _words: True)
+        super()._try(style)
 
-    def _warm(self) -> None:
-        self._try(_Style(LANGUAGES[self._default].voice))
-
-
-@dataclass(frozen=True, slots=True)
-class _Style:
-    """A voice as the library is set to it."""
-
-    voice: str
-    pitch: int = _PITCH
+    def _render(self, text: str, style: _Style, speed: float, emit: Emit) -> None:
+        _library().speak(text, style, speed, emit)
 
 
 class _Library:

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.speech import AudioChunk, Word
@@ -160,14 +160,5 @@ class _SegmentPart:
 
     def __call__(self, pcm: bytes, words: tuple[Word, ...]) -> bool:
         self.samples += len(pcm) // 2
-        moved = tuple(
-            replace(
-                word,
-                start_char=word.start_char + self._part.start_char,
-                end_char=word.end_char + self._part.start_char,
-                start_sample=word.start_sample + self._start_sample,
-                end_sample=word.end_sample + self._start_sample,
-            )
-            for word in words
-        )
+        moved = tuple(word.moved(self._part.start_char, self._start_sample) for word in words)
         return self._buffer.put_from_thread(AudioChunk(pcm, self._segment, moved))

@@ -113,20 +113,11 @@ class SegmentProgress:
         for word in self._words[self._words_told :]:
             if word.start_sample >= self._handed_out and not last:
                 break
-            words.append(self._placed(word))
+            words.append(word.moved(self._from_char, self._from_sample))
             self._words_told += 1
         if not pcm and not words and not last:
             return None
         return AudioChunk(pcm, self.index, tuple(words), last)
-
-    def _placed(self, word: Word) -> Word:
-        return replace(
-            word,
-            start_char=word.start_char + self._from_char,
-            end_char=word.end_char + self._from_char,
-            start_sample=word.start_sample + self._from_sample,
-            end_sample=word.end_sample + self._from_sample,
-        )
 
     def stop(self) -> AudioChunk:
         """Nothing more comes: gives the rest, as the segment's last."""

@@ -15,9 +15,10 @@ from antiphon.core.speech import Message as ContextMessage
 from antiphon.engines.base import Brain
 from antiphon.v1 import generator_pb2 as pb
 from antiphon.v1.generator_pb2_grpc import GeneratorServicer
-from antiphon.worker.host import Host, HostedService, abort, end_tasks, last_write, told
-from antiphon.worker.outbox import Hold, Outbox, Parcel
-from antiphon.worker.refusals import UNLOADED, BadRequestError, Failure, StoppedError, failure_of
+from antiphon.worker.host import Host, HostedService, end_tasks, last_write, told
+from antiphon.worker.outbox import Parcel
+from antiphon.worker.refusals import UNLOADED, BadRequestError, Failure, StoppedError
+from antiphon.worker.single import SingleWork
 
 AHEAD_DELTAS = 64
 """Deltas that may wait for a slow reader."""
@@ -28,39 +29,15 @@ Send = Callable[[Message], Awaitable[None]]
 
 class GeneratorService(HostedService[Brain], GeneratorServicer):
     async def Generate(self, request_iterator: AsyncIterator[pb.GenerateRequest], context: Any) -> None:  # noqa: N802
-        await self.take_place(context)
-        answer = AnswerStream(self._host)
-        with self._host.place(answer):
-            try:
-                await answer.run(request_iterator, context.write)
-            except (BadRequestError, StoppedError) as error:
-                await abort(context, failure_of(error))
+        await self.serve(AnswerStream(self._host), request_iterator, context)
 
 
-class AnswerStream:
+class AnswerStream(SingleWork[Message]):
     """Made for one call, used once. The client may close its side after the start; the answer goes on."""
 
     def __init__(self, host: Host[Brain]) -> None:
+        super().__init__(AHEAD_DELTAS)
         self._host = host
-        self._outbox: Outbox[Message] = Outbox(AHEAD_DELTAS)
-        self._session = ""
-        self._stop = asyncio.Event()
-
-    @property
-    def session(self) -> str:
-        return self._session
-
-    def pause(self) -> int:
-        self._outbox.hold(Hold.SESSION)
-        return 1
-
-    def resume(self) -> int:
-        self._outbox.release(Hold.SESSION)
-        return 1
-
-    def stop(self) -> int:
-        self._stop.set()
-        return 1
 
     async def run(self, requests: AsyncIterator[pb.GenerateRequest], send: Send) -> None:
         """Serves the call to its end. Raises BadRequestError and StoppedError."""
@@ -69,12 +46,12 @@ class AnswerStream:
             return
         if first.WhichOneof("message") != "start":
             raise BadRequestError("an answer begins with its start")
-        self._session = first.start.session
+        self.session = first.start.session
         request = _request(first.start)
         writing = asyncio.create_task(self._write(send))
         answering = asyncio.create_task(self._answer(first.start.model, request))
         reading = asyncio.create_task(self._read_on(requests))
-        stopped = asyncio.create_task(self._stop.wait())
+        stopped = asyncio.create_task(self.stopping.wait())
         try:
             await asyncio.wait([writing, reading, stopped], return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
@@ -84,14 +61,14 @@ class AnswerStream:
                 raise StoppedError("the answer was stopped")
             await writing
         except (BadRequestError, StoppedError):
-            self._outbox.discard()
+            self.outbox.discard()
             await last_write(writing)
             raise
         finally:
             await end_tasks(writing, answering, reading, stopped)
 
     async def _write(self, send: Send) -> None:
-        while (parcel := await self._outbox.next()) is not None:
+        while (parcel := await self.outbox.next()) is not None:
             await send(parcel.message)
             if parcel.last:
                 return
@@ -104,27 +81,27 @@ class AnswerStream:
 
     async def _answer(self, model: str, request: BrainRequest) -> None:
         try:
-            lease = await self._host.lease(model, self._session, on_revoked=self._lose)
+            lease = await self._host.lease(model, self.session, on_revoked=self._lose)
             try:
                 with lease.using() as engine:
                     await self._respond(engine, request)
             finally:
                 lease.end()
         except Exception as error:
-            self._fail(told(error, session=self._session, model=model))
+            self._fail(told(error, session=self.session, model=model))
 
     async def _respond(self, engine: Brain, request: BrainRequest) -> None:
         async with aclosing(engine.respond(request)) as deltas:
             async for delta in deltas:
-                await self._outbox.room()
-                self._outbox.put(Parcel(_message(delta), last=isinstance(delta, Finish)))
+                await self.outbox.room()
+                self.outbox.put(Parcel(_message(delta), last=isinstance(delta, Finish)))
 
     def _fail(self, failure: Failure) -> None:
-        self._outbox.put(Parcel(_error(failure), last=True))
+        self.outbox.put(Parcel(_error(failure), last=True))
 
     def _lose(self) -> None:
         """Somebody takes the model away."""
-        self._outbox.put_urgent(Parcel(_error(UNLOADED), last=True))
+        self.outbox.put_urgent(Parcel(_error(UNLOADED), last=True))
 
 
 def _error(failure: Failure) -> Message:

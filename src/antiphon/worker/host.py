@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
@@ -18,7 +18,7 @@ from antiphon.engines.capabilities import Capabilities, capabilities_of
 from antiphon.v1 import models_pb2 as pb
 from antiphon.worker.manager import Lease, ModelInfo, ModelManager, ModelRefusedError
 from antiphon.worker.meter import WorkMeter
-from antiphon.worker.refusals import Failure, expected, failure_of
+from antiphon.worker.refusals import BadRequestError, Failure, StoppedError, expected, failure_of
 from antiphon.worker.sessions import Running, Sessions
 
 E = TypeVar("E", bound=Engine)
@@ -130,8 +130,16 @@ class Host(Generic[E]):
         )
 
 
+class Streaming(Running, Protocol):
+    """What a streaming call does."""
+
+    async def run(self, requests: AsyncIterator[Any], send: Callable[[Any], Awaitable[None]]) -> None:
+        """Serves the call to its end. Raises BadRequestError and StoppedError."""
+        ...
+
+
 class HostedService(Generic[E]):
-    """The unary calls of each service."""
+    """The unary calls of each service, and what its streaming call begins and ends with."""
 
     def __init__(self, host: Host[E]) -> None:
         self._host = host
@@ -197,6 +205,15 @@ class HostedService(Generic[E]):
             message = f"{limit} requests are under way, as many as this worker takes"
             context.set_trailing_metadata(((RETRY_AFTER_KEY, "1"),))
             await abort(context, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, message, True))
+
+    async def serve(self, work: Streaming, requests: AsyncIterator[Any], context: Any) -> None:
+        """One streaming call from its beginning to its end, in one of the places."""
+        await self.take_place(context)
+        with self._host.place(work):
+            try:
+                await work.run(requests, context.write)
+            except (BadRequestError, StoppedError) as error:
+                await abort(context, failure_of(error))
 
     def _infos(self) -> list[ModelInfo[E]]:
         return self._host.models.info()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -37,12 +36,7 @@ from antiphon.core.residency_events import (
 )
 from antiphon.engines.base import Engine, reload_voices
 from antiphon.errors import AntiphonError
-
-LOAD_LIMIT_S = 300.0
-"""A load that takes longer has failed."""
-
-_MAX_REASONS = 10
-"""In one answer; what else went wrong is in the log."""
+from antiphon.worker.hosted import Hosted, Loader, joined, reason_of
 
 E = TypeVar("E", bound=Engine)
 
@@ -56,35 +50,6 @@ class ModelRefusedError(AntiphonError):
         super().__init__(message)
         self.reason = reason
         self.retry_after_s = retry_after_s
-
-
-class _Hosted(Generic[E]):
-    """An engine in memory. A newer one may take its place while it still works; it is closed after its last use."""
-
-    def __init__(self, engine: E) -> None:
-        self.engine = engine
-        self._users = 0
-        self._unused = asyncio.Event()
-        self._unused.set()
-
-    @contextmanager
-    def used(self) -> Iterator[E]:
-        self._users += 1
-        self._unused.clear()
-        try:
-            yield self.engine
-        finally:
-            self._users -= 1
-            if not self._users:
-                self._unused.set()
-
-    async def close(self) -> None:
-        """Closes the engine when nobody uses it any more. What goes wrong is logged: the memory is given up anyway."""
-        await self._unused.wait()
-        try:
-            await self.engine.close()
-        except Exception:
-            _log.exception("engine_close_failed", engine=self.engine.name)
 
 
 class Lease(Generic[E]):
@@ -122,11 +87,10 @@ class ModelManager(Generic[E]):
         make: Callable[[str], Awaitable[E]],
         warm_up: Callable[[E], Awaitable[None]],
     ) -> None:
-        """``make`` gives the engine of a name, not loaded yet; ``warm_up`` has a loaded one do a little work."""
+        """``make`` and ``warm_up`` are as in ``Loader``."""
         self._residency = Residency(settings)
-        self._make = make
-        self._warm_up = warm_up
-        self._hosted: dict[str, _Hosted[E]] = {}
+        self._loader = Loader(make, warm_up)
+        self._hosted: dict[str, Hosted[E]] = {}
         self._load_s: dict[str, float] = {}
         self._tickets = count(1)
         self._answers: dict[Ticket, asyncio.Future[None]] = {}
@@ -212,10 +176,10 @@ class ModelManager(Generic[E]):
             try:
                 done += await self._reload(model)
             except Exception as error:
-                _log.warning("model_reload_failed", model=model, why=_reason(error), error=type(error).__name__)
-                told.append(_reason(error))
+                _log.warning("model_reload_failed", model=model, why=reason_of(error), error=type(error).__name__)
+                told.append(reason_of(error))
         if told:
-            raise ModelRefusedError(_joined(told), Reason.FAILED)
+            raise ModelRefusedError(joined(told), Reason.FAILED)
         return done
 
     async def _reload(self, model: str) -> int:
@@ -225,7 +189,7 @@ class ModelManager(Generic[E]):
         with old.used() as engine:
             if await reload_voices(engine):
                 return 1
-        fresh = _Hosted(await self._load_engine(model))
+        fresh = await self._loader.load(model)
         old = self._hosted.get(model)
         if old is None:  # it was unloaded meanwhile
             await fresh.close()
@@ -237,7 +201,7 @@ class ModelManager(Generic[E]):
     def is_resident(self, model: str) -> bool:
         return model in self._hosted
 
-    def hosted(self, model: str) -> _Hosted[E]:
+    def hosted(self, model: str) -> Hosted[E]:
         """For leases: the engine that now stands behind a model that is held."""
         return self._hosted[model]
 
@@ -308,53 +272,21 @@ class ModelManager(Generic[E]):
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         try:
-            engine = await self._load_engine(model)
+            hosted = await self._loader.load(model)
         except Exception as error:
             # Whatever a broken file or a full memory does to a library ends here; the worker goes on.
-            _log.warning("model_load_failed", model=model, why=_reason(error), error=type(error).__name__)
-            self._tell(LoadFailed(model, _reason(error)))
+            _log.warning("model_load_failed", model=model, why=reason_of(error), error=type(error).__name__)
+            self._tell(LoadFailed(model, reason_of(error)))
             return
-        self._hosted[model] = _Hosted(engine)
+        self._hosted[model] = hosted
         self._load_s[model] = loop.time() - began_at
         _log.info("model_loaded", model=model, load_s=round(self._load_s[model], 3))
         self._tell(Loaded(model))
-
-    async def _load_engine(self, model: str) -> E:
-        engine = await self._make(model)
-        try:
-            async with asyncio.timeout(LOAD_LIMIT_S):
-                await engine.load()
-                await self._warm_up(engine)
-        except BaseException:
-            await _Hosted(engine).close()
-            raise
-        return engine
 
     async def _unload(self, model: str) -> None:
         await self._hosted.pop(model).close()
         _log.info("model_unloaded", model=model)
         self._tell(Unloaded(model))
-
-
-def _reason(error: Exception) -> str:
-    """What a person reads about a failed load."""
-    match error:
-        case AntiphonError():
-            return str(error)
-        case MemoryError():
-            return "out of memory"
-        case TimeoutError():
-            return f"loading took longer than {LOAD_LIMIT_S:.0f} s"
-        case _:
-            return f"{type(error).__name__}: {error}"
-
-
-def _joined(reasons: Sequence[str]) -> str:
-    """One message of several lines, of a length that a status can have."""
-    lines = "\n".join(reasons).splitlines()
-    if len(lines) > _MAX_REASONS:
-        lines[_MAX_REASONS:] = [f"and {len(lines) - _MAX_REASONS} more: see the log"]
-    return "\n".join(lines)
 
 
 def _nothing() -> None:

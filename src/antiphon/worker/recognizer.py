@@ -11,10 +11,11 @@ from antiphon.audio import EAR_RATE_HZ
 from antiphon.engines.base import Recognizer, RecognizerStream, Transcript
 from antiphon.v1 import recognizer_pb2 as pb
 from antiphon.v1.recognizer_pb2_grpc import RecognizerServicer
-from antiphon.worker.host import Host, HostedService, abort, end_tasks, last_write, told
+from antiphon.worker.host import Host, HostedService, end_tasks, last_write, told
 from antiphon.worker.manager import ModelRefusedError
-from antiphon.worker.outbox import Hold, Outbox, Parcel
-from antiphon.worker.refusals import UNLOADED, BadRequestError, Failure, StoppedError, failure_of
+from antiphon.worker.outbox import Parcel
+from antiphon.worker.refusals import UNLOADED, BadRequestError, Failure, StoppedError
+from antiphon.worker.single import SingleWork
 
 PARTIAL, FINAL = 0, 1
 """What the messages are, as segments of the outbox: a newer partial drops one that still waits."""
@@ -25,48 +26,24 @@ Send = Callable[[Message], Awaitable[None]]
 
 class RecognizerService(HostedService[Recognizer], RecognizerServicer):
     async def Recognize(self, request_iterator: AsyncIterator[pb.RecognizeRequest], context: Any) -> None:  # noqa: N802
-        await self.take_place(context)
-        turn = TurnStream(self._host)
-        with self._host.place(turn):
-            try:
-                await turn.run(request_iterator, context.write)
-            except (BadRequestError, StoppedError) as error:
-                await abort(context, failure_of(error))
+        await self.serve(TurnStream(self._host), request_iterator, context)
 
 
-class TurnStream:
+class TurnStream(SingleWork[Message]):
     """Made for one call, used once."""
 
     def __init__(self, host: Host[Recognizer]) -> None:
+        super().__init__(limit=64)
         self._host = host
-        self._outbox: Outbox[Message] = Outbox(limit=64)
-        self._session = ""
         self._final: asyncio.Task[None] | None = None
         self._fed_bytes = 0
-        self._stop = asyncio.Event()
         self._lost = asyncio.Event()
-
-    @property
-    def session(self) -> str:
-        return self._session
-
-    def pause(self) -> int:
-        self._outbox.hold(Hold.SESSION)
-        return 1
-
-    def resume(self) -> int:
-        self._outbox.release(Hold.SESSION)
-        return 1
-
-    def stop(self) -> int:
-        self._stop.set()
-        return 1
 
     async def run(self, requests: AsyncIterator[pb.RecognizeRequest], send: Send) -> None:
         """Serves the call to its end. Raises BadRequestError and StoppedError."""
         writing = asyncio.create_task(self._write(send))
         hearing = asyncio.create_task(self._hear(requests))
-        stopped = asyncio.create_task(self._stop.wait())
+        stopped = asyncio.create_task(self.stopping.wait())
         lost = asyncio.create_task(self._lost.wait())
         try:
             await asyncio.wait([hearing, stopped, lost], return_when=asyncio.FIRST_COMPLETED)
@@ -74,17 +51,17 @@ class TurnStream:
                 raise StoppedError("the turn was stopped")
             if hearing.done():
                 hearing.result()
-            self._outbox.finish()
+            self.outbox.finish()
             await writing
         except (BadRequestError, StoppedError):
-            self._outbox.discard()
+            self.outbox.discard()
             await last_write(writing)
             raise
         finally:
             await end_tasks(hearing, writing, stopped, lost)
 
     async def _write(self, send: Send) -> None:
-        while (parcel := await self._outbox.next()) is not None:
+        while (parcel := await self.outbox.next()) is not None:
             await send(parcel.message)
 
     async def _hear(self, requests: AsyncIterator[pb.RecognizeRequest]) -> None:
@@ -94,11 +71,11 @@ class TurnStream:
         if first.WhichOneof("message") != "start":
             raise BadRequestError("a turn begins with its start")
         start = first.start
-        self._session = start.session
+        self.session = start.session
         try:
             lease = await self._host.lease(start.model, start.session, on_revoked=self._lose)
         except ModelRefusedError as error:
-            self._fail(0, told(error, session=self._session, model=start.model))
+            self._fail(0, told(error, session=self.session, model=start.model))
             return
         try:
             with lease.using() as engine, closing(engine.open(self._tell_partial, start.language or None)) as stream:
@@ -106,7 +83,7 @@ class TurnStream:
         except BadRequestError:
             raise
         except Exception as error:
-            self._fail(0, told(error, session=self._session, model=lease.model))
+            self._fail(0, told(error, session=self.session, model=lease.model))
         finally:
             lease.end()
 
@@ -143,20 +120,20 @@ class TurnStream:
         try:
             transcript = await stream.final()
         except Exception as error:
-            self._fail(revision, told(error, session=self._session))
+            self._fail(revision, told(error, session=self.session))
             return
         self._host.meter.add(loop.time() - began_at, audio_s, loop.time())
-        self._outbox.put(Parcel(Message(final=_final(revision, transcript)), FINAL))
+        self.outbox.put(Parcel(Message(final=_final(revision, transcript)), FINAL))
 
     def _tell_partial(self, text: str) -> None:
-        self._outbox.drop(PARTIAL)
-        self._outbox.put(Parcel(Message(partial=Message.Partial(text=text)), PARTIAL))
+        self.outbox.drop(PARTIAL)
+        self.outbox.put(Parcel(Message(partial=Message.Partial(text=text)), PARTIAL))
 
     def _fail(self, revision: int, failure: Failure) -> None:
         error = Message.Error(
             revision=revision, code=failure.code.name, message=failure.message, retryable=failure.retryable
         )
-        self._outbox.put(Parcel(Message(error=error), FINAL))
+        self.outbox.put(Parcel(Message(error=error), FINAL))
 
     def _lose(self) -> None:
         """Somebody takes the model away: the turn is told, and ends."""

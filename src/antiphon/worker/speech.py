@@ -294,14 +294,4 @@ def _moved(chunk: AudioChunk, start_char: int, start_sample: int) -> AudioChunk:
     """The chunk's words, counted from the start of the segment instead of the piece."""
     if not chunk.words or (not start_char and not start_sample):
         return chunk
-    words = tuple(
-        replace(
-            word,
-            start_char=word.start_char + start_char,
-            end_char=word.end_char + start_char,
-            start_sample=word.start_sample + start_sample,
-            end_sample=word.end_sample + start_sample,
-        )
-        for word in chunk.words
-    )
-    return replace(chunk, words=words)
+    return replace(chunk, words=tuple(word.moved(start_char, start_sample) for word in chunk.words))
