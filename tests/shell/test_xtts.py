@@ -169,8 +169,12 @@ async def test_voices_differ_and_take_turns_by_the_step(xtts: XttsSynthesizer, f
     alone = [await said(xtts, voice) for voice in voices]
     for number, sound in enumerate(alone):
         assert not any(same(sound, other) for other in alone[:number])
-    together = await asyncio.gather(*(said(xtts, voice) for voice in voices))
+    longer = await said(xtts, "Ana", "Yes, and no.")  # a prompt of another length
+    *together, beside = await asyncio.gather(
+        *(said(xtts, voice) for voice in voices), said(xtts, "Ana", "Yes, and no.")
+    )
     assert all(same(one, other) for one, other in zip(alone, together, strict=True))
+    assert same(longer, beside)
 
 
 async def test_a_short_text_does_not_wait_for_a_long_one(xtts: XttsSynthesizer, steps: list[int]) -> None:
