@@ -3,6 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("antiphon", deadline=None)
+settings.load_profile("antiphon")
 
 ALONE = [Path(__file__).parent / folder for folder in ("e2e", "browser")]
 

@@ -113,7 +113,8 @@ async def test_a_client_that_asked_sees_a_worker_die_and_come_back(monkeypatch: 
     monkeypatch.setattr(local_fleet, "BACK_S", LIMIT_S)
     monkeypatch.setattr(supervisor, "RESTART_S", (0.5, 0.5))
     scripted = {"vad": "scripted", "asr": "scripted", "llm": "scripted:tokens=4", "tts": "scripted:speed=20"}
-    async with Server(Config.model_validate({"port": 0, **scripted})) as server, aiohttp.ClientSession() as http:
+    config = Config.model_validate({"port": 0, "tts_spare": False, **scripted})
+    async with Server(config) as server, aiohttp.ClientSession() as http:
         async with http.get(f"{server.url}/health") as answer:
             health = await answer.json()
         assert health["stages"]["vad"] == {"engine": "scripted:", "state": "serving", "workers": ["server"]}

@@ -133,6 +133,8 @@ class _Worker(_Shape):
     pid: int | None = None
     restarts: int | None = None
     last_exit: str | None = None
+    error: str | None = None
+    spare_pid: int | None = None
     models: dict[str, Literal["absent", "loading", "resident", "unloading", "failed", "unknown"]]
 
 
