@@ -97,13 +97,14 @@ async def test_a_conversation_that_ends_while_its_model_still_loads_is_forgotten
 ) -> None:
     async with staged(tmp_path, "tts", "scripted+pico") as stage:
         [worker] = stage.workers
-        load, may_load = worker.models._load_engine, asyncio.Event()
+        loader = worker.models._loader
+        load, may_load = loader.load, asyncio.Event()
 
         async def slow(model: str) -> Any:
             await may_load.wait()
             return await load(model)
 
-        monkeypatch.setattr(worker.models, "_load_engine", slow)
+        monkeypatch.setattr(loader, "load", slow)
         with FleetSynthesizer(stage.fleet).of_session("the session").attending("pico:en-US"):
             await until(lambda: worker.models.waiting == 1)
         may_load.set()
