@@ -25,7 +25,6 @@ from antiphon.voices.recognizer import FleetRecognizer
 from antiphon.voices.registry import StaticRegistry
 from antiphon.voices.synthesizer import FleetSynthesizer
 from antiphon.voices.visit import Visit
-from antiphon.worker.hosted import Loader
 from antiphon.worker.server import WorkerServer
 from antiphon.worker.sessions import Sessions
 
@@ -98,13 +97,14 @@ async def test_a_conversation_that_ends_while_its_model_still_loads_is_forgotten
 ) -> None:
     async with staged(tmp_path, "tts", "scripted+pico") as stage:
         [worker] = stage.workers
-        load, may_load = Loader.load, asyncio.Event()
+        loader = worker.models._loader
+        load, may_load = loader.load, asyncio.Event()
 
-        async def slow(loader: Loader[Any], model: str) -> Any:
+        async def slow(model: str) -> Any:
             await may_load.wait()
-            return await load(loader, model)
+            return await load(model)
 
-        monkeypatch.setattr(Loader, "load", slow)
+        monkeypatch.setattr(loader, "load", slow)
         with FleetSynthesizer(stage.fleet).of_session("the session").attending("pico:en-US"):
             await until(lambda: worker.models.waiting == 1)
         may_load.set()
