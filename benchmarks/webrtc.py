@@ -27,8 +27,7 @@ EMBEDDED = ("--llm", "alice")
 STAGES = ("end_of_turn_ms", "recognizer_ms", "brain_ms", "voice_ms", "server_ms", "response_ms")
 PAUSE_S = 0.3
 """Between an answer and the next question."""
-LIMIT_MS = 60
-"""So much more than over the WebSocket may an answer take."""
+ENGINES = ("recognizer_ms", "brain_ms", "voice_ms")
 
 Figures = dict[str, dict[str, float]]
 
@@ -57,10 +56,16 @@ async def measure(server: Sequence[str], questions: Sequence[Utterance], rounds:
     return by_socket, by_call
 
 
+def _without_engines(turn: Turn) -> float:
+    """The silence that ends a turn, and the way of the audio: what does not hang on how busy the engines are."""
+    return turn.response_ms - sum(turn.figures[stage] for stage in ENGINES)
+
+
 def report(name: str, by_socket: Sequence[Turn], by_call: Sequence[Turn]) -> Figures:
     figures: Figures = {}
     for way, turns in (("WebSocket", by_socket), ("WebRTC", by_call)):
         figures[f"{way}, on the audio"] = spread([turn.response_ms for turn in turns])
+        figures[f"{way}, without the engines' time"] = spread([_without_engines(turn) for turn in turns])
         for stage in STAGES:
             figures[f"{way}, server's {stage}"] = spread([turn.figures[stage] for turn in turns])
     more = [call.response_ms - socket.response_ms for socket, call in zip(by_socket, by_call, strict=True)]
@@ -70,11 +75,12 @@ def report(name: str, by_socket: Sequence[Turn], by_call: Sequence[Turn]) -> Fig
     return figures
 
 
-async def main() -> int:
+async def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--rounds", type=int, default=1, help="how often each of the ten questions is asked")
+    parser.add_argument("--questions", type=int, default=10, help="so many of the ten questions are asked")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each")
     options = parser.parse_args()
-    questions = await spoken_questions()
+    questions = (await spoken_questions())[: options.questions]
     stated = await measure(STATED, questions, options.rounds)
     embedded = await measure(EMBEDDED, questions, options.rounds)
     figures = {
@@ -82,13 +88,12 @@ async def main() -> int:
         "embedded": report("embedded engines", *embedded),
     }
     save(options.json, figures)
-    ways = ("WebRTC, on the audio", "WebSocket, on the audio")
-    more = {name: each[ways[0]]["p50"] - each[ways[1]]["p50"] for name, each in figures.items()}
-    for name, more_ms in more.items():
-        print(f"{name}: the median over WebRTC is {more_ms:+.1f} ms from the WebSocket's (at most {LIMIT_MS})")
-    return 0 if max(more.values()) <= LIMIT_MS else 1
+    for name, each in figures.items():
+        for what in ("on the audio", "without the engines' time"):
+            more_ms = each[f"WebRTC, {what}"]["p50"] - each[f"WebSocket, {what}"]["p50"]
+            print(f"{name}, {what}: the median over WebRTC is {more_ms:+.1f} ms from the WebSocket's")
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        raise SystemExit(runner.run(main()))
+        runner.run(main())

@@ -66,7 +66,10 @@ export class RtcLine {
         this._newest = id;
         this._receive(event);
       },
-      onTrack: (track) => void this._play(track),
+      onTrack: (track) =>
+        void this._play(track).catch((error) => {
+          if (!this._closed) throw error; // closed while it was being opened
+        }),
       onLost: (reason) => {
         if (!this._closed && peer === this._peer) this._options.onClosed(reason);
       },

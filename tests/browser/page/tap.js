@@ -20,6 +20,11 @@ async function record(context, source) {
   source.connect(node);
 }
 
+// The page may close what it plays with before this was ready.
+function closed(error) {
+  if (error.name !== "AbortError") throw error;
+}
+
 function note(data) {
   const event = JSON.parse(data);
   if (typeof event.delta === "string" && event.type === "response.output_audio.delta") event.delta = event.delta.length;
@@ -29,7 +34,7 @@ function note(data) {
 // Over a WebSocket the page plays PCM itself.
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
-  if (target instanceof AudioDestinationNode) void record(this.context, this);
+  if (target instanceof AudioDestinationNode) record(this.context, this).catch(closed);
   return connect.call(this, target, ...rest);
 };
 window.WebSocket = class extends WebSocket {
@@ -46,7 +51,7 @@ window.RTCPeerConnection = class extends RTCPeerConnection {
     tap.peer = this;
     this.addEventListener("track", ({ track }) => {
       const context = new AudioContext();
-      void record(context, context.createMediaStreamSource(new MediaStream([track])));
+      record(context, context.createMediaStreamSource(new MediaStream([track]))).catch(closed);
     });
   }
 
