@@ -89,6 +89,7 @@ class _InlineMoonshine(Moonshine):
 class Decisions:
     turns: int = 0
     missed_ends: int = 0
+    """Turns that had no answer in time."""
     false_ends: int = 0
     """Turns that were cut in two or more."""
     interruptions: int = 0
@@ -158,7 +159,7 @@ class _Person:
         came = await self._more("committed", ends)
         heard = came and await self._more("playout_started", started)
         await asyncio.sleep(TALK_S)
-        self.decisions.missed_ends += not came
+        self.decisions.missed_ends += not heard
         self.decisions.false_ends += self._count("committed") > ends + 1
         return heard and self._outlet.playing is not None
 
