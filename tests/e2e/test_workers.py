@@ -210,6 +210,7 @@ async def test_a_brain_that_is_killed_between_turns_answers_the_next(embedded: R
 async def test_the_self_test_passes_though_each_worker_is_killed_during_a_reply(
     embedded: Running, tmp_path: Path
 ) -> None:
+    await speaks(embedded, yes=False)  # what the test before had said is over
     before = await embedded.pids()
     await embedded.spare()
     report = tmp_path / "report.json"

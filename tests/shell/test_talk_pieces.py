@@ -107,6 +107,19 @@ def test_what_was_cut_is_known_from_what_the_server_keeps() -> None:
     assert cut_line("").unheard == "One two three four."
 
 
+def test_what_was_planned_and_never_begun_is_cut_too() -> None:
+    transcript = Transcript()
+    for text in ("One two, ", "three four."):
+        transcript.read(arrival("antiphon.clause", response_id="r", item_id="a", text=text))
+    assert transcript.lines == [], "a line begins with its first word that is heard"
+    transcript.read(arrival(AGENT_DELTA, item_id="a", delta="One two, "))
+    transcript.read(arrival("response.done", response={"status": "cancelled", "output": [{"id": "a"}]}))
+    content = [{"type": "output_audio", "transcript": "One two, "}]
+    transcript.read(arrival("conversation.item.retrieved", item={"id": "a", "content": content}))
+    (line,) = transcript.settled()
+    assert (line.heard, line.unheard) == ("One two, ", "three four.")
+
+
 def test_what_was_cut_is_struck_through() -> None:
     text = caption(cut_line("One two"))
     (struck,) = (span for span in text.spans if "strike" in str(span.style))

@@ -27,17 +27,24 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class Line:
-    """What one side said in one turn. ``heard`` is the part of ``text`` that was played; None is all of it."""
+    """What one side said in one turn. ``heard`` is the part of ``text`` that was played; None is all of it.
+
+    ``planned`` is what was to be said, as far as the server has told it; ``text`` begins it.
+    """
 
     speaker: Speaker
     text: str = ""
     phase: Phase = Phase.GROWING
     heard: str | None = None
+    planned: str = ""
 
     @property
     def unheard(self) -> str:
         """What was cut."""
-        return "" if self.heard is None else self.text[len(self.heard) :]
+        if self.heard is None:
+            return ""
+        whole = self.planned if self.planned.startswith(self.text) else self.text
+        return whole[len(self.heard) :]
 
 
 @dataclass(slots=True)
@@ -49,6 +56,7 @@ class Transcript:
     lines: list[Line] = field(default_factory=list)
     """Those that are not settled, and those after them."""
     _by_item: dict[str, Line] = field(default_factory=dict)
+    _planned: dict[str, str] = field(default_factory=dict)
 
     def typed(self, text: str) -> None:
         """The user wrote this."""
@@ -75,6 +83,8 @@ class Transcript:
             case "conversation.item.input_audio_transcription.failed":
                 line = self._line(item_id, Speaker.USER)
                 line.text, line.phase = line.text or "(not understood)", Phase.SETTLED
+            case "antiphon.clause":
+                self._planned[item_id] = self._planned.get(item_id, "") + arrival.text("text")
             case "response.output_audio_transcript.delta" | "response.output_text.delta":
                 self._line(item_id, Speaker.AGENT).text += arrival.text("delta")
             case "response.done":
@@ -87,11 +97,12 @@ class Transcript:
         response = arrival.child("response")
         cut: list[str] = []
         for item in response.get("output") or []:
+            planned = self._planned.pop(str(item.get("id")), "")
             line = self._by_item.get(str(item.get("id")))
             if line is None or line.phase is not Phase.GROWING:
                 continue
             if response.get("status") == "cancelled":
-                line.phase = Phase.CUT
+                line.phase, line.planned = Phase.CUT, planned
                 cut.append(str(item["id"]))
             else:
                 line.phase = Phase.SETTLED
