@@ -207,7 +207,10 @@ def test_what_cannot_be_used_is_told_plainly(options: WorkerOptions, reason: str
         settings_of(options)
 
 
-@pytest.mark.parametrize(("stage", "model"), [("tts", "csm:1b"), ("tts", "xtts:v2"), ("asr", "faster-whisper:small")])
+@pytest.mark.parametrize(
+    ("stage", "model"),
+    [("tts", "csm:1b"), ("tts", "xtts:v2"), ("tts", "cosyvoice:folder"), ("asr", "faster-whisper:small")],
+)
 async def test_engines_that_can_choose_run_on_the_device(stage: str, model: str) -> None:
     settings = settings_of(options_with(stage=stage, models=(model,), device="cuda:7", loudness="off"))
     engine = await settings.stage.make(model)

@@ -32,6 +32,7 @@ SYNTHESIZERS = (
     "pocket-tts[:MODEL[:VOICE]]",
     "csm[:MODEL]",
     "xtts[:MODEL[:SPEAKER]]",
+    "cosyvoice:FOLDER",
     "openai:MODEL[:VOICE]",
     "http://HOST:PORT/v1#MODEL",
     "ws://HOST:PORT/v1#MODEL",
@@ -258,6 +259,12 @@ def _xtts(asked: _Asked) -> Synthesizer:
     return XttsSynthesizer(asked.rest, device=asked.device)
 
 
+def _cosyvoice(asked: _Asked) -> Synthesizer | None:
+    from antiphon.engines.cosyvoice import CosyVoiceSynthesizer
+
+    return CosyVoiceSynthesizer(asked.rest, device=asked.device) if asked.rest else None
+
+
 def _speech(asked: _Asked) -> Synthesizer:
     from antiphon.engines.openai_speech import OpenAISpeech
 
@@ -291,6 +298,7 @@ _SYNTHESIZERS: Mapping[str, Callable[[_Asked], Synthesizer | None]] = {
     "pocket-tts": _pocket_tts,
     "csm": _csm,
     "xtts": _xtts,
+    "cosyvoice": _cosyvoice,
     "openai": _speech,
     "http": _speech,
     "https": _speech,
