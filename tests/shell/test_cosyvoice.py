@@ -106,7 +106,7 @@ async def test_the_sound_is_that_of_the_library(cosyvoice: CosyVoiceSynthesizer,
     await cosyvoice.add_pack(pack(files, "cloned", reference_text=text))
     from cosyvoice.cli.model import CosyVoice2Model
 
-    model, voice = model_of(cosyvoice), cosyvoice._packs["cloned"]
+    model, voice = model_of(cosyvoice), cosyvoice._packs["cloned"].voice
     library = CosyVoice2Model(model.llm, model.flow, model.hift)
     expected: list[AudioChunk] = []
 

@@ -106,7 +106,7 @@ async def test_what_it_can_do(xtts: XttsSynthesizer) -> None:
 async def test_the_sound_is_that_of_the_library(xtts: XttsSynthesizer, files: Path, speed: float) -> None:
     """Piece by piece and by turns, against the library's own stream, which decodes it in one."""
     await xtts.add_pack(pack(files, "cloned"))
-    model, voice = model_of(xtts), xtts._packs["cloned"]
+    model, voice = model_of(xtts), xtts._packs["cloned"].voice
     sampling = model._sampling()
     given = ("top_k", "top_p", "temperature", "length_penalty", "repetition_penalty")
     most = int((0.5 + 0.05 * model._tokens("Yes.", "en").shape[1]) / STEP_S)

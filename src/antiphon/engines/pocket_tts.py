@@ -11,25 +11,21 @@ says alone.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import VoiceInfo
 from antiphon.engines.capabilities import Capabilities
+from antiphon.engines.cloning import CloningSynthesizer, need_recording
 from antiphon.engines.model_files import is_path, model_folder, models_folder
 from antiphon.engines.reference_sound import read_reference
 from antiphon.engines.rendered import RenderedPart
-from antiphon.engines.segments import Emit, speak_segments
+from antiphon.engines.segments import Emit
 from antiphon.engines.torch_device import check_device, find_device
 from antiphon.engines.voice_pack import VoicePack, check_pack
 from antiphon.errors import EngineError
@@ -66,7 +62,7 @@ _VOICES = {
 _UNKNOWN_LANGUAGE = "und"
 
 
-class PocketTtsSynthesizer:
+class PocketTtsSynthesizer(CloningSynthesizer[Any, Any]):
     """The Synthesizer over one model of pocket-tts. Takes voice packs with reference audio."""
 
     def __init__(self, name: str, *, device: str = "cpu") -> None:
@@ -75,6 +71,7 @@ class PocketTtsSynthesizer:
         Without a name it is English, with the weights that clone where those are on this machine.
         ``device`` is as for ``torch_device``; "auto" is the CPU here, on which it is fastest. Raises ConfigError.
         """
+        super().__init__("pocket-tts", streams=_THREADS)
         self._model_name, _, voice = (name or _default_model()).partition(":")
         model = self._model_name
         self._device = "cpu" if check_device(device) == "auto" else device
@@ -83,10 +80,6 @@ class PocketTtsSynthesizer:
         self._default = voice
         self._voices = tuple(_voice_files(self._folder(), self._language, voice)) or (voice or self._short,)
         self._clones = (self._folder() / WEIGHTS).is_file()
-        self._own: dict[str, Any] = {}
-        self._packs: dict[str, Any] = {}
-        self._model: Any = None
-        self._executor = ThreadPoolExecutor(_THREADS, "pocket-tts")
 
     @property
     def name(self) -> str:
@@ -105,57 +98,36 @@ class PocketTtsSynthesizer:
         languages = () if self._language == _UNKNOWN_LANGUAGE else (self._language,)
         return Capabilities(zero_shot=self._clones, languages=languages, voices=self.voices)
 
-    async def load(self) -> None:
-        """Raises EngineError when the package, the model's files or its voices are missing or broken."""
-        if self._model is not None:
-            return
-        folder = self._folder() if is_path(self._model_name) else model_folder("pocket-tts", self._model_name)
-        loop = asyncio.get_running_loop()
-        model = await loop.run_in_executor(self._executor, _read_model, folder, self._short, self._device)
-        files = _voice_files(folder, self._language, self._default)
-        self._own = await loop.run_in_executor(self._executor, _read_voices, model, folder, files)
-        if self._default not in ("", *self._own):
-            raise EngineError(f"{folder} has no voice {self._default!r}: it has {', '.join(self._own)}")
-        state = next(iter(self._own.values()))
-        await loop.run_in_executor(self._executor, _render, model, state, threading.Event(), "Ready.", _one_chunk)
-        self._voices = tuple(self._own)
-        self._clones = model.has_voice_cloning
-        self._model = model
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
-        self._model = None
-        self._own, self._packs = {}, {}
-
-    async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
-        if self._model is None:
-            raise EngineError(f"{self.name} is not loaded, or was closed: call load() first")
-        state = self._packs.get(voice.name) or self._own.get(voice.name) or next(iter(self._own.values()))
-        stop = threading.Event()
-        chunks = speak_segments(text, self._executor, partial(_render, self._model, state, stop))
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            stop.set()
-            await chunks.aclose()
-
     def pack_voice(self, pack: VoicePack) -> VoiceInfo:
         check_pack(pack, "pocket-tts", takes=("reference_audio",))
-        if pack.reference_audio is None:
-            raise EngineError("reference_audio: pocket-tts needs a recording to clone")
+        need_recording(pack, "pocket-tts")
         return VoiceInfo(pack.id, pack.languages[0])
 
-    async def add_pack(self, pack: VoicePack) -> None:
-        self.pack_voice(pack)
-        if self._model is None or pack.reference_audio is None:
-            raise EngineError(f"{self.name} is not loaded, or was closed: call load() first")
-        loop = asyncio.get_running_loop()
-        state = await loop.run_in_executor(self._executor, _read_voice, self._model, pack.reference_audio)
-        self._packs[pack.id] = state
+    def _read_model(self) -> Any:
+        pulled = not is_path(self._model_name)
+        folder = model_folder("pocket-tts", self._model_name) if pulled else self._folder()
+        return _model_in(folder, self._short, self._device)
 
-    async def remove_pack(self, pack_id: str) -> None:
-        self._packs.pop(pack_id, None)
+    def _own_voices(self, model: Any) -> dict[str, Any]:
+        folder = self._folder()
+        own = _read_voices(model, folder, _voice_files(folder, self._language, self._default))
+        if self._default not in ("", *own):
+            raise EngineError(f"{folder} has no voice {self._default!r}: it has {', '.join(own)}")
+        self._voices = tuple(own)
+        self._clones = model.has_voice_cloning
+        return own
+
+    def _read_voice(self, model: Any, pack: VoicePack) -> Any:
+        return _voice_of(model, need_recording(pack, "pocket-tts"))
+
+    def _speak_part(self, model: Any, voice: Any, speed: float, stop: threading.Event, text: str, emit: Emit) -> None:
+        part = RenderedPart(text, model.sample_rate, emit)
+        # To the end in any case: the package's own threads end with it, which is at the next frame.
+        for sound in model.generate_audio_stream(voice, text, stop=stop):
+            if not stop.is_set() and not part.push(sound.cpu().float().numpy()):
+                stop.set()
+        if not stop.is_set():
+            part.finish()
 
     def _folder(self) -> Path:
         """It need not exist."""
@@ -169,7 +141,7 @@ def _default_model() -> str:
     return cloning if (models_folder() / "pocket-tts" / cloning).is_dir() else _DEFAULT_MODEL
 
 
-def _read_model(folder: Path, name: str, device_name: str) -> Any:
+def _model_in(folder: Path, name: str, device_name: str) -> Any:
     """A TTSModel. Raises EngineError."""
     try:
         from pocket_tts import TTSModel
@@ -230,10 +202,10 @@ def _read_voices(model: Any, folder: Path, files: dict[str, Path]) -> dict[str, 
     """The states of the voices. Raises EngineError."""
     if not files:
         raise EngineError(f"{folder / EMBEDDINGS} has no voice: put a state (.safetensors) or a recording (.wav) there")
-    return {name: _read_voice(model, file) for name, file in files.items()}
+    return {name: _voice_of(model, file) for name, file in files.items()}
 
 
-def _read_voice(model: Any, file: Path) -> Any:
+def _voice_of(model: Any, file: Path) -> Any:
     """The state for a recording, or one that ``pocket-tts export-voice`` wrote. Raises EngineError."""
     import torch
 
@@ -252,27 +224,3 @@ def _read_voice(model: Any, file: Path) -> Any:
         raise
     except Exception as error:
         raise EngineError(f"{file} is no voice for this model ({error})") from error
-
-
-def _one_chunk(_pcm: bytes, _words: object) -> bool:
-    """The emit of a warm-up."""
-    return False
-
-
-def _render(model: Any, state: Any, stop: threading.Event, text: str, emit: Emit) -> None:
-    """Speaks one part, in a thread."""
-    spoken = text.replace("\0", " ").encode("utf-8", "ignore").decode()
-    if not any(character.isalnum() for character in spoken) or stop.is_set():
-        return
-    part = RenderedPart(text, model.sample_rate, emit)
-    try:
-        # To the end in any case: the package's own threads end with it, which is at the next frame.
-        for sound in model.generate_audio_stream(state, spoken, stop=stop):
-            if not stop.is_set() and not part.push(sound.cpu().float().numpy()):
-                stop.set()
-    except Exception as error:
-        if stop.is_set():
-            return
-        raise EngineError(f"pocket-tts could not speak this text ({error})") from error
-    if not stop.is_set():
-        part.finish()
