@@ -47,7 +47,7 @@ class PartialHeard:
     turn: TurnId
     text: str
     speaker: str | None = None
-    """Who says it, as far as that is known."""
+    """Who speaks now, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
