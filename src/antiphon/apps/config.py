@@ -1,102 +1,22 @@
-"""What the server is set to: one name for each setting on the command line, in the environment and in the file.
-
-``max_sessions`` of ``antiphon.yaml`` is ``ANTIPHON_MAX_SESSIONS`` and ``--max-sessions``; a key within a section has a
-double underscore in the environment, ``ANTIPHON_SESSION__VOICE``. The command line goes before the environment, which
-goes before the file.
-"""
+"""What the server is set to: one name for each setting on the command line, in the environment and in the file."""
 
 from __future__ import annotations
 
-import difflib
-import ipaddress
-import json
-import math
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from antiphon.core.barge_in import BargeInPolicy
-from antiphon.core.settings import Detection, TurnSettings
+from antiphon.apps.config_session import Section, SessionDefaults
+from antiphon.apps.config_values import is_address, is_loopback, loudness_of
 from antiphon.errors import ConfigError
 from antiphon.loudness import TARGET_LUFS
 from antiphon.transport.livekit.address import is_room_server
 from antiphon.transport.webrtc.network import IceServer, Ports
 
-FILE_NAME = "antiphon.yaml"
-ENVIRONMENT_PREFIX = "ANTIPHON_"
-DEFAULT_ORIGIN = "default"
-
-_ELSEWHERE = frozenset({"ANTIPHON_CONFIG", "ANTIPHON_MODELS"})
-"""Variables with our prefix that are no settings."""
-
-_SERVICE_LINK = re.compile(r"ANTIPHON_(SERVICE_|PORT_\d)")
-"""Kubernetes sets variables of this form, and ANTIPHON_PORT=tcp://..., for a service that is called antiphon."""
-
-_TURN = TurnSettings()
-
-_QUIETEST_LUFS, _LOUDEST_LUFS = -40.0, -10.0
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TurnDetection(Section):
-    """Who decides that the user's turn is over, unless the client says otherwise."""
-
-    type: Literal["server_vad", "semantic_vad", "manual"] = "server_vad"
-    """A fixed silence, a silence whose length depends on the words, or the client's own commit."""
-    threshold: float = Field(default=_TURN.threshold, ge=0, le=1)
-    """The probability of speech from which a sound counts as speech."""
-    prefix_padding_ms: int = Field(default=_TURN.prefix_padding_ms, ge=0, le=5_000)
-    """How much audio before the speech belongs to the turn."""
-    silence_duration_ms: int = Field(default=_TURN.silence_duration_ms, ge=0, le=10_000)
-    """The silence that ends a turn, for `server_vad`."""
-    idle_timeout_ms: int | None = Field(default=_TURN.idle_timeout_ms, ge=1_000, le=600_000)
-    """After so much silence the agent speaks up by itself, for `server_vad`."""
-    eagerness: Literal["low", "medium", "high", "auto"] = _TURN.eagerness
-    """How soon to answer, for `semantic_vad`."""
-    create_response: bool = _TURN.create_response
-    """Answer at the end of each turn."""
-    interrupt_response: bool = _TURN.interrupt_response
-    """Let speech interrupt a reply."""
-    prepare_after_ms: int = Field(default=_TURN.prepare_after_ms, ge=0, le=10_000)
-    """How much of the end-of-turn silence must have passed before a reply is prepared."""
-
-
-class SessionDefaults(Section):
-    """What a session begins with. A client's own settings go before these."""
-
-    voice: str | None = None
-    """The voice that speaks, by its name or as `engine:voice`; the first that is offered when it is not set."""
-    instructions: str = ""
-    """What the language model is told to be."""
-    turn_detection: TurnDetection = TurnDetection()
-    barge_in: BargeInPolicy = BargeInPolicy()
-    """What to do with a reply while the user makes a sound over it."""
-
-    def turn_settings(self) -> TurnSettings:
-        """The turn-taking of these defaults as the core reads it."""
-        fields = self.turn_detection.model_dump(exclude={"type"})
-        return TurnSettings(detection=Detection(self.turn_detection.type), barge_in=self.barge_in, **fields)
-
 
 class Config(Section):
-    """Everything the server can be told. Raises pydantic's ValidationError; ``resolve`` makes plain words of it."""
+    """Everything the server can be told. Raises ValidationError, of which ``config_sources`` makes plain words."""
 
     host: str = "127.0.0.1"
     """The address to listen on. Any but a loopback address needs an API key, or `insecure`."""
@@ -139,9 +59,11 @@ class Config(Section):
     asr: str = "moonshine"
     """The recognizer."""
     llm: str = "auto"
-    """The language model's engine, or the URL of an OpenAI-compatible server; `auto` looks for a local server."""
+    """The language model's engine, or the URL of an OpenAI-compatible server, with `#MODEL` behind it where it has
+    several; `auto` looks for a local server. Of several, given as a list or with commas between, clients choose, and
+    the first is the default."""
     model: str | None = None
-    """The model to ask for at the server that `llm` names."""
+    """The model to ask for at the server that `llm` names first."""
     tts: str = "auto"
     """The synthesizer; `auto` offers every embedded voice."""
     voicepacks: Path | None = None
@@ -194,6 +116,11 @@ class Config(Section):
     @classmethod
     def _several(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("llm", mode="before")
+    @classmethod
+    def _joined(cls, value: object) -> object:
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
     @field_validator("loudness", mode="before")
     @classmethod
@@ -254,193 +181,3 @@ class Config(Section):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} exclude each other: they say where the engines run")
         return self
-
-
-def loudness_of(value: object) -> float | None:
-    """LUFS as people write them; None for "off", which YAML reads as false. Raises ValueError."""
-    if value is False or value == "off":
-        return None
-    try:
-        wanted = float(str(value))
-    except ValueError:
-        wanted = math.nan
-    if not _QUIETEST_LUFS <= wanted <= _LOUDEST_LUFS:
-        raise ValueError(f"give LUFS from {_QUIETEST_LUFS:.0f} to {_LOUDEST_LUFS:.0f}, or off")
-    return wanted
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an IP address, and no name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-KeyPath = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A value and where it came from, in words that its writer knows."""
-
-    value: Any
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """The configuration in effect. ``origins`` tells of each key that is not at its default where it was set."""
-
-    config: Config
-    origins: Mapping[KeyPath, str]
-
-
-def resolve(
-    options: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None, *, folder: Path | None = None
-) -> Resolved:
-    """Merges the command line's ``options`` (None is "not given"), the environment and a file into a configuration.
-
-    ``file`` must exist where it is given, here or as ANTIPHON_CONFIG; otherwise ``antiphon.yaml`` of the current
-    folder, else that of ``folder``, is read where there is one. Raises ConfigError.
-    """
-    if file is None and environment.get("ANTIPHON_CONFIG"):
-        file = Path(environment["ANTIPHON_CONFIG"])
-    given: dict[KeyPath, Given] = {}
-    found = file or next((path for path in _usual_files(folder) if path.is_file()), None)
-    if found is not None:
-        given |= _from_file(found)
-    given |= _from_environment(environment)
-    given |= {(name,): Given(value, _option(name)) for name, value in options.items() if value not in (None, [], ())}
-    try:
-        config = Config.model_validate(_nested(given))
-    except ValidationError as error:
-        _explain(error, given)
-    return Resolved(config, {path: entry.origin for path, entry in given.items()})
-
-
-def _usual_files(folder: Path | None) -> Iterator[Path]:
-    yield Path(FILE_NAME)
-    if folder is not None:
-        yield folder / FILE_NAME
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _from_file(path: Path) -> dict[KeyPath, Given]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold keys and values, such as 'port: 8080'")
-    return {key: Given(value, str(path)) for key, value in _leaves(content)}
-
-
-def _leaves(tree: Mapping[Any, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """Each leaf and its path. A key without a value says nothing."""
-    for key, value in tree.items():
-        path = (*above, str(key))
-        if isinstance(value, dict):
-            yield from _leaves(value, path)
-        elif value is not None:
-            yield path, value
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[KeyPath, Given]:
-    given: dict[KeyPath, Given] = {}
-    for name, value in environment.items():
-        if not name.startswith(ENVIRONMENT_PREFIX) or name in _ELSEWHERE or not value:
-            continue
-        if _SERVICE_LINK.match(name) or (name == "ANTIPHON_PORT" and value.startswith("tcp://")):
-            continue
-        path = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-        given[path] = Given(value, name)
-    return given
-
-
-def _nested(given: Mapping[KeyPath, Given]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, entry in given.items():
-        branch = tree
-        for key in path[:-1]:
-            branch = branch.setdefault(key, {})
-            if not isinstance(branch, dict):
-                raise ConfigError(f"{entry.origin}: {key} is both a value and a section")
-        branch[path[-1]] = entry.value
-    return tree
-
-
-def _explain(error: ValidationError, given: Mapping[KeyPath, Given]) -> NoReturn:
-    """Raises ConfigError with a line for each thing that is wrong."""
-    lines: list[str] = []
-    for problem in error.errors():
-        path = tuple(str(part) for part in problem["loc"])
-        origin = next((entry.origin for key, entry in given.items() if key == path[: len(key)]), "")
-        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            reason = f"unknown key {'.'.join(path)!r}{_nearest(path)}"
-        else:
-            reason = problem["msg"].removeprefix("Value error, ")
-            reason = f"{'.'.join(path)}: {reason}" if path else reason
-        lines.append(f"{origin}: {reason}" if origin else reason)
-    raise ConfigError("\n".join(lines)) from error
-
-
-def _nearest(path: KeyPath) -> str:
-    known = {".".join(key): key for key in known_keys()}
-    close = difflib.get_close_matches(".".join(path), known, n=1, cutoff=0.6)
-    if not close:
-        close = [name for name, key in known.items() if difflib.get_close_matches(path[-1], key[-1:], cutoff=0.8)]
-    return f": did you mean {close[0]!r}?" if close else ""
-
-
-def known_keys() -> list[KeyPath]:
-    """Every key that a file may hold, in the order of the documentation."""
-    return [path for path, _ in settings_of(Config())]
-
-
-def settings_of(config: Config) -> list[tuple[KeyPath, Any]]:
-    """Each key and its value, in plain types."""
-    return list(_every(config.model_dump(mode="json")))
-
-
-def _every(tree: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _every(value, (*above, key))
-        else:
-            yield (*above, key), value
-
-
-def render(resolved: Resolved) -> str:
-    """The configuration in effect as a file would hold it, with where each value came from. Keys are not shown."""
-    lines: list[str] = []
-    section: KeyPath = ()
-    for path, value in settings_of(resolved.config):
-        for depth, key in enumerate(path[:-1]):
-            if section[: depth + 1] != path[: depth + 1]:
-                lines.append(f"{'  ' * depth}{key}:")
-        section = path[:-1]
-        shown = ["***" for _ in value] if path == ("api_key",) else value
-        if path == ("livekit_token",) and value is not None:
-            shown = "***"
-        setting = f"{'  ' * len(section)}{path[-1]}: {json.dumps(shown, ensure_ascii=False)}"
-        lines.append(f"{setting:<44} # {resolved.origins.get(path, DEFAULT_ORIGIN)}")
-    return "\n".join(lines)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from antiphon.core.segments import Segment, tagged
 from antiphon.core.speech import Message, Spoken
 from antiphon.core.spoken import heard_text
 from antiphon.errors import ProtocolError
@@ -35,6 +36,8 @@ class Item:
     name: str | None = None
     arguments: str = ""
     output: str = ""
+    segments: tuple[Segment, ...] = ()
+    """What the user said by who said it, where speakers are told apart."""
     pcm: bytes | None = None
     """The user's audio, mono s16 at 16 kHz, while it is kept."""
     spoken: list[Spoken] = field(default_factory=list)
@@ -57,14 +60,14 @@ class Item:
         """The words that the listener has heard; for all that was not cut, the text."""
         return self.text if self.heard_ms is None else heard_text(self.spoken, self.heard_ms)
 
-    def message(self) -> Message | None:
-        """The item as the brain reads it; None when it says nothing."""
+    def message(self, *, with_speakers: bool = False) -> Message | None:
+        """The item as the brain reads it, ``with_speakers`` by who said what; None when it says nothing."""
         if self.kind == "function_call":
             return Message("assistant", call_id=self.call_id, name=self.name, arguments=self.arguments)
         if self.kind == "function_call_output":
             return Message("tool", self.output, call_id=self.call_id)
         images = tuple(part["image_url"] for part in self.content if part.get("image_url"))
-        text = self.heard().strip()
+        text = tagged(self.segments) if with_speakers and self.segments else self.heard().strip()
         return Message(self.role or "user", text, images=images) if text or images else None
 
 
@@ -158,9 +161,18 @@ class Conversation:
         found.heard_ms = float(end_ms)
         return end_ms
 
-    def context(self) -> tuple[Message, ...]:
-        """All that the brain may know, in order."""
-        return tuple(message for item in self._items if (message := item.message()) is not None)
+    def context(self, then: Sequence[Segment] = ()) -> tuple[Message, ...]:
+        """All that the brain may know, in order, and ``then`` what the user says in a turn that is no item yet.
+
+        Where more than one speaker is known, each line of the user says whose it is.
+        """
+        said = [segment for item in self._items for segment in item.segments]
+        several = len({segment.speaker for segment in (*said, *then)} - {None}) > 1
+        messages = [message for item in self._items if (message := item.message(with_speakers=several)) is not None]
+        if then:
+            text = tagged(then) if several else " ".join(segment.text for segment in then)
+            messages.append(Message("user", text))
+        return tuple(messages)
 
     def keep_audio(self, items: int) -> None:
         """Forgets the user's audio but for the newest ``items`` items that have some."""

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from antiphon.audio import Samples
 from antiphon.core.speech import AudioChunk, BrainDelta, BrainRequest, Voice
+from antiphon.core.who import HeardVoice
 
 VAD_WINDOW_SAMPLES = 512
 """32 ms at 16 kHz, the window of Silero."""
@@ -72,12 +73,20 @@ class HeardWord:
     text: str
     start_ms: int
     end_ms: int
+    speaker: str | None = None
+    """Who said it, where the recognizer itself tells speakers apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
     text: str
     words: tuple[HeardWord, ...] = ()
+
+    @property
+    def speaker(self) -> str | None:
+        """Who said most of its words, where the recognizer tells speakers apart."""
+        names = [word.speaker for word in self.words if word.speaker is not None]
+        return max(dict.fromkeys(names), key=names.count, default=None)
 
 
 class RecognizerStream(Protocol):
@@ -103,6 +112,22 @@ class RecognizerStream(Protocol):
 class Recognizer(Engine, Protocol):
     def open(self, on_partial: Callable[[str], None], language: str | None = None) -> RecognizerStream:
         """A stream for one turn. ``on_partial`` gets the whole text so far, in the event loop, as it changes."""
+        ...
+
+
+SPEAKER_WINDOW_MS = 10_000
+"""So much audio a speaker model listens to at a time."""
+
+
+class SpeakerModel(Engine, Protocol):
+    """Tells voices apart. Whose they are is not its business."""
+
+    async def voices(self, pcm: bytes, from_ms: int = 0) -> tuple[HeardVoice, ...]:
+        """The voices in up to ``SPEAKER_WINDOW_MS`` of mono s16 at 16 kHz, and where each of them sounds.
+
+        What each is like is told from what lies after ``from_ms``; the audio before that only helps to follow a voice
+        on. Raises EngineError.
+        """
         ...
 
 

@@ -18,6 +18,7 @@ from antiphon.core.settings import Detection, SessionSettings
 from antiphon.core.speech_gate import SpeechGate
 from antiphon.engines.base import VAD_WINDOW_SAMPLES, Recognizer, Vad
 from antiphon.ids import TurnId
+from antiphon.session.identity import Identity
 from antiphon.session.utterance import LEAD_MS, Post, Utterance
 
 _WINDOW_BYTES = VAD_WINDOW_SAMPLES * 2
@@ -51,11 +52,13 @@ class Hearing:
         settings: SessionSettings,
         post_edge: Callable[[SpeechStarted | SpeechPaused], None],
         post_words: Post,
+        identity: Identity | None = None,
     ) -> None:
         self._recognizer = recognizer
         self._settings = settings
         self._post_edge = post_edge
         self._post_words = post_words
+        self._identity = identity
         self._stream = vad.open(self._on_probability)
         self._gate = SpeechGate(settings.turn.threshold)
         self._energy = EnergyGate()
@@ -190,7 +193,8 @@ class Hearing:
         return utterance
 
     def _new_utterance(self, prefix_bytes: int) -> Utterance:
-        utterance = Utterance(self._recognizer, self._settings.language, self._post_words)
+        voices = None if self._identity is None else self._identity.open()
+        utterance = Utterance(self._recognizer, self._settings.language, self._post_words, voices)
         if prefix_bytes < ms_to_bytes(LEAD_MS, EAR_RATE_HZ):
             utterance.lead_in()
         return utterance

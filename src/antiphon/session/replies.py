@@ -256,11 +256,11 @@ class Replies:
 
     def _ahead_of(self, turn: TurnId) -> _Messages:
         """The conversation as it would be, were the turn over now."""
-        words = self._transcripts.words(turn)
+        said = self._transcripts.segments(turn)
 
         async def messages() -> tuple[Message, ...]:
             await self._transcripts.settled()
-            return (*self._conversation.context(), Message("user", words))
+            return self._conversation.context(said)
 
         return messages
 

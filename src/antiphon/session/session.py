@@ -23,6 +23,7 @@ from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
 from antiphon.ids import IdSource
 from antiphon.session.hearing import Hearing
+from antiphon.session.identity import Identity, Speakers
 from antiphon.session.meter import Meter, NoMeter, NoRecorder, Recorder
 from antiphon.session.pacer import Pacer
 from antiphon.session.replies import Replies
@@ -55,8 +56,9 @@ class Session:
         recorder: Recorder | None = None,
         pacer: Pacer | None = None,
         stay: AbstractContextManager[object] | None = None,
+        speakers: Speakers | None = None,
     ) -> None:
-        """``stay`` is entered for as long as the session runs."""
+        """``stay`` is entered for as long as the session runs. ``speakers``: tell those who speak to it apart."""
         self.ids = ids or IdSource()
         self.conversation = Conversation()
         self._stay = stay or nullcontext()
@@ -71,7 +73,11 @@ class Session:
         seed = self.ids.seed()
         self._turns = Turns(settings.turn, IdSource(seed))  # ids of its own, so that a recording repeats them
         self._recorder.begin(self._loop.time(), settings, seed)
-        self._hearing = Hearing(suite.vad, suite.recognizer, settings, self._post_event, self._post_event)
+        self._identity = None if speakers is None else Identity(speakers)
+        self._identifying: asyncio.Task[None] | None = None
+        self._hearing = Hearing(
+            suite.vad, suite.recognizer, settings, self._post_event, self._post_event, self._identity
+        )
         self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet, self._hearing.trailing_silence_ms)
         self._transcripts = Transcripts(suite.recognizer, self.conversation, outlet, settings)
         self._replies = Replies(
@@ -114,6 +120,8 @@ class Session:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
+            if self._identity is not None:
+                self._identifying = self._group.create_task(self._identity.run())
             try:
                 await self._loop_until_closed(self._group)
             finally:
@@ -162,6 +170,8 @@ class Session:
         self._hearing.close()
         self._transcripts.close()
         self._replies.close()
+        if self._identifying is not None:
+            self._identifying.cancel()
 
     def _take(self, entry: Event | Command, group: asyncio.TaskGroup) -> None:
         if isinstance(entry, Event):

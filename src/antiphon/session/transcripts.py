@@ -8,6 +8,7 @@ import structlog
 
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event, FinalHeard, PartialHeard
+from antiphon.core.segments import Segment
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Recognizer
 from antiphon.errors import EngineError
@@ -34,6 +35,8 @@ class Transcripts:
         self._open: dict[TurnId, Utterance] = {}
         self._words: dict[TurnId, str] = {}
         """The newest words of each open turn."""
+        self._speakers: dict[TurnId, str] = {}
+        """Who speaks in each open turn, as far as the client was told."""
         self._announced: set[TurnId] = set()
         self._pending: dict[ItemId, Item] = {}
         """Items of the conversation that wait for their transcript."""
@@ -51,6 +54,13 @@ class Transcripts:
         """What was heard of a turn so far."""
         return self._words.get(turn, "")
 
+    def segments(self, turn: TurnId) -> tuple[Segment, ...]:
+        """The same by who said it, when the final is there."""
+        utterance, words = self._open.get(turn), self.words(turn)
+        if utterance is not None and utterance.answer == words and utterance.segments:
+            return utterance.segments
+        return (Segment(None, words, 0, 0),)
+
     def announce(self, turn: TurnId) -> None:
         """The client knows of the turn: its captions may be told."""
         self._announced.add(turn)
@@ -63,12 +73,15 @@ class Transcripts:
     def note(self, event: Event) -> None:
         """Takes the recognizer's words, before turn-taking does."""
         match event:
-            case PartialHeard(turn, text) if turn in self._open:
+            case PartialHeard(turn, text, speaker) if turn in self._open:
                 self._words[turn] = text
                 if turn in self._announced:
+                    self._name(turn, speaker)
                     self._caption(turn, self._open[turn].captions.partial(text))
-            case FinalHeard(turn, revision, text) if turn in self._open:
+            case FinalHeard(turn, revision, text, speaker) if turn in self._open:
                 self._words[turn] = text or ""
+                if turn in self._announced:
+                    self._name(turn, speaker)
                 item = self._pending.get(turn)
                 if item is not None and revision == self._open[turn].last_revision:
                     self._complete(turn, item, text)
@@ -88,11 +101,16 @@ class Transcripts:
     def _complete(self, turn: TurnId, item: Item, text: str | None) -> None:
         utterance = self._open.pop(turn)
         item.text = text or ""
+        if text and any(segment.speaker for segment in utterance.segments):
+            item.segments = utterance.segments
         if self._settings.transcription:
             if text is None:
                 self._outlet.transcript_failed(turn, "The speech could not be recognized.")
             else:
                 self._caption(turn, utterance.captions.final(text))
+                for number, segment in enumerate(item.segments):
+                    if segment.speaker is not None:
+                        self._outlet.transcript_segment(turn, number, segment)
                 self._outlet.transcript_completed(turn, text, utterance.audio_ms / 1000)
         self._forget(turn)
         utterance.close()
@@ -101,8 +119,14 @@ class Transcripts:
         if delta and self._settings.transcription:
             self._outlet.transcript_delta(turn, delta)
 
+    def _name(self, turn: TurnId, speaker: str | None) -> None:
+        if speaker is not None and self._speakers.get(turn) != speaker:
+            self._speakers[turn] = speaker
+            self._outlet.speaker(turn, speaker)
+
     def _forget(self, turn: TurnId) -> None:
         self._words.pop(turn, None)
+        self._speakers.pop(turn, None)
         self._announced.discard(turn)
         self._pending.pop(turn, None)
         if not self._pending:

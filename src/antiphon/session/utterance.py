@@ -10,9 +10,13 @@ import structlog
 from antiphon.audio import EAR_RATE_HZ, bytes_to_ms, ms_to_bytes
 from antiphon.core.captions import Captions
 from antiphon.core.events import FinalHeard, PartialHeard
-from antiphon.engines.base import Recognizer
+from antiphon.core.segments import Segment, one_segment
+from antiphon.core.voice_spans import NamedSpan
+from antiphon.engines.base import HeardWord, Recognizer, Transcript
 from antiphon.errors import EngineError
 from antiphon.ids import TurnId
+from antiphon.session.identity import TurnVoices
+from antiphon.session.parts import parts_of, share_out
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +26,9 @@ KEPT_BYTES = 16 * EAR_RATE_HZ * 2
 LEAD_MS = 100
 """Recognizers want so much quiet before the first word; where a turn begins with speech, it is put there."""
 
+SPEAKER_WAIT_S = 0.5
+"""A final waits so long for who said it; then it goes by what was known before."""
+
 Post = Callable[[PartialHeard | FinalHeard], None]
 
 
@@ -29,14 +36,24 @@ class Utterance:
     """Audio goes in by ``feed``; words come out as events.
 
     It may begin before its turn has a name (a client that commits by itself names it at the commit): its words are
-    posted from ``name`` on.
+    posted from ``name`` on. ``voices`` tells who speaks, where that is wanted.
     """
 
-    def __init__(self, recognizer: Recognizer, language: str | None, post: Post) -> None:
+    def __init__(
+        self, recognizer: Recognizer, language: str | None, post: Post, voices: TurnVoices | None = None
+    ) -> None:
+        self._recognizer = recognizer
+        self._language = language
         self._stream = recognizer.open(self._on_partial, language)
         self._post = post
+        self._voices = voices
+        if voices is not None:
+            voices.on_change = self._tell_partial
+        self._partial = ""
+        """The newest guess that no final has overtaken."""
         self._finals: set[asyncio.Task[None]] = set()
         self._length_bytes = 0
+        self._lead_ms = 0
         self.turn: TurnId | None = None
         self.pcm = bytearray()
         self.captions = Captions()
@@ -45,6 +62,8 @@ class Utterance:
         self.answered_revision = -1
         self.answer: str | None = None
         """The final of ``answered_revision``; None when the recognizer failed."""
+        self.segments: tuple[Segment, ...] = ()
+        """The same by who said it."""
 
     @property
     def audio_ms(self) -> float:
@@ -55,6 +74,7 @@ class Utterance:
 
     def lead_in(self) -> None:
         """Puts silence before the first audio, for the recognizer alone."""
+        self._lead_ms = LEAD_MS
         self._stream.feed(bytes(ms_to_bytes(LEAD_MS, EAR_RATE_HZ)))
 
     def feed(self, pcm: bytes) -> None:
@@ -62,6 +82,8 @@ class Utterance:
         if len(self.pcm) < KEPT_BYTES:
             self.pcm += pcm
         self._stream.feed(pcm)
+        if self._voices is not None:
+            self._voices.feed(pcm)
 
     def transcribe(self, revision: int, group: asyncio.TaskGroup) -> None:
         """Asks for the final of all audio so far. An older question that is still open is withdrawn."""
@@ -74,20 +96,63 @@ class Utterance:
 
     async def _final(self, revision: int) -> None:
         text: str | None
+        segments: tuple[Segment, ...] = ()
+        speaker: str | None = None
+        looked = None if self._voices is None else self._voices.settle()
         try:
-            text = (await self._stream.final()).text.strip()
+            transcript = await self._stream.final()
+            text = transcript.text.strip()
+            segments, speaker = await self._by_speaker(transcript, looked)
         except EngineError as error:
             log.warning("recognizer failed", turn=self.turn, error=str(error))
             text = None
-        self.answered_revision, self.answer = revision, text
+        self._partial = ""
+        self.answered_revision, self.answer, self.segments = revision, text, segments
         if self.turn is not None:
-            self._post(FinalHeard(self.turn, revision, text))
+            self._post(FinalHeard(self.turn, revision, text, speaker))
+
+    async def _by_speaker(
+        self, transcript: Transcript, looked: asyncio.Future[None] | None
+    ) -> tuple[tuple[Segment, ...], str | None]:
+        """The words by who said them, and who said most of it."""
+        text, words = transcript.text.strip(), self._timed(transcript)
+        if self._voices is None or looked is None:
+            spans = [NamedSpan(word.start_ms, word.end_ms, word.speaker) for word in words if word.speaker]
+            main = transcript.speaker
+        else:
+            await asyncio.wait([looked], timeout=SPEAKER_WAIT_S)
+            spans = list(self._voices.spans)
+            main = self._voices.main_speaker
+        parts = parts_of(spans) if looked is not None else spans
+        if text and len({part.speaker for part in parts}) > 1:
+            pcm = bytes(self.pcm)
+            return await share_out(self._recognizer, self._language, text, words, parts, pcm), main
+        return one_segment(text, spans, main, round(self.audio_ms)), main
+
+    def _timed(self, transcript: Transcript) -> tuple[HeardWord, ...]:
+        """The words by the turn's own time."""
+        return tuple(
+            HeardWord(
+                word.text,
+                max(0, word.start_ms - self._lead_ms),
+                max(0, word.end_ms - self._lead_ms),
+                word.speaker,
+            )
+            for word in transcript.words
+        )
 
     def _on_partial(self, text: str) -> None:
-        if self.turn is not None and text:
-            self._post(PartialHeard(self.turn, text))
+        self._partial = text
+        self._tell_partial()
+
+    def _tell_partial(self) -> None:
+        if self.turn is not None and self._partial:
+            speaker = None if self._voices is None else self._voices.speaker
+            self._post(PartialHeard(self.turn, self._partial, speaker))
 
     def close(self) -> None:
         for task in self._finals:
             task.cancel()
         self._stream.close()
+        if self._voices is not None:
+            self._voices.close()

@@ -27,12 +27,14 @@ from antiphon.engines import tone_code
 from antiphon.engines.scripted import ScriptedBrain, ScriptedRecognizer, ScriptedSynthesizer, ScriptedVad
 from antiphon.engines.suite import Suite
 from antiphon.ids import IdSource, ReplyId
+from antiphon.session.identity import Speakers
 from antiphon.session.meter import Meter, Recorder
 from antiphon.session.session import Session
 from antiphon.sim.outlet import HeardReply, RecordingOutlet
 
 _EAR_FRAME_BYTES = EAR_RATE_HZ * FRAME_MS // 1000 * 2
 _SILENCE = bytes(_EAR_FRAME_BYTES)
+_AMPLITUDE = 8000
 
 
 def scripted_suite(
@@ -97,10 +99,10 @@ class Caller:
         await self._quiet.wait()
         return began_at
 
-    async def say(self, words: str, *, after_ms: int = 0) -> float:
-        """Speaks; returns, with the last sample, the time of the first."""
+    async def say(self, words: str, *, after_ms: int = 0, amplitude: int = _AMPLITUDE) -> float:
+        """Speaks; returns, with the last sample, the time of the first. Another ``amplitude`` is another speaker."""
         await self.pause(after_ms)
-        return await self.utter(tone_code.encode(words, EAR_RATE_HZ))
+        return await self.utter(tone_code.encode(words, EAR_RATE_HZ, amplitude=amplitude))
 
     async def cough(self, ms: int = 200) -> float:
         return await self.utter(noise(ms))
@@ -162,11 +164,20 @@ async def call(
     seed: int = 1,
     meter: Meter | None = None,
     recorder: Recorder | None = None,
+    speakers: Speakers | None = None,
 ) -> AsyncIterator[Caller]:
     """A session with a caller in it, closed at the end. ``paced`` counts where no settings are given."""
     settings = settings or SessionSettings(turn=TurnSettings(paced=paced), transcription=True)
     outlet = RecordingOutlet()
-    session = Session(suite or scripted_suite(), outlet, settings, ids=IdSource(seed), meter=meter, recorder=recorder)
+    session = Session(
+        suite or scripted_suite(),
+        outlet,
+        settings,
+        ids=IdSource(seed),
+        meter=meter,
+        recorder=recorder,
+        speakers=speakers,
+    )
     caller = Caller(session, outlet)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(session.run(), name="session")

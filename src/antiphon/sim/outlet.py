@@ -10,6 +10,7 @@ from typing import Any
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.actions import State
 from antiphon.core.conversation import Item
+from antiphon.core.segments import Segment
 from antiphon.engines import tone_code
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.transport.base import AnsweredTurn, BargeIn
@@ -78,6 +79,10 @@ class RecordingOutlet:
         self.replies: dict[ReplyId, HeardReply] = {}
         self.transcripts: dict[TurnId, str | None] = {}
         """The final of each turn; None where it failed."""
+        self.segments: dict[TurnId, list[Segment]] = {}
+        """What each speaker said of a turn."""
+        self.speakers: dict[TurnId, str] = {}
+        """Who was told to speak last in each turn."""
         self.items: dict[ItemId, Item] = {}
         self.current_state = State.IDLE
         self.speaking: TurnId | None = None
@@ -151,6 +156,12 @@ class RecordingOutlet:
     def transcript_delta(self, turn: TurnId, delta: str) -> None:
         _need(turn not in self.transcripts, "no caption follows the transcript")
         self._note("transcript_delta", turn, delta)
+
+    def transcript_segment(self, turn: TurnId, number: int, segment: Segment) -> None:
+        _need(turn not in self.transcripts, "no segment follows the transcript")
+        _need(number >= len(self.segments.get(turn, ())), "segments come in order")
+        self.segments.setdefault(turn, []).append(segment)
+        self._note("transcript_segment", turn, segment.speaker, segment.text)
 
     def transcript_completed(self, turn: TurnId, text: str, audio_s: float) -> None:
         self._transcript(turn, text)
@@ -273,6 +284,11 @@ class RecordingOutlet:
         _need(state is not self.current_state, "a state is told when it changes")
         self.current_state = state
         self._note("state", state)
+
+    def speaker(self, turn: TurnId, name: str) -> None:
+        _need(self.speakers.get(turn) != name, "a speaker is told when another one speaks")
+        self.speakers[turn] = name
+        self._note("speaker", turn, name)
 
     def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
         self._open(reply).voices.append(name)

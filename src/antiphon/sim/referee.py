@@ -94,6 +94,7 @@ class Referee:
             "conversation.item.deleted": self._item_deleted,
             "conversation.item.truncated": self._item_known,
             "conversation.item.input_audio_transcription.delta": self._transcript_delta,
+            "conversation.item.input_audio_transcription.segment": self._transcript_delta,
             "conversation.item.input_audio_transcription.completed": self._transcript_end,
             "conversation.item.input_audio_transcription.failed": self._transcript_end,
             "response.created": self._reply_created,

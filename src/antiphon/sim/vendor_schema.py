@@ -29,6 +29,12 @@ class _State(_Event):
     state: Literal[tuple(state.value for state in State)]  # type: ignore[valid-type]
 
 
+class _Speaker(_Event):
+    type: Literal["antiphon.speaker"]
+    item_id: _Text
+    speaker: _Text
+
+
 class _Voice(_Event):
     type: Literal["antiphon.voice"]
     response_id: _Text
@@ -167,7 +173,7 @@ class _Resumed(_Event):
 
 _MODELS: dict[str, TypeAdapter[Any]] = {
     get_args(model.model_fields["type"].annotation)[0]: TypeAdapter(model)
-    for model in (_State, _Voice, _Clause, _Turn, _BargeIn, _Fleet, _Record, _Resumable, _Resumed)
+    for model in (_State, _Speaker, _Voice, _Clause, _Turn, _BargeIn, _Fleet, _Record, _Resumable, _Resumed)
 }
 
 

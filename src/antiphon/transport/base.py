@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from antiphon.core.actions import State
 from antiphon.core.conversation import Item
+from antiphon.core.segments import Segment
 from antiphon.ids import ItemId, ReplyId, TurnId
 
 
@@ -55,6 +56,10 @@ class Outlet(Protocol):
     def cleared(self) -> None: ...
 
     def transcript_delta(self, turn: TurnId, delta: str) -> None: ...
+
+    def transcript_segment(self, turn: TurnId, number: int, segment: Segment) -> None:
+        """What one speaker said of the turn, counted from 0; all of them come before the transcript."""
+        ...
 
     def transcript_completed(self, turn: TurnId, text: str, audio_s: float) -> None: ...
 
@@ -126,6 +131,10 @@ class Outlet(Protocol):
     # For clients that asked for more than the standard protocol.
 
     def state(self, state: State) -> None: ...
+
+    def speaker(self, turn: TurnId, name: str) -> None:
+        """Who speaks in a turn that is not over yet, when that becomes known or is another."""
+        ...
 
     def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
         """This voice speaks from here on. The item itself comes with its first audio."""

@@ -10,6 +10,7 @@ import orjson
 
 from antiphon.core.actions import State
 from antiphon.core.conversation import ROOT, Item
+from antiphon.core.segments import Segment
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.transport.base import AnsweredTurn, BargeIn
 from antiphon.transport.realtime.asides import Asides
@@ -162,6 +163,18 @@ class RealtimeOutlet:
     def transcript_delta(self, turn: TurnId, delta: str) -> None:
         self._emit("conversation.item.input_audio_transcription.delta", item_id=turn, content_index=0, delta=delta)
 
+    def transcript_segment(self, turn: TurnId, number: int, segment: Segment) -> None:
+        self._emit(
+            "conversation.item.input_audio_transcription.segment",
+            item_id=turn,
+            content_index=0,
+            id=f"{turn}_{number}",
+            speaker=segment.speaker,
+            text=segment.text,
+            start=segment.start_ms / 1000,
+            end=segment.end_ms / 1000,
+        )
+
     def transcript_completed(self, turn: TurnId, text: str, audio_s: float) -> None:
         self._emit(
             "conversation.item.input_audio_transcription.completed",
@@ -274,6 +287,9 @@ class RealtimeOutlet:
 
     def state(self, state: State) -> None:
         self._tell("state", state=state.value)
+
+    def speaker(self, turn: TurnId, name: str) -> None:
+        self._tell("speaker", item_id=turn, speaker=name)
 
     def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
         if reply in self._replies:
