@@ -14,6 +14,7 @@ from antiphon.core.commands import CreateReply, ItemReference
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
+from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
 from antiphon.engines.base import place_of, prepare_voice
 from antiphon.engines.suite import Suite
@@ -39,8 +40,10 @@ class _Live:
     side: bool = False
     follows: bool = False
     """It speaks in the session's voice, also when that changes."""
-    ahead: bool = False
-    """It was prepared before the turn was over."""
+    ahead: Ahead = Ahead.VOICE
+    """How much of it was to be done before it was wanted,"""
+    prepared: bool = False
+    """and whether there was such a time."""
 
 
 class Replies:
@@ -57,7 +60,9 @@ class Replies:
         post: Callable[[Event], None],
         pacer: Pacer,
         settings: SessionSettings,
+        room_ahead: Callable[[], Ahead],
     ) -> None:
+        """``room_ahead`` is asked how much may be done ahead at the moment."""
         self._suite = suite
         self._outlet = outlet
         self._ids = ids
@@ -67,6 +72,7 @@ class Replies:
         self._post = post
         self._pacer = pacer
         self._settings = settings
+        self._room_ahead = room_ahead
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
@@ -143,9 +149,11 @@ class Replies:
     def apply(self, action: Action, group: asyncio.TaskGroup) -> None:
         match action:
             case do.PrepareReply(reply, turn):
-                self._prepared[reply] = self._begin(reply, group, self._settings.reply, self._ahead_of(turn))
+                messages = self._ahead_of(turn)
+                ahead = self._room_ahead()
+                self._prepared[reply] = self._begin(reply, group, self._settings.reply, messages, ahead=ahead)
             case do.DiscardReply(reply):
-                self._prepared.pop(reply).task.cancel()
+                self._discard(self._prepared.pop(reply))
             case do.StartReply(reply, prepared, side):
                 self._start(reply, group, prepared=prepared, side=side)
             case do.PausePlayout(reply):
@@ -198,7 +206,7 @@ class Replies:
             self._let_play_on()
         if prepared:
             live = self._prepared.pop(reply)
-            live.ahead = True
+            live.prepared = True
         else:
             settings = self._settings.reply if command is None else command.settings
             live = self._begin(reply, group, settings, self._context(command), side=side)
@@ -208,6 +216,11 @@ class Replies:
         if self._on_hold:
             live.reply.speaker.pause()
         live.reply.commit()
+
+    def _discard(self, live: _Live) -> None:
+        if live.ahead is not Ahead.NOTHING:
+            self._stopwatch.thrown_away(live.reply.marks)
+        live.task.cancel()
 
     def _answer_turn(self, reply: Reply, command: CreateReply | None) -> None:
         """Which turn of the user it answers, if any: what a client asks for may answer the last thing that was said."""
@@ -231,6 +244,7 @@ class Replies:
         messages: _Messages,
         *,
         side: bool = False,
+        ahead: Ahead = Ahead.VOICE,
     ) -> _Live:
         paced = self._settings.turn.paced and not side
 
@@ -248,9 +262,10 @@ class Replies:
             self._ids,
             speaker_of,
             paced,
+            ahead,
         )
         follows = _voice_of(settings) == _voice_of(self._settings.reply)
-        return _Live(made, group.create_task(made.run()), side, follows)
+        return _Live(made, group.create_task(made.run()), side, follows, ahead)
 
     # What a reply answers to.
 
@@ -308,7 +323,7 @@ class Replies:
             reply,
             live.reply.marks,
             asked=live.reply.asked,
-            ahead=live.ahead,
+            ahead=live.prepared and live.ahead is not Ahead.NOTHING,
             served_by={
                 "asr": place_of(suite.recognizer),
                 "llm": place_of(suite.brain),

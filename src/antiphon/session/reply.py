@@ -17,6 +17,7 @@ from antiphon.core.clauses import Clause, Clauses
 from antiphon.core.conversation import Item
 from antiphon.core.events import Outcome
 from antiphon.core.settings import ReplySettings
+from antiphon.core.shedding import Ahead
 from antiphon.core.speech import AudioChunk, BrainRequest, Finish, Message, TextDelta, ToolCallDelta, Voice
 from antiphon.engines.base import Brain, Synthesizer
 from antiphon.errors import EngineError
@@ -50,7 +51,9 @@ class Reply:
         ids: IdSource,
         make_speaker: Callable[[Reply], Speaker],
         paced: bool,
+        ahead: Ahead,
     ) -> None:
+        """``ahead``: how much of it may be made before it is committed."""
         self.id = reply
         self.marks = Marks()
         self.answers: Answered | None = None
@@ -67,6 +70,7 @@ class Reply:
         self._host = host
         self._ids = ids
         self._paced = paced
+        self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self._committed = asyncio.Event()
         self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_CLAUSES_AHEAD)
@@ -91,6 +95,7 @@ class Reply:
 
     def commit(self) -> None:
         """It is wanted: what was prepared is let out, in this very moment."""
+        self.marks.wanted_at = self._loop.time()
         self._committed.set()
         self._outlet.reply_created(self.id)
         self._prompter.let_out()
@@ -173,6 +178,8 @@ class Reply:
         self._error = message
 
     async def _make(self) -> None:
+        if self._ahead is Ahead.NOTHING:
+            await self._committed.wait()
         messages = await self._messages()
         if self._settings.instructions:
             messages = (Message("system", self._settings.instructions), *messages)
@@ -192,6 +199,7 @@ class Reply:
             async with aclosing(self._brain.respond(request)) as deltas:
                 async for delta in deltas:
                     self.marks.brain_at = self.marks.brain_at or self._loop.time()
+                    self.marks.tokens += not isinstance(delta, Finish)
                     match delta:
                         case TextDelta(text) if self._settings.audio:
                             spoke = True
@@ -204,6 +212,8 @@ class Reply:
                             await self._call(delta, after_speech=spoke)
                         case Finish():
                             self._finish = delta
+                            self.marks.brain_done_at = self._loop.time()
+                            self.marks.tokens = delta.output_tokens or self.marks.tokens
         except EngineError:
             self._host.failed("llm")
             raise
@@ -252,7 +262,7 @@ class Reply:
                 async for chunk in chunks:
                     self.marks.voice_at = self.marks.voice_at or self._loop.time()
                     if not self._committed.is_set():
-                        self._held.append(chunk)
+                        self._hold(chunk)
                         continue
                     await self.speaker.room()
                     self._deliver(chunk)
@@ -260,9 +270,16 @@ class Reply:
             self._host.failed("tts")
             raise
 
+    def _hold(self, chunk: AudioChunk) -> None:
+        """Audio of a reply that is only prepared."""
+        self._held.append(chunk)
+        self.marks.ahead_samples += len(chunk.pcm) // 2
+        if chunk.last:
+            self.marks.voice_done_at = self._loop.time()
+
     async def _next_clause(self) -> Clause | None:
         """The clauses as the voice takes them: of a reply that is only prepared, the first and no more."""
-        if self._spoke:
+        if self._spoke or self._ahead is not Ahead.VOICE:
             await self._committed.wait()
         clause = await self._clauses.get()
         if not self._spoke and clause is not None and clause.spoken:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from antiphon.core import actions as do
@@ -18,6 +19,7 @@ from antiphon.core.commands import Command
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event
 from antiphon.core.settings import SessionSettings
+from antiphon.core.shedding import Ahead
 from antiphon.core.turns import Turns
 from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
@@ -55,8 +57,11 @@ class Session:
         recorder: Recorder | None = None,
         pacer: Pacer | None = None,
         stay: AbstractContextManager[object] | None = None,
+        room_ahead: Callable[[], Ahead] | None = None,
     ) -> None:
-        """``stay`` is entered for as long as the session runs."""
+        """``stay`` is entered for as long as the session runs. ``room_ahead`` says how much may be done ahead of the
+        end of a turn at the moment; all, when it is not given.
+        """
         self.ids = ids or IdSource()
         self.conversation = Conversation()
         self._stay = stay or nullcontext()
@@ -84,6 +89,7 @@ class Session:
             self._post_event,
             pacer or Pacer(),
             settings,
+            room_ahead or (lambda: Ahead.VOICE),
         )
 
     # From the transport.

@@ -11,6 +11,7 @@ from antiphon.core.actions import State
 _Ms = Annotated[float, Field(ge=-3_600_000, le=3_600_000)]
 _Zero = Annotated[float, Field(ge=0, le=0)]
 _Text = Annotated[str, Field(min_length=1)]
+_Count = Annotated[int, Field(ge=0)]
 _Stage = Literal["asr", "llm", "tts"]
 
 
@@ -87,6 +88,26 @@ class _TurnFigures(_Shape):
         return self
 
 
+class _Balance(_Shape):
+    won_ms: Annotated[float, Field(ge=0)]
+    thrown_away: _Count
+    wasted_tokens: _Count
+    wasted_brain_ms: Annotated[float, Field(ge=0)]
+    wasted_voice_ms: Annotated[float, Field(ge=0)]
+    wasted_audio_ms: Annotated[float, Field(ge=0)]
+
+
+class _WorkAhead(_Balance):
+    session: _Balance
+
+    @model_validator(mode="after")
+    def _part_of_the_session(self) -> _WorkAhead:
+        mine, total = self.model_dump(exclude={"session"}), self.session.model_dump()
+        if any(total[name] < value - 0.01 for name, value in mine.items()):
+            raise ValueError("the session has less than this turn")
+        return self
+
+
 class _Turn(_Event):
     type: Literal["antiphon.turn"]
     item_id: _Text
@@ -95,6 +116,7 @@ class _Turn(_Event):
     marks: _TurnMarks
     figures: _TurnFigures
     served_by: dict[_Stage, _Text | None] = Field(min_length=3)
+    work_ahead: _WorkAhead
 
     @model_validator(mode="after")
     def _same_end(self) -> _Turn:

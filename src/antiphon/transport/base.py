@@ -21,6 +21,8 @@ class AnsweredTurn:
 
     ``marks`` are ms from the true end of the user's speech, ``figures`` those of ``session.meter``; ``ahead``: work on
     it began before the turn was over. ``served_by`` names the worker of each stage, None where it is not known.
+    ``work_ahead`` is what working ahead has won and wasted since the turn that was answered before, and
+    ``session_work_ahead`` in the whole conversation: ``core.work_ahead.Balance.figures``.
     """
 
     turn: TurnId
@@ -29,6 +31,8 @@ class AnsweredTurn:
     figures: Mapping[str, float]
     ahead: bool
     served_by: Mapping[str, str | None]
+    work_ahead: Mapping[str, float]
+    session_work_ahead: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

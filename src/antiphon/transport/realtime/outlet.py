@@ -292,6 +292,7 @@ class RealtimeOutlet:
             marks=turn.marks,
             figures=turn.figures,
             served_by=turn.served_by,
+            work_ahead={**turn.work_ahead, "session": turn.session_work_ahead},
         )
 
     def barge_in(self, barge_in: BargeIn) -> None:
