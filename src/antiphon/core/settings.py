@@ -70,3 +70,5 @@ class SessionSettings:
     transcription: bool = False
     """Tell the client what the recognizer heard."""
     language: str | None = None
+    agent: str = ""
+    """Which of the server's agents serves the session; none where it is empty."""

@@ -16,10 +16,11 @@ from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
-from antiphon.engines.base import place_of, prepare_voice
+from antiphon.engines.base import Brain, place_of, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
+from antiphon.session.given_text import GivenText
 from antiphon.session.pacer import Pacer
 from antiphon.session.reply import Reply
 from antiphon.session.reply_host import ReplyHost
@@ -80,6 +81,8 @@ class Replies:
         """The one that turn-taking has paused."""
         self._on_hold = False
         """The client cannot be reached."""
+        self._changes_before = 0
+        """How often the conversation had changed when a reply was prepared last."""
         self._preparing: asyncio.Task[None] | None = None
         self._host = ReplyHost(
             add_item=self._add_item,
@@ -204,12 +207,17 @@ class Replies:
         command = self._expected.pop(reply, None)
         if not side:
             self._let_play_on()
+        if prepared and self._conversation.changes > self._changes_before + 1:  # by more than the turn itself
+            self._prepared.pop(reply).task.cancel()
+            prepared = False
         if prepared:
             live = self._prepared.pop(reply)
             live.prepared = True
         else:
             settings = self._settings.reply if command is None else command.settings
-            live = self._begin(reply, group, settings, self._context(command), side=side)
+            text = None if command is None else command.text
+            brain = self._suite.brain if text is None else GivenText(text)
+            live = self._begin(reply, group, settings, self._context(command), side=side, brain=brain)
         self._live[reply] = live
         if not side:
             self._answer_turn(live.reply, command)
@@ -243,6 +251,7 @@ class Replies:
         settings: ReplySettings,
         messages: _Messages,
         *,
+        brain: Brain | None = None,
         side: bool = False,
         ahead: Ahead = Ahead.VOICE,
     ) -> _Live:
@@ -255,7 +264,7 @@ class Replies:
             reply,
             settings,
             messages,
-            self._suite.brain,
+            brain or self._suite.brain,
             self._suite.synthesizer,
             self._outlet,
             self._side_host if side else self._host,
@@ -272,6 +281,7 @@ class Replies:
     def _ahead_of(self, turn: TurnId) -> _Messages:
         """The conversation as it would be, were the turn over now."""
         words = self._transcripts.words(turn)
+        self._changes_before = self._conversation.changes
 
         async def messages() -> tuple[Message, ...]:
             await self._transcripts.settled()

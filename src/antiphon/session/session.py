@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from antiphon.core import actions as do
 from antiphon.core import commands as ask
 from antiphon.core import events as on
-from antiphon.core.actions import Action
+from antiphon.core.actions import Action, State
 from antiphon.core.commands import Command
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event
@@ -266,6 +266,8 @@ class Session:
                 for entry in messages or ():
                     if isinstance(entry, ask.ItemReference):
                         self.conversation.get(entry.item)  # refused here where there is none
+                if command.when_free and self._turns.state not in (State.IDLE, State.SPEAKING):
+                    raise ProtocolError("Somebody else is about to speak", code="conversation_busy")
                 self._replies.expect(command)
                 self._handle(on.ReplyRequested(reply, side, client_event_id), group)
                 self._replies.forget_unstarted(reply)

@@ -146,6 +146,20 @@ class _BargeIn(_Event):
     marks: _BargeInMarks
 
 
+class _Agent(_Event):
+    type: Literal["antiphon.agent"]
+    agent: _Text
+    voice: _Text
+
+
+class _Tool(_Event):
+    type: Literal["antiphon.tool"]
+    call_id: _Text
+    name: _Text
+    status: Literal["running", "progress", "completed", "failed", "cancelled"]
+    text: _Text | None = None
+
+
 class _Worker(_Shape):
     name: _Text
     stage: _Stage
@@ -189,7 +203,7 @@ class _Resumed(_Event):
 
 _MODELS: dict[str, TypeAdapter[Any]] = {
     get_args(model.model_fields["type"].annotation)[0]: TypeAdapter(model)
-    for model in (_State, _Voice, _Clause, _Turn, _BargeIn, _Fleet, _Record, _Resumable, _Resumed)
+    for model in (_State, _Voice, _Clause, _Turn, _BargeIn, _Agent, _Tool, _Fleet, _Record, _Resumable, _Resumed)
 }
 
 

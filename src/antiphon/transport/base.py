@@ -45,6 +45,9 @@ class BargeIn:
     words: str
 
 
+ToolStatus = Literal["running", "progress", "completed", "failed", "cancelled"]
+
+
 class Outlet(Protocol):
     # The user's side.
 
@@ -144,6 +147,14 @@ class Outlet(Protocol):
         ...
 
     def barge_in(self, barge_in: BargeIn) -> None: ...
+
+    def agent(self, name: str, voice: str | None) -> None:
+        """Another agent of the server has the conversation, and speaks in ``voice``; None: in the one there is."""
+        ...
+
+    def tool(self, call_id: str, name: str, status: ToolStatus, text: str) -> None:
+        """What becomes of a call that the server answers itself. ``text``: how far it is, or why it failed."""
+        ...
 
     def fleet(self, standing: Mapping[str, Any]) -> None:
         """How the workers stand, in plain types, when that has changed."""

@@ -11,7 +11,7 @@ import orjson
 from antiphon.core.actions import State
 from antiphon.core.conversation import ROOT, Item
 from antiphon.ids import ItemId, ReplyId, TurnId
-from antiphon.transport.base import AnsweredTurn, BargeIn
+from antiphon.transport.base import AnsweredTurn, BargeIn, ToolStatus
 from antiphon.transport.realtime.asides import Asides
 from antiphon.transport.realtime.config import ReplyPlan, SessionConfig
 from antiphon.transport.realtime.items import item_wire
@@ -303,6 +303,16 @@ class RealtimeOutlet:
             words=barge_in.words,
             marks=barge_in.marks,
         )
+
+    def agent(self, name: str, voice: str | None) -> None:
+        self._config.use_agent(name)
+        if voice is not None and voice != self._config.voice:
+            self._config.use_voice(voice)
+            self.session_updated()
+        self._tell("agent", agent=name, voice=self._config.voice)
+
+    def tool(self, call_id: str, name: str, status: ToolStatus, text: str) -> None:
+        self._tell("tool", call_id=call_id, name=name, status=status, **({"text": text} if text else {}))
 
     def fleet(self, standing: Mapping[str, Any]) -> None:
         self._tell("fleet", **standing)
