@@ -19,7 +19,7 @@ _QUIET = list(HealthCheck)
 def test_nothing_of_a_reply_that_was_not_let_out_is_found_anywhere() -> None:
     run_state_machine_as_test(
         LeakMachine,
-        settings=settings(max_examples=120, stateful_step_count=15, deadline=None, suppress_health_check=_QUIET),
+        settings=settings(max_examples=60, stateful_step_count=15, deadline=None, suppress_health_check=_QUIET),
     )
 
 
@@ -54,7 +54,7 @@ def test_a_leak_would_be_seen(
     monkeypatch: pytest.MonkeyPatch, owner: type, method: str, leaking: Callable[..., object]
 ) -> None:
     monkeypatch.setattr(owner, method, leaking)
-    with pytest.raises(Exception, match=r"let out|created"):
+    with pytest.raises(AssertionError):
         run_state_machine_as_test(
             LeakMachine,
             settings=settings(
@@ -63,6 +63,7 @@ def test_a_leak_would_be_seen(
                 deadline=None,
                 database=None,
                 print_blob=False,
+                report_multiple_bugs=False,
                 phases=[Phase.generate],
                 suppress_health_check=_QUIET,
             ),

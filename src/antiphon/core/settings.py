@@ -49,6 +49,18 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechSettings:
+    """How the text of replies is handed to the voice."""
+
+    words_trigger_threshold: int = 2
+    """After so many words the first piece is handed over, where the voice takes words (``VoiceInfo.takes_words``)."""
+    word_start: Literal["auto", "always", "never"] = "auto"
+    """``always``: any voice is taken to take words; ``never``: none. Else a reply begins with its first clause."""
+    clauses_at_once: int = 3
+    """So many clauses at most are spoken at a time, where the voice would be late otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySettings:
     """All that one reply depends on. A response's own overrides are merged in by the transport."""
 
@@ -61,6 +73,7 @@ class ReplySettings:
     voice: str = "default"
     speed: float = 1.0
     max_output_tokens: int | None = None
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
 
 
 @dataclass(frozen=True, slots=True)

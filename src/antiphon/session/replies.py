@@ -25,6 +25,7 @@ from antiphon.session.pacer import Pacer
 from antiphon.session.reply import Reply
 from antiphon.session.reply_host import ReplyHost
 from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
+from antiphon.session.speech_source import SpeechSource
 from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
 from antiphon.transport.base import Outlet
@@ -74,6 +75,7 @@ class Replies:
         self._pacer = pacer
         self._settings = settings
         self._room_ahead = room_ahead
+        self._speech = SpeechSource(suite.synthesizer, room_ahead)
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
@@ -208,7 +210,7 @@ class Replies:
         if not side:
             self._let_play_on()
         if prepared and self._conversation.changes > self._changes_before + 1:  # by more than the turn itself
-            self._prepared.pop(reply).task.cancel()
+            self._discard(self._prepared.pop(reply))
             prepared = False
         if prepared:
             live = self._prepared.pop(reply)
@@ -265,7 +267,7 @@ class Replies:
             settings,
             messages,
             brain or self._suite.brain,
-            self._suite.synthesizer,
+            self._speech,
             self._outlet,
             self._side_host if side else self._host,
             self._ids,

@@ -13,27 +13,26 @@ from contextlib import aclosing
 import structlog
 
 from antiphon.core.actions import CancelReason
-from antiphon.core.clauses import Clause, Clauses
+from antiphon.core.clauses import Clause
 from antiphon.core.conversation import Item
 from antiphon.core.events import Outcome
 from antiphon.core.settings import ReplySettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import AudioChunk, BrainRequest, Finish, Message, TextDelta, ToolCallDelta, Voice
-from antiphon.engines.base import Brain, Synthesizer
+from antiphon.engines.base import Brain
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ItemId, ReplyId
+from antiphon.session.clause_queue import ClauseQueue
 from antiphon.session.marks import Answered, Marks
 from antiphon.session.narration import Narration
 from antiphon.session.prompter import Prompter
 from antiphon.session.reply_host import ReplyHost
 from antiphon.session.speaker import Speaker
+from antiphon.session.speech_source import SpeechSource
 from antiphon.session.voice_runs import VoiceRuns
 from antiphon.transport.base import Outlet
 
 log = structlog.get_logger(__name__)
-
-_CLAUSES_AHEAD = 64
-"""So many clauses may wait for the voice before the brain has to."""
 
 
 class Reply:
@@ -45,7 +44,7 @@ class Reply:
         settings: ReplySettings,
         messages: Callable[[], Awaitable[tuple[Message, ...]]],
         brain: Brain,
-        synthesizer: Synthesizer,
+        speech: SpeechSource,
         outlet: Outlet,
         host: ReplyHost,
         ids: IdSource,
@@ -65,7 +64,7 @@ class Reply:
         self._settings = settings
         self._messages = messages
         self._brain = brain
-        self._synthesizer = synthesizer
+        self._speech = speech
         self._outlet = outlet
         self._host = host
         self._ids = ids
@@ -73,14 +72,10 @@ class Reply:
         self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self._committed = asyncio.Event()
-        self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_CLAUSES_AHEAD)
+        self._clauses = ClauseQueue(self._committed, ahead)
         self._held: list[AudioChunk] = []
         self._narration = Narration()
-        voice = Voice(settings.voice, settings.speed)
         self._prompter = Prompter(self._tell_voice, self._tell_clause)
-        self._runs = VoiceRuns(synthesizer, voice, self._narration, self._prompter, self._next_clause, self._unsaid)
-        self._spoke = False
-        """A clause was handed to the voice."""
         self._calls: dict[str, Item] = {}
         self._untold_calls: list[ToolCallDelta] = []
         self._finish = Finish()
@@ -90,6 +85,16 @@ class Reply:
         self.plays = False
         """Frames of it leave on the server's clock, and its first has left."""
         self.speaker = make_speaker(self)
+        self._runs = VoiceRuns(
+            speech,
+            settings,
+            self._narration,
+            self._prompter,
+            self._clauses,
+            self.marks,
+            self._unsaid,
+            self.speaker.ahead_s,
+        )
 
     # The session's side.
 
@@ -192,7 +197,7 @@ class Reply:
             group.create_task(self._think(request))
 
     async def _think(self, request: BrainRequest) -> None:
-        clauses = Clauses(language=self._language())
+        clauses = self._speech.clauses(self._settings)
         spoke = False
         self.marks.brain_started_at = self._loop.time()
         try:
@@ -208,7 +213,7 @@ class Reply:
                             await self._write(text)
                         case ToolCallDelta():
                             await self._say(clauses.finish())
-                            clauses = Clauses(language=self._language())
+                            clauses = self._speech.clauses(self._settings)
                             await self._call(delta, after_speech=spoke)
                         case Finish():
                             self._finish = delta
@@ -220,11 +225,6 @@ class Reply:
         if self._finish.reason == "length":
             self._outcome = Outcome.INCOMPLETE
         await self._say([*clauses.finish(), None])
-
-    def _language(self) -> str:
-        """That of the voice, in which figures and symbols are read."""
-        voices = self._synthesizer.voices
-        return next((voice.language for voice in voices if voice.name == self._settings.voice), voices[0].language)
 
     async def _say(self, clauses: Sequence[Clause | None]) -> None:
         for clause in clauses:
@@ -276,16 +276,6 @@ class Reply:
         self.marks.ahead_samples += len(chunk.pcm) // 2
         if chunk.last:
             self.marks.voice_done_at = self._loop.time()
-
-    async def _next_clause(self) -> Clause | None:
-        """The clauses as the voice takes them: of a reply that is only prepared, the first and no more."""
-        if self._spoke or self._ahead is not Ahead.VOICE:
-            await self._committed.wait()
-        clause = await self._clauses.get()
-        if not self._spoke and clause is not None and clause.spoken:
-            self._spoke = True
-            self.marks.voice_started_at = self._loop.time()
-        return clause
 
     def _unsaid(self) -> list[str]:
         """A voice has failed. What was only prepared is prepared anew; else the next goes on behind what was said."""
