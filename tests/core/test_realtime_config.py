@@ -29,6 +29,30 @@ def check(session: SessionConfig) -> None:
     check_schema({"type": "session.updated", "event_id": "e", "session": session.wire()})
 
 
+def test_an_agent_is_chosen_with_its_voice() -> None:
+    offer = Offer(voices=("amy", "joe"), agents={"front": None, "billing": "joe"})
+    session = SessionConfig(offer, session_id="sess_1", expires_at=0)
+    assert (session.settings().agent, session.voice) == ("front", "amy")
+    session.update({"antiphon": {"agent": "billing"}})
+    check(session)
+    assert (session.settings().agent, session.voice) == ("billing", "joe")
+    session.update({"instructions": "Be brief.", "audio": {"output": {"voice": "amy"}}})
+    assert (session.settings().agent, session.voice) == ("billing", "amy")
+    session.use_agent("night")
+    assert session.settings().agent == "night"
+    for wrong in ({"agent": "nobody"}, {"agent": 1}, "front"):
+        with pytest.raises(ProtocolError, match="antiphon"):
+            session.update({"antiphon": wrong, "instructions": "not taken"})
+    assert session.wire()["instructions"] == "Be brief."
+    with pytest.raises(ProtocolError, match="this server has no agents"):
+        config().update({"antiphon": {"agent": "front"}})
+
+
+def test_a_session_that_transcribes_has_no_agent() -> None:
+    offer = Offer(agents={"front": None})
+    assert SessionConfig(offer, session_id="s", expires_at=0, kind="transcription").settings().agent == ""
+
+
 def test_the_defaults_are_those_of_the_service() -> None:
     session = config()
     check(session)

@@ -9,6 +9,7 @@ import pytest
 from antiphon.core.actions import State
 from antiphon.core.conversation import Item
 from antiphon.core.speech import Spoken
+from antiphon.core.work_ahead import Balance, Work
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import Referee
 from antiphon.transport.base import AnsweredTurn, BargeIn
@@ -405,7 +406,8 @@ def test_events_of_our_own_go_only_to_those_who_asked(vendor: bool) -> None:
     wire.outlet.clause(REPLY, ANSWER, "there.")
     speak(wire, "Hello ")
     served_by = {"asr": "asr", "llm": None, "tts": "server"}
-    wire.outlet.answered(AnsweredTurn(turn, REPLY, MARKS, FIGURES, ahead=True, served_by=served_by))
+    balance = Balance(0.12, 1, Work(3, 0.2, 0.1, 0.5)).figures()
+    wire.outlet.answered(AnsweredTurn(turn, REPLY, MARKS, FIGURES, True, served_by, balance, balance))
     marks = {"onset": 0.0, "edge": 64.0, "paused": 64.0, "decided": 412.0}
     wire.outlet.barge_in(BargeIn(REPLY, marks, "cut", "wait"))
     wire.outlet.reply_done(REPLY, "cancelled", "turn_detected")
@@ -419,6 +421,7 @@ def test_events_of_our_own_go_only_to_those_who_asked(vendor: bool) -> None:
         assert own[4] == {**own[4], "response_id": REPLY, "item_id": ANSWER, "text": "there."}
         assert own[5]["marks"] == MARKS
         assert own[5]["served_by"] == served_by
+        assert own[5]["work_ahead"] == {**balance, "session": balance}
 
 
 def test_a_change_of_voice_is_echoed_and_a_reply_goes_by_the_one_it_began_with(wire: Wire) -> None:

@@ -6,6 +6,8 @@ import time
 from prometheus_client.parser import text_string_to_metric_families
 
 from antiphon.apps.metrics import LAG_INTERVAL_S, LATENCY_BUCKETS_S, Metrics
+from antiphon.core.shedding import Ahead
+from antiphon.core.work_ahead import Balance, Work
 from antiphon.session.meter import Meter
 
 
@@ -71,3 +73,16 @@ async def test_a_blocked_event_loop_shows() -> None:
     metrics = Metrics()
     await asyncio.gather(metrics.sample_lag(), block())
     assert read(metrics)["antiphon_event_loop_lag_seconds_sum", ""] > LAG_INTERVAL_S / 2
+
+
+def test_working_ahead_is_counted_in_seconds_and_tokens() -> None:
+    metrics = Metrics()
+    metrics.work_ahead(Balance(0.12).figures())
+    metrics.work_ahead(Balance(thrown_away=1, wasted=Work(7, 0.25, 0.05, 1.0)).figures())
+    samples = read(metrics)
+    assert samples["antiphon_ahead_won_seconds_total", ""] == 0.12
+    assert samples["antiphon_ahead_thrown_away_total", ""] == 1
+    assert samples["antiphon_ahead_wasted_tokens_total", ""] == 7
+    assert samples["antiphon_ahead_wasted_seconds_total", "stage=llm"] == 0.25
+    assert samples["antiphon_ahead_wasted_seconds_total", "stage=tts"] == 0.05
+    assert samples["antiphon_ahead_level", ""] == Ahead.VOICE

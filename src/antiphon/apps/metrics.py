@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from antiphon.apps.own_load import OwnLoad
 from antiphon.core.admission import Admission
+from antiphon.core.shedding import Shedding
 
 if TYPE_CHECKING:
     from antiphon.core.fleet import Shortage
@@ -91,6 +93,12 @@ class Metrics:
         self._failures = self._counter("engine_failures", "Failures of an engine", "stage")
         for stage in ("asr", "llm", "tts"):
             self._failures.labels(stage)
+        self._ahead_won = self._counter("ahead_won_seconds", "Time by which working ahead brought answers forward")
+        self._ahead_thrown_away = self._counter("ahead_thrown_away", "Replies that were prepared and not wanted")
+        self._ahead_tokens = self._counter("ahead_wasted_tokens", "Tokens of replies that were not wanted")
+        self._ahead_wasted = self._counter("ahead_wasted_seconds", "Work on replies that were not wanted", "stage")
+        for stage in ("llm", "tts"):
+            self._ahead_wasted.labels(stage)
         self._turn_parts = {name: self._latency("turn", name, text) for name, text in TURN_PARTS.items()}
         self._barge_in_parts = {name: self._latency("barge_in", name, text) for name, text in BARGE_IN_PARTS.items()}
         self._lag = Histogram(
@@ -102,6 +110,12 @@ class Metrics:
         self._tasks = self._gauge("event_loop_tasks", "Tasks that the event loop has")
         self.admission = Admission()
         """What these figures say of one more call over WebRTC."""
+        self.shedding = Shedding()
+        """What they say of working ahead."""
+        self._gauge("ahead_level", "What is done ahead: 0 nothing, 1 text, 2 speech too").set_function(
+            lambda: self.shedding.level
+        )
+        self._own_load = OwnLoad()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"antiphon_{name}", text, labels, registry=self.registry)
@@ -113,10 +127,15 @@ class Metrics:
         full = f"antiphon_{of}_{name.removesuffix('_ms')}_seconds"
         return Histogram(full, text, buckets=LATENCY_BUCKETS_S, registry=self.registry)
 
-    def watch(self, *, sessions: Callable[[], int], queued_bytes: Callable[[], int]) -> None:
-        """Says where the figures that are looked up when they are read come from."""
+    def watch(
+        self, *, sessions: Callable[[], int], queued_bytes: Callable[[], int], workers: Callable[[], Iterable[int]]
+    ) -> None:
+        """Says where the figures that are looked up when they are read come from. ``workers``: the process ids of the
+        server's own.
+        """
         self._active.set_function(sessions)
         self._queued.set_function(queued_bytes)
+        self._own_load = OwnLoad(workers)
 
     # The Watcher of the connections.
 
@@ -140,6 +159,13 @@ class Metrics:
         (self._resumes if figures.get("resumed") else self._barge_ins).inc()
         _observe(self._barge_in_parts, figures)
 
+    def work_ahead(self, figures: dict[str, float]) -> None:
+        self._ahead_won.inc(figures["won_ms"] / 1000)
+        self._ahead_thrown_away.inc(figures["thrown_away"])
+        self._ahead_tokens.inc(figures["wasted_tokens"])
+        self._ahead_wasted.labels("llm").inc(figures["wasted_brain_ms"] / 1000)
+        self._ahead_wasted.labels("tts").inc(figures["wasted_voice_ms"] / 1000)
+
     def failed(self, stage: str) -> None:
         self._failures.labels(stage).inc()
 
@@ -158,7 +184,9 @@ class Metrics:
         now = loop.time()
         lag_s = max(0.0, now - began_at - LAG_INTERVAL_S)
         self._lag.observe(lag_s)
-        self.admission.sample(now, (time.thread_time() - cpu_s) / (now - began_at), lag_s)
+        busy = (time.thread_time() - cpu_s) / (now - began_at)
+        self.admission.sample(now, busy, lag_s)
+        self.shedding.sample(now, busy=busy, late_s=lag_s, machine=self._own_load.share(now))
 
     def render(self) -> tuple[bytes, str]:
         """The text exposition and its content type."""

@@ -142,7 +142,16 @@ class Server:
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply)
-            return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer, stay=stay)
+            return Session(
+                suite,
+                outlet,
+                settings,
+                meter=self.metrics,
+                recorder=recorder,
+                pacer=pacer,
+                stay=stay,
+                room_ahead=lambda: self.metrics.shedding.level,
+            )
 
         offer = offers_of(config, self.suite)
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
@@ -169,7 +178,11 @@ class Server:
         )
         gateway = app[GATEWAY]
         self.engines.move_voices_by(gateway.move_voices)
-        self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
+        self.metrics.watch(
+            sessions=lambda: gateway.active,
+            queued_bytes=lambda: gateway.queued_bytes,
+            workers=self._worker_pids,
+        )
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
         try:
             await runner.setup()
@@ -186,6 +199,9 @@ class Server:
 
     def _standing(self) -> dict[str, Any]:
         return standing_of(self.engines, self._status)
+
+    def _worker_pids(self) -> list[int]:
+        return [worker["pid"] for worker in self.engines.workers() if worker.get("pid")]
 
     def _serving(self, stage: str) -> int:
         return self._engines.serving(stage) if self._engines is not None else 0

@@ -24,6 +24,9 @@ class ClauseSettings:
     the brain and the voice need to bring the next one."""
     first_max_words: int = 8
     """The first clause ends here at the latest, so that a long opening without commas is not waited for."""
+    opening_words: int = 0
+    """While so many words were not said yet, the clauses after it end as early: after a first clause of two words there
+    is no time for more."""
     min_chars: int = 40
     """Later clauses end at a pause after so many characters: about 2.5 s of speech. Shorter ones lose the melody of
     the sentence, longer ones keep the voice waiting for the brain."""
@@ -67,6 +70,7 @@ _UNSPACED = "\u3001-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u
 UNSPACED_CHARS = 3
 """One of these characters takes as long to say as so many Latin letters (5 syllables a second against 15 letters)."""
 UNSPACED_WORDS = 0.5
+_EARLY_WORDS = 8
 _LONGEST_ADDRESS = 2000
 
 _NOT_SPACE = re.compile(r"\S")
@@ -126,7 +130,9 @@ class Clauses:
     def __init__(self, settings: ClauseSettings | None = None, language: str = "en") -> None:
         self._settings = settings or ClauseSettings()
         self._names = names_in(language)
-        self._first = True
+        self._early = True
+        """The clause ends by the rules of the first."""
+        self._said_words = 0.0
         self._text = ""  # from the start of the clause that is being gathered
         self._at = 0  # scanned so far
         self._mode = _Mode.SPACE
@@ -268,11 +274,16 @@ class Clauses:
             return self._cut(len(self._chunks))
         words, chars = self._words, self._chars
         limits = self._settings
-        if strength is _Break.PAUSE and (words >= limits.first_min_words if self._first else chars >= limits.min_chars):
+        if strength is _Break.PAUSE and (words >= limits.first_min_words if self._early else chars >= limits.min_chars):
             return self._cut(len(self._chunks))
-        if chars >= limits.max_chars or (self._first and words >= limits.first_max_words):
+        if chars >= limits.max_chars or (self._early and words >= self._most_words):
             return self._cut(self._breath())
         return 0
+
+    @property
+    def _most_words(self) -> int:
+        """Of an early clause. Only the very first may be shorter than is good for its melody."""
+        return max(self._settings.first_max_words, _EARLY_WORDS) if self._said_words else self._settings.first_max_words
 
     def _breath(self) -> int:
         """The chunk before which to cut what has grown too long: the last connective in its second half, else none."""
@@ -287,6 +298,7 @@ class Clauses:
         taken, kept = self._chunks[:count], self._chunks[count:]
         end = taken[-1].end
         spoken, marks = read_aloud(taken, self._names)
+        self._said_words += sum(_measure(chunk.text)[0] for chunk in taken)
         self._emit(Clause(spoken, self._text[:end], marks))
         self._chunks, self._words, self._chars = [], 0.0, 0
         for chunk in kept:
@@ -302,7 +314,7 @@ class Clauses:
     def _emit(self, clause: Clause) -> None:
         self._ready.append(clause)
         self._text = self._text[len(clause.source) :]
-        self._first = self._first and not clause.spoken
+        self._early = self._early and (not clause.spoken or self._said_words < self._settings.opening_words)
 
 
 def _measure(text: str) -> tuple[float, int]:

@@ -70,13 +70,16 @@ class ItemReference:
 @dataclass(frozen=True, slots=True)
 class CreateReply:
     """``settings`` are the session's with the response's overrides. ``messages`` replaces the conversation as context
-    where it is not None; ``side`` keeps the reply out of the conversation."""
+    where it is not None; ``side`` keeps the reply out of the conversation. ``text`` is what to say, where no brain is
+    to be asked. ``when_free``: only if nobody speaks and no turn waits for its answer; else it is refused."""
 
     reply: ReplyId
     settings: ReplySettings
     side: bool = False
     messages: tuple[Message | ItemReference, ...] | None = None
     client_event_id: str | None = None
+    text: str | None = None
+    when_free: bool = False
 
 
 @dataclass(frozen=True, slots=True)

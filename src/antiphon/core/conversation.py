@@ -81,6 +81,8 @@ class Conversation:
         self._items: list[Item] = []
         self._max_items = max_items
         self._max_bytes = max_bytes
+        self.changes = 0
+        """How often items were added, taken away, or cut by the client."""
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
@@ -126,6 +128,7 @@ class Conversation:
                 )
             place = index + 1
         self._items.insert(place, item)
+        self.changes += 1
         before = self._items[place - 1].id if place else None
         self._forget_oldest()
         return before
@@ -142,6 +145,7 @@ class Conversation:
                 f"Item with item_id not found: {item}", code="item_delete_invalid_item_id", param="item_id"
             )
         del self._items[index]
+        self.changes += 1
 
     def last_id(self) -> ItemId | None:
         return self._items[-1].id if self._items else None
@@ -159,6 +163,7 @@ class Conversation:
         if found.spoken:
             end_ms = min(end_ms, round(found.audio_ms))
         found.heard_ms = float(end_ms)
+        self.changes += 1
         return end_ms
 
     def context(self, then: Sequence[Segment] = ()) -> tuple[Message, ...]:

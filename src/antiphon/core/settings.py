@@ -49,6 +49,18 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechSettings:
+    """How the text of replies is handed to the voice."""
+
+    words_trigger_threshold: int = 2
+    """After so many words the first piece is handed over, where the voice takes words (``VoiceInfo.takes_words``)."""
+    word_start: Literal["auto", "always", "never"] = "auto"
+    """``always``: any voice is taken to take words; ``never``: none. Else a reply begins with its first clause."""
+    clauses_at_once: int = 3
+    """So many clauses at most are spoken at a time, where the voice would be late otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySettings:
     """All that one reply depends on. A response's own overrides are merged in by the transport."""
 
@@ -63,6 +75,7 @@ class ReplySettings:
     max_output_tokens: int | None = None
     model: str = ""
     """Which of several language models answers, by the name that clients know; empty for the default."""
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +85,5 @@ class SessionSettings:
     transcription: bool = False
     """Tell the client what the recognizer heard."""
     language: str | None = None
+    agent: str = ""
+    """Which of the server's agents serves the session; none where it is empty."""

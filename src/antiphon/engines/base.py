@@ -146,6 +146,7 @@ class VoiceInfo:
     """A voice on offer: ``name`` within the engine, BCP 47 ``language``.
 
     ``repeatable``: it says the same text at the same times each time, in any process, to within some milliseconds.
+    ``takes_words``: two words alone sound as in the midst of a sentence, so that a reply may begin with them.
     """
 
     name: str
@@ -157,6 +158,7 @@ class VoiceInfo:
     """Speech, which may be brought to another loudness; False for sounds whose level is part of what they say."""
     version: str = ""
     """Changes with the voice, where a voice can change under the same name."""
+    takes_words: bool = False
 
 
 class Synthesizer(Engine, Protocol):

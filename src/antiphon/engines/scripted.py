@@ -312,6 +312,8 @@ class SynthesizerOptions(Options):
     """0: it does not tell when its words sound."""
     repeatable: int = 1
     """0: its voices do not count as repeatable."""
+    takes_words: int = 0
+    """1: its voices count as ones that take words."""
 
 
 _VOICES = {"alpha": 8000, "beta": 3000}
@@ -339,7 +341,8 @@ class ScriptedSynthesizer(_Scripted):
 
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
-        return tuple(VoiceInfo(name, "en", bool(self._options.repeatable), is_speech=False) for name in _VOICES)
+        repeatable, takes_words = bool(self._options.repeatable), bool(self._options.takes_words)
+        return tuple(VoiceInfo(name, "en", repeatable, is_speech=False, takes_words=takes_words) for name in _VOICES)
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         speech = _Speech(

@@ -26,6 +26,10 @@ class Meter(Protocol):
         """A barge-in was decided: ``onset_to_edge_ms``, ``edge_to_pause_ms``, ``decision_ms``, ``resumed`` (0 or 1)."""
         ...
 
+    def work_ahead(self, figures: dict[str, float]) -> None:
+        """Work ahead of the end of a turn was let out and heard, or thrown away: ``Balance.figures`` of that."""
+        ...
+
     def failed(self, stage: str) -> None:
         """``asr``, ``llm`` or ``tts`` failed."""
         ...
@@ -36,6 +40,9 @@ class NoMeter:
         pass
 
     def barge_in(self, figures: dict[str, float]) -> None:
+        pass
+
+    def work_ahead(self, figures: dict[str, float]) -> None:
         pass
 
     def failed(self, stage: str) -> None:

@@ -14,15 +14,18 @@ from antiphon.core.commands import CreateReply, ItemReference
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
+from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
-from antiphon.engines.base import place_of, prepare_voice
+from antiphon.engines.base import Brain, place_of, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
+from antiphon.session.given_text import GivenText
 from antiphon.session.pacer import Pacer
 from antiphon.session.reply import Reply
 from antiphon.session.reply_host import ReplyHost
 from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
+from antiphon.session.speech_source import SpeechSource
 from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
 from antiphon.transport.base import Outlet
@@ -39,8 +42,10 @@ class _Live:
     side: bool = False
     follows: bool = False
     """It speaks in the session's voice, also when that changes."""
-    ahead: bool = False
-    """It was prepared before the turn was over."""
+    ahead: Ahead = Ahead.VOICE
+    """How much of it was to be done before it was wanted,"""
+    prepared: bool = False
+    """and whether there was such a time."""
 
 
 class Replies:
@@ -57,7 +62,9 @@ class Replies:
         post: Callable[[Event], None],
         pacer: Pacer,
         settings: SessionSettings,
+        room_ahead: Callable[[], Ahead],
     ) -> None:
+        """``room_ahead`` is asked how much may be done ahead at the moment."""
         self._suite = suite
         self._outlet = outlet
         self._ids = ids
@@ -67,6 +74,8 @@ class Replies:
         self._post = post
         self._pacer = pacer
         self._settings = settings
+        self._room_ahead = room_ahead
+        self._speech = SpeechSource(suite.synthesizer, room_ahead)
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
@@ -74,6 +83,8 @@ class Replies:
         """The one that turn-taking has paused."""
         self._on_hold = False
         """The client cannot be reached."""
+        self._changes_before = 0
+        """How often the conversation had changed when a reply was prepared last."""
         self._preparing: asyncio.Task[None] | None = None
         self._host = ReplyHost(
             add_item=self._add_item,
@@ -143,9 +154,11 @@ class Replies:
     def apply(self, action: Action, group: asyncio.TaskGroup) -> None:
         match action:
             case do.PrepareReply(reply, turn):
-                self._prepared[reply] = self._begin(reply, group, self._settings.reply, self._ahead_of(turn))
+                messages = self._ahead_of(turn)
+                ahead = self._room_ahead()
+                self._prepared[reply] = self._begin(reply, group, self._settings.reply, messages, ahead=ahead)
             case do.DiscardReply(reply):
-                self._prepared.pop(reply).task.cancel()
+                self._discard(self._prepared.pop(reply))
             case do.StartReply(reply, prepared, side):
                 self._start(reply, group, prepared=prepared, side=side)
             case do.PausePlayout(reply):
@@ -196,18 +209,28 @@ class Replies:
         command = self._expected.pop(reply, None)
         if not side:
             self._let_play_on()
+        if prepared and self._conversation.changes > self._changes_before + 1:  # by more than the turn itself
+            self._discard(self._prepared.pop(reply))
+            prepared = False
         if prepared:
             live = self._prepared.pop(reply)
-            live.ahead = True
+            live.prepared = True
         else:
             settings = self._settings.reply if command is None else command.settings
-            live = self._begin(reply, group, settings, self._context(command), side=side)
+            text = None if command is None else command.text
+            brain = self._suite.brain if text is None else GivenText(text)
+            live = self._begin(reply, group, settings, self._context(command), side=side, brain=brain)
         self._live[reply] = live
         if not side:
             self._answer_turn(live.reply, command)
         if self._on_hold:
             live.reply.speaker.pause()
         live.reply.commit()
+
+    def _discard(self, live: _Live) -> None:
+        if live.ahead is not Ahead.NOTHING:
+            self._stopwatch.thrown_away(live.reply.marks)
+        live.task.cancel()
 
     def _answer_turn(self, reply: Reply, command: CreateReply | None) -> None:
         """Which turn of the user it answers, if any: what a client asks for may answer the last thing that was said."""
@@ -230,7 +253,9 @@ class Replies:
         settings: ReplySettings,
         messages: _Messages,
         *,
+        brain: Brain | None = None,
         side: bool = False,
+        ahead: Ahead = Ahead.VOICE,
     ) -> _Live:
         paced = self._settings.turn.paced and not side
 
@@ -241,22 +266,24 @@ class Replies:
             reply,
             settings,
             messages,
-            self._suite.brain,
-            self._suite.synthesizer,
+            brain or self._suite.brain,
+            self._speech,
             self._outlet,
             self._side_host if side else self._host,
             self._ids,
             speaker_of,
             paced,
+            ahead,
         )
         follows = _voice_of(settings) == _voice_of(self._settings.reply)
-        return _Live(made, group.create_task(made.run()), side, follows)
+        return _Live(made, group.create_task(made.run()), side, follows, ahead)
 
     # What a reply answers to.
 
     def _ahead_of(self, turn: TurnId) -> _Messages:
         """The conversation as it would be, were the turn over now."""
         said = self._transcripts.segments(turn)
+        self._changes_before = self._conversation.changes
 
         async def messages() -> tuple[Message, ...]:
             await self._transcripts.settled()
@@ -308,7 +335,7 @@ class Replies:
             reply,
             live.reply.marks,
             asked=live.reply.asked,
-            ahead=live.ahead,
+            ahead=live.prepared and live.ahead is not Ahead.NOTHING,
             served_by={
                 "asr": place_of(suite.recognizer),
                 "llm": place_of(suite.brain),

@@ -13,26 +13,26 @@ from contextlib import aclosing
 import structlog
 
 from antiphon.core.actions import CancelReason
-from antiphon.core.clauses import Clause, Clauses
+from antiphon.core.clauses import Clause
 from antiphon.core.conversation import Item
 from antiphon.core.events import Outcome
 from antiphon.core.settings import ReplySettings
+from antiphon.core.shedding import Ahead
 from antiphon.core.speech import AudioChunk, BrainRequest, Finish, Message, TextDelta, ToolCallDelta, Voice
-from antiphon.engines.base import Brain, Synthesizer, answering
+from antiphon.engines.base import Brain, answering
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ItemId, ReplyId
+from antiphon.session.clause_queue import ClauseQueue
 from antiphon.session.marks import Answered, Marks
 from antiphon.session.narration import Narration
 from antiphon.session.prompter import Prompter
 from antiphon.session.reply_host import ReplyHost
 from antiphon.session.speaker import Speaker
+from antiphon.session.speech_source import SpeechSource
 from antiphon.session.voice_runs import VoiceRuns
 from antiphon.transport.base import Outlet
 
 log = structlog.get_logger(__name__)
-
-_CLAUSES_AHEAD = 64
-"""So many clauses may wait for the voice before the brain has to."""
 
 
 class Reply:
@@ -44,13 +44,15 @@ class Reply:
         settings: ReplySettings,
         messages: Callable[[], Awaitable[tuple[Message, ...]]],
         brain: Brain,
-        synthesizer: Synthesizer,
+        speech: SpeechSource,
         outlet: Outlet,
         host: ReplyHost,
         ids: IdSource,
         make_speaker: Callable[[Reply], Speaker],
         paced: bool,
+        ahead: Ahead,
     ) -> None:
+        """``ahead``: how much of it may be made before it is committed."""
         self.id = reply
         self.marks = Marks()
         self.answers: Answered | None = None
@@ -62,23 +64,20 @@ class Reply:
         self._settings = settings
         self._messages = messages
         self._brain = brain
-        self._synthesizer = synthesizer
+        self._speech = speech
         self._outlet = outlet
         self._host = host
         self._ids = ids
         self._paced = paced
+        self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self._committed = asyncio.Event()
         self._model: str | None = None
         """The language model that answers, once it was asked."""
-        self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_CLAUSES_AHEAD)
+        self._clauses = ClauseQueue(self._committed, ahead)
         self._held: list[AudioChunk] = []
         self._narration = Narration()
-        voice = Voice(settings.voice, settings.speed)
         self._prompter = Prompter(self._tell_voice, self._tell_clause)
-        self._runs = VoiceRuns(synthesizer, voice, self._narration, self._prompter, self._next_clause, self._unsaid)
-        self._spoke = False
-        """A clause was handed to the voice."""
         self._calls: dict[str, Item] = {}
         self._untold_calls: list[ToolCallDelta] = []
         self._finish = Finish()
@@ -88,11 +87,22 @@ class Reply:
         self.plays = False
         """Frames of it leave on the server's clock, and its first has left."""
         self.speaker = make_speaker(self)
+        self._runs = VoiceRuns(
+            speech,
+            settings,
+            self._narration,
+            self._prompter,
+            self._clauses,
+            self.marks,
+            self._unsaid,
+            self.speaker.ahead_s,
+        )
 
     # The session's side.
 
     def commit(self) -> None:
         """It is wanted: what was prepared is let out, in this very moment."""
+        self.marks.wanted_at = self._loop.time()
         self._committed.set()
         self._outlet.reply_created(self.id)
         if self._model is not None:
@@ -177,6 +187,8 @@ class Reply:
         self._error = message
 
     async def _make(self) -> None:
+        if self._ahead is Ahead.NOTHING:
+            await self._committed.wait()
         messages = await self._messages()
         if self._settings.instructions:
             messages = (Message("system", self._settings.instructions), *messages)
@@ -193,7 +205,7 @@ class Reply:
             group.create_task(self._think(request))
 
     async def _think(self, request: BrainRequest) -> None:
-        clauses = Clauses(language=self._language())
+        clauses = self._speech.clauses(self._settings)
         spoke = False
         self.marks.brain_started_at = self._loop.time()
         self._model = answering(self._brain, request.model)
@@ -203,6 +215,7 @@ class Reply:
             async with aclosing(self._brain.respond(request)) as deltas:
                 async for delta in deltas:
                     self.marks.brain_at = self.marks.brain_at or self._loop.time()
+                    self.marks.tokens += not isinstance(delta, Finish)
                     match delta:
                         case TextDelta(text) if self._settings.audio:
                             spoke = True
@@ -211,21 +224,18 @@ class Reply:
                             await self._write(text)
                         case ToolCallDelta():
                             await self._say(clauses.finish())
-                            clauses = Clauses(language=self._language())
+                            clauses = self._speech.clauses(self._settings)
                             await self._call(delta, after_speech=spoke)
                         case Finish():
                             self._finish = delta
+                            self.marks.brain_done_at = self._loop.time()
+                            self.marks.tokens = delta.output_tokens or self.marks.tokens
         except EngineError:
             self._host.failed("llm")
             raise
         if self._finish.reason == "length":
             self._outcome = Outcome.INCOMPLETE
         await self._say([*clauses.finish(), None])
-
-    def _language(self) -> str:
-        """That of the voice, in which figures and symbols are read."""
-        voices = self._synthesizer.voices
-        return next((voice.language for voice in voices if voice.name == self._settings.voice), voices[0].language)
 
     async def _say(self, clauses: Sequence[Clause | None]) -> None:
         for clause in clauses:
@@ -263,7 +273,7 @@ class Reply:
                 async for chunk in chunks:
                     self.marks.voice_at = self.marks.voice_at or self._loop.time()
                     if not self._committed.is_set():
-                        self._held.append(chunk)
+                        self._hold(chunk)
                         continue
                     await self.speaker.room()
                     self._deliver(chunk)
@@ -271,15 +281,12 @@ class Reply:
             self._host.failed("tts")
             raise
 
-    async def _next_clause(self) -> Clause | None:
-        """The clauses as the voice takes them: of a reply that is only prepared, the first and no more."""
-        if self._spoke:
-            await self._committed.wait()
-        clause = await self._clauses.get()
-        if not self._spoke and clause is not None and clause.spoken:
-            self._spoke = True
-            self.marks.voice_started_at = self._loop.time()
-        return clause
+    def _hold(self, chunk: AudioChunk) -> None:
+        """Audio of a reply that is only prepared."""
+        self._held.append(chunk)
+        self.marks.ahead_samples += len(chunk.pcm) // 2
+        if chunk.last:
+            self.marks.voice_done_at = self._loop.time()
 
     def _unsaid(self) -> list[str]:
         """A voice has failed. What was only prepared is prepared anew; else the next goes on behind what was said."""

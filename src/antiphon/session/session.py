@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from antiphon.core import actions as do
 from antiphon.core import commands as ask
 from antiphon.core import events as on
-from antiphon.core.actions import Action
+from antiphon.core.actions import Action, State
 from antiphon.core.commands import Command
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event
 from antiphon.core.settings import SessionSettings
+from antiphon.core.shedding import Ahead
 from antiphon.core.turns import Turns
 from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
@@ -56,9 +58,12 @@ class Session:
         recorder: Recorder | None = None,
         pacer: Pacer | None = None,
         stay: AbstractContextManager[object] | None = None,
+        room_ahead: Callable[[], Ahead] | None = None,
         speakers: Speakers | None = None,
     ) -> None:
-        """``stay`` is entered for as long as the session runs. ``speakers``: tell those who speak to it apart."""
+        """``stay`` is entered for as long as the session runs. ``room_ahead`` says how much may be done ahead of the
+        end of a turn at the moment; all, when it is not given. ``speakers``: tell those who speak to it apart.
+        """
         self.ids = ids or IdSource()
         self.conversation = Conversation()
         self._stay = stay or nullcontext()
@@ -90,6 +95,7 @@ class Session:
             self._post_event,
             pacer or Pacer(),
             settings,
+            room_ahead or (lambda: Ahead.VOICE),
         )
 
     # From the transport.
@@ -270,6 +276,8 @@ class Session:
                 for entry in messages or ():
                     if isinstance(entry, ask.ItemReference):
                         self.conversation.get(entry.item)  # refused here where there is none
+                if command.when_free and self._turns.state not in (State.IDLE, State.SPEAKING):
+                    raise ProtocolError("Somebody else is about to speak", code="conversation_busy")
                 self._replies.expect(command)
                 self._handle(on.ReplyRequested(reply, side, client_event_id), group)
                 self._replies.forget_unstarted(reply)

@@ -56,6 +56,10 @@ class Speaker(Protocol):
 
     def heard_ms(self) -> float: ...
 
+    def ahead_s(self) -> float:
+        """How much audio waits to be heard."""
+        ...
+
     def deadline(self) -> float | None:
         """When ``expire`` wants to be called, in the loop's time."""
         ...
@@ -87,7 +91,7 @@ class PacedSpeaker:
 
     def push(self, pcm: bytes) -> None:
         self._playout.push(pcm, self._loop.time())
-        if self._ahead_s() >= PACED_AHEAD_S:
+        if self.ahead_s() >= PACED_AHEAD_S:
             self._room.clear()
         self._run()
 
@@ -95,7 +99,7 @@ class PacedSpeaker:
         self._playout.finish(self._loop.time())
         self._run()
 
-    def _ahead_s(self) -> float:
+    def ahead_s(self) -> float:
         return self._playout.ahead_samples(self._loop.time()) / MOUTH_RATE_HZ
 
     def _run(self) -> None:
@@ -118,7 +122,7 @@ class PacedSpeaker:
         if first:
             self._listener.audible()
         self._listener.reached(self.heard_ms())
-        if self._ahead_s() < PACED_AHEAD_S:
+        if self.ahead_s() < PACED_AHEAD_S:
             self._room.set()
         return True
 
@@ -168,7 +172,7 @@ class BurstSpeaker:
             return
         now = self._loop.time()
         first = not self._playout.sent_samples
-        plays_at = now + self._playout.ahead_samples(now) / MOUTH_RATE_HZ
+        plays_at = now + self.ahead_s()
         self._playout.push(pcm, now)
         self._listener.send(pcm, plays_at)
         if first:
@@ -189,6 +193,9 @@ class BurstSpeaker:
     def heard_ms(self) -> float:
         return _ms(self._playout.heard_samples(self._loop.time()))
 
+    def ahead_s(self) -> float:
+        return self._playout.ahead_samples(self._loop.time()) / MOUTH_RATE_HZ
+
     def deadline(self) -> float | None:
         return self._playout.drains_at()
 
@@ -197,6 +204,6 @@ class BurstSpeaker:
             self._listener.drained()
 
     async def room(self) -> None:
-        ahead_s = self._playout.ahead_samples(self._loop.time()) / MOUTH_RATE_HZ
+        ahead_s = self.ahead_s()
         if ahead_s > BURST_AHEAD_S:
             await asyncio.sleep(ahead_s - BURST_AHEAD_S)

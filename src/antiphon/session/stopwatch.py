@@ -11,6 +11,7 @@ from antiphon.core import actions as do
 from antiphon.core import events as on
 from antiphon.core.actions import Action, CancelReason
 from antiphon.core.events import Event
+from antiphon.core.work_ahead import Account, Balance, won_s
 from antiphon.ids import ReplyId, TurnId
 from antiphon.session.marks import Answered, Marks
 from antiphon.session.meter import Meter
@@ -48,6 +49,7 @@ class Stopwatch:
         self._final: tuple[TurnId, float] | None = None
         self._turn: Answered | None = None
         self._barge_in: _BargeIn | None = None
+        self._account = Account()
 
     def note(self, event: Event, now: float) -> None:
         match event:
@@ -123,6 +125,14 @@ class Stopwatch:
         turn, self._turn = self._turn, None
         return turn
 
+    def thrown_away(self, marks: Marks) -> None:
+        """A reply that was prepared is not wanted."""
+        self._book(Balance(thrown_away=1, wasted=marks.work(self._loop.time())))
+
+    def _book(self, entry: Balance) -> None:
+        self._account.book(entry)
+        self.meter.work_ahead(entry.figures())
+
     def answered(
         self,
         turn: Answered,
@@ -137,7 +147,11 @@ class Stopwatch:
         figures = _figures(turn, marks)
         if not asked:
             self.meter.turn(figures)
-        self._outlet.answered(AnsweredTurn(turn.id, reply, _marks(turn, marks), figures, ahead, served_by))
+        if ahead:
+            self._book(Balance(won_s=won_s(marks.stages())))
+        balance, total = self._account.settle().figures(), self._account.total.figures()
+        told = _marks(turn, marks)
+        self._outlet.answered(AnsweredTurn(turn.id, reply, told, figures, ahead, served_by, balance, total))
 
 
 def _marks(turn: Answered, marks: Marks) -> dict[str, float]:

@@ -23,6 +23,7 @@ from antiphon.core.actions import State
 from antiphon.core.commands import CancelResponse, CreateItem, CreateReply
 from antiphon.core.conversation import Item
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
+from antiphon.core.shedding import Ahead
 from antiphon.engines import tone_code
 from antiphon.engines.scripted import ScriptedBrain, ScriptedRecognizer, ScriptedSynthesizer, ScriptedVad
 from antiphon.engines.suite import Suite
@@ -165,6 +166,7 @@ async def call(
     meter: Meter | None = None,
     recorder: Recorder | None = None,
     speakers: Speakers | None = None,
+    room_ahead: Callable[[], Ahead] | None = None,
 ) -> AsyncIterator[Caller]:
     """A session with a caller in it, closed at the end. ``paced`` counts where no settings are given."""
     settings = settings or SessionSettings(turn=TurnSettings(paced=paced), transcription=True)
@@ -177,6 +179,7 @@ async def call(
         meter=meter,
         recorder=recorder,
         speakers=speakers,
+        room_ahead=room_ahead,
     )
     caller = Caller(session, outlet)
     async with asyncio.TaskGroup() as group:

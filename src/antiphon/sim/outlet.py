@@ -13,7 +13,7 @@ from antiphon.core.conversation import Item
 from antiphon.core.segments import Segment
 from antiphon.engines import tone_code
 from antiphon.ids import ItemId, ReplyId, TurnId
-from antiphon.transport.base import AnsweredTurn, BargeIn
+from antiphon.transport.base import AnsweredTurn, BargeIn, ToolStatus
 
 
 class OutletRuleError(AssertionError):
@@ -311,6 +311,12 @@ class RecordingOutlet:
         times = [barge_in.marks[name] for name in ("onset", "edge", "paused", "decided")]
         _need(times == sorted(times), "a barge-in's marks are in order")
         self._note("barge_in", barge_in)
+
+    def agent(self, name: str, voice: str | None) -> None:
+        self._note("agent", name, voice)
+
+    def tool(self, call_id: str, name: str, status: ToolStatus, text: str) -> None:
+        self._note("tool", call_id, name, status, text)
 
     def fleet(self, standing: Mapping[str, Any]) -> None:
         self._note("fleet", standing)

@@ -11,6 +11,7 @@ from antiphon.core.actions import State
 _Ms = Annotated[float, Field(ge=-3_600_000, le=3_600_000)]
 _Zero = Annotated[float, Field(ge=0, le=0)]
 _Text = Annotated[str, Field(min_length=1)]
+_Count = Annotated[int, Field(ge=0)]
 _Stage = Literal["asr", "llm", "tts"]
 
 
@@ -93,6 +94,26 @@ class _TurnFigures(_Shape):
         return self
 
 
+class _Balance(_Shape):
+    won_ms: Annotated[float, Field(ge=0)]
+    thrown_away: _Count
+    wasted_tokens: _Count
+    wasted_brain_ms: Annotated[float, Field(ge=0)]
+    wasted_voice_ms: Annotated[float, Field(ge=0)]
+    wasted_audio_ms: Annotated[float, Field(ge=0)]
+
+
+class _WorkAhead(_Balance):
+    session: _Balance
+
+    @model_validator(mode="after")
+    def _part_of_the_session(self) -> _WorkAhead:
+        mine, total = self.model_dump(exclude={"session"}), self.session.model_dump()
+        if any(total[name] < value - 0.01 for name, value in mine.items()):
+            raise ValueError("the session has less than this turn")
+        return self
+
+
 class _Turn(_Event):
     type: Literal["antiphon.turn"]
     item_id: _Text
@@ -101,6 +122,7 @@ class _Turn(_Event):
     marks: _TurnMarks
     figures: _TurnFigures
     served_by: dict[_Stage, _Text | None] = Field(min_length=3)
+    work_ahead: _WorkAhead
 
     @model_validator(mode="after")
     def _same_end(self) -> _Turn:
@@ -128,6 +150,20 @@ class _BargeIn(_Event):
     outcome: Literal["cut", "resumed", "ended"]
     words: str
     marks: _BargeInMarks
+
+
+class _Agent(_Event):
+    type: Literal["antiphon.agent"]
+    agent: _Text
+    voice: _Text
+
+
+class _Tool(_Event):
+    type: Literal["antiphon.tool"]
+    call_id: _Text
+    name: _Text
+    status: Literal["running", "progress", "completed", "failed", "cancelled"]
+    text: _Text | None = None
 
 
 class _Worker(_Shape):
@@ -173,7 +209,9 @@ class _Resumed(_Event):
 
 _MODELS: dict[str, TypeAdapter[Any]] = {
     get_args(model.model_fields["type"].annotation)[0]: TypeAdapter(model)
-    for model in (_State, _Speaker, _Voice, _Clause, _Turn, _BargeIn, _Fleet, _Record, _Resumable, _Resumed)
+    for model in (
+        _State, _Speaker, _Voice, _Clause, _Turn, _BargeIn, _Agent, _Tool, _Fleet, _Record, _Resumable, _Resumed
+    )  # fmt: skip
 }
 
 

@@ -22,6 +22,8 @@ class AnsweredTurn:
 
     ``marks`` are ms from the true end of the user's speech, ``figures`` those of ``session.meter``; ``ahead``: work on
     it began before the turn was over. ``served_by`` names the worker of each stage, None where it is not known.
+    ``work_ahead`` is what working ahead has won and wasted since the turn that was answered before, and
+    ``session_work_ahead`` in the whole conversation: ``core.work_ahead.Balance.figures``.
     """
 
     turn: TurnId
@@ -30,6 +32,8 @@ class AnsweredTurn:
     figures: Mapping[str, float]
     ahead: bool
     served_by: Mapping[str, str | None]
+    work_ahead: Mapping[str, float]
+    session_work_ahead: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ class BargeIn:
     marks: Mapping[str, float]
     outcome: Literal["cut", "resumed", "ended"]
     words: str
+
+
+ToolStatus = Literal["running", "progress", "completed", "failed", "cancelled"]
 
 
 class Outlet(Protocol):
@@ -149,6 +156,14 @@ class Outlet(Protocol):
         ...
 
     def barge_in(self, barge_in: BargeIn) -> None: ...
+
+    def agent(self, name: str, voice: str | None) -> None:
+        """Another agent of the server has the conversation, and speaks in ``voice``; None: in the one there is."""
+        ...
+
+    def tool(self, call_id: str, name: str, status: ToolStatus, text: str) -> None:
+        """What becomes of a call that the server answers itself. ``text``: how far it is, or why it failed."""
+        ...
 
     def fleet(self, standing: Mapping[str, Any]) -> None:
         """How the workers stand, in plain types, when that has changed."""

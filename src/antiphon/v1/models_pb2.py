@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61ntiphon/v1/models.proto\x12\x0b\x61ntiphon.v1\"5\n\x13StartSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"%\n\x14StartSessionResponse\x12\r\n\x05model\x18\x01 \x01(\t\"$\n\x11\x45ndSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"\xc8\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.antiphon.v1.ModelState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x0e\n\x06leases\x18\x04 \x01(\r\x12\x0e\n\x06idle_s\x18\x05 \x01(\x01\x12\x0e\n\x06load_s\x18\x06 \x01(\x01\x12\x0f\n\x07preload\x18\x07 \x01(\x08\x12&\n\x06voices\x18\x08 \x03(\x0b\x32\x16.antiphon.v1.VoiceInfo\x12\x11\n\tdismissed\x18\t \x01(\x08\"?\n\tVoiceInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x12\n\nrepeatable\x18\x03 \x01(\x08\"\x13\n\x11ListModelsRequest\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.antiphon.v1.Model\"!\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"6\n\x11LoadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.Model\"2\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"8\n\x13UnloadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.Model\"\x18\n\x16GetCapabilitiesRequest\"\xad\x02\n\x17GetCapabilitiesResponse\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x11\n\tstreaming\x18\x03 \x01(\x08\x12\x11\n\tzero_shot\x18\x04 \x01(\x08\x12\x0c\n\x04lora\x18\x05 \x01(\x08\x12\x0b\n\x03\x63pu\x18\x06 \x01(\x08\x12\x11\n\tlanguages\x18\x07 \x03(\t\x12\x0f\n\x07\x65motion\x18\x08 \x01(\x08\x12\x16\n\x0emax_concurrent\x18\t \x01(\r\x12\x10\n\x08resident\x18\n \x03(\t\x12\x0e\n\x06models\x18\x0b \x03(\t\x12\x0b\n\x03rtf\x18\x0c \x01(\x01\x12\x0e\n\x06\x61\x63tive\x18\r \x01(\r\x12\x0e\n\x06queued\x18\x0e \x01(\r\x12\x15\n\rdefault_model\x18\x0f \x01(\t\x12\x10\n\x08sessions\x18\x10 \x01(\r\"\xab\x01\n\x0e\x43ontrolRequest\x12.\n\x04verb\x18\x01 \x01(\x0e\x32 .antiphon.v1.ControlRequest.Verb\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\"I\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\t\n\x05PAUSE\x10\x01\x12\n\n\x06RESUME\x10\x02\x12\x08\n\x04STOP\x10\x03\x12\n\n\x06RELOAD\x10\x04\"#\n\x0f\x43ontrolResponse\x12\x10\n\x08segments\x18\x01 \x01(\r*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_STATE_ABSENT\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x18\n\x14MODEL_STATE_RESIDENT\x10\x03\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61ntiphon/v1/models.proto\x12\x0b\x61ntiphon.v1\"5\n\x13StartSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"%\n\x14StartSessionResponse\x12\r\n\x05model\x18\x01 \x01(\t\"$\n\x11\x45ndSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"\xc8\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.antiphon.v1.ModelState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x0e\n\x06leases\x18\x04 \x01(\r\x12\x0e\n\x06idle_s\x18\x05 \x01(\x01\x12\x0e\n\x06load_s\x18\x06 \x01(\x01\x12\x0f\n\x07preload\x18\x07 \x01(\x08\x12&\n\x06voices\x18\x08 \x03(\x0b\x32\x16.antiphon.v1.VoiceInfo\x12\x11\n\tdismissed\x18\t \x01(\x08\"T\n\tVoiceInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x12\n\nrepeatable\x18\x03 \x01(\x08\x12\x13\n\x0btakes_words\x18\x04 \x01(\x08\"\x13\n\x11ListModelsRequest\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.antiphon.v1.Model\"!\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"6\n\x11LoadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.Model\"2\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"8\n\x13UnloadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.Model\"\x18\n\x16GetCapabilitiesRequest\"\xad\x02\n\x17GetCapabilitiesResponse\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x11\n\tstreaming\x18\x03 \x01(\x08\x12\x11\n\tzero_shot\x18\x04 \x01(\x08\x12\x0c\n\x04lora\x18\x05 \x01(\x08\x12\x0b\n\x03\x63pu\x18\x06 \x01(\x08\x12\x11\n\tlanguages\x18\x07 \x03(\t\x12\x0f\n\x07\x65motion\x18\x08 \x01(\x08\x12\x16\n\x0emax_concurrent\x18\t \x01(\r\x12\x10\n\x08resident\x18\n \x03(\t\x12\x0e\n\x06models\x18\x0b \x03(\t\x12\x0b\n\x03rtf\x18\x0c \x01(\x01\x12\x0e\n\x06\x61\x63tive\x18\r \x01(\r\x12\x0e\n\x06queued\x18\x0e \x01(\r\x12\x15\n\rdefault_model\x18\x0f \x01(\t\x12\x10\n\x08sessions\x18\x10 \x01(\r\"\xab\x01\n\x0e\x43ontrolRequest\x12.\n\x04verb\x18\x01 \x01(\x0e\x32 .antiphon.v1.ControlRequest.Verb\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\"I\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\t\n\x05PAUSE\x10\x01\x12\n\n\x06RESUME\x10\x02\x12\x08\n\x04STOP\x10\x03\x12\n\n\x06RELOAD\x10\x04\"#\n\x0f\x43ontrolResponse\x12\x10\n\x08segments\x18\x01 \x01(\r*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_STATE_ABSENT\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x18\n\x14MODEL_STATE_RESIDENT\x10\x03\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=1285
-  _globals['_MODELSTATE']._serialized_end=1452
+  _globals['_MODELSTATE']._serialized_start=1306
+  _globals['_MODELSTATE']._serialized_end=1473
   _globals['_STARTSESSIONREQUEST']._serialized_start=41
   _globals['_STARTSESSIONREQUEST']._serialized_end=94
   _globals['_STARTSESSIONRESPONSE']._serialized_start=96
@@ -44,27 +44,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL']._serialized_start=196
   _globals['_MODEL']._serialized_end=396
   _globals['_VOICEINFO']._serialized_start=398
-  _globals['_VOICEINFO']._serialized_end=461
-  _globals['_LISTMODELSREQUEST']._serialized_start=463
-  _globals['_LISTMODELSREQUEST']._serialized_end=482
-  _globals['_LISTMODELSRESPONSE']._serialized_start=484
-  _globals['_LISTMODELSRESPONSE']._serialized_end=540
-  _globals['_LOADMODELREQUEST']._serialized_start=542
-  _globals['_LOADMODELREQUEST']._serialized_end=575
-  _globals['_LOADMODELRESPONSE']._serialized_start=577
-  _globals['_LOADMODELRESPONSE']._serialized_end=631
-  _globals['_UNLOADMODELREQUEST']._serialized_start=633
-  _globals['_UNLOADMODELREQUEST']._serialized_end=683
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=685
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=741
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=743
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=767
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=770
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1071
-  _globals['_CONTROLREQUEST']._serialized_start=1074
-  _globals['_CONTROLREQUEST']._serialized_end=1245
-  _globals['_CONTROLREQUEST_VERB']._serialized_start=1172
-  _globals['_CONTROLREQUEST_VERB']._serialized_end=1245
-  _globals['_CONTROLRESPONSE']._serialized_start=1247
-  _globals['_CONTROLRESPONSE']._serialized_end=1282
+  _globals['_VOICEINFO']._serialized_end=482
+  _globals['_LISTMODELSREQUEST']._serialized_start=484
+  _globals['_LISTMODELSREQUEST']._serialized_end=503
+  _globals['_LISTMODELSRESPONSE']._serialized_start=505
+  _globals['_LISTMODELSRESPONSE']._serialized_end=561
+  _globals['_LOADMODELREQUEST']._serialized_start=563
+  _globals['_LOADMODELREQUEST']._serialized_end=596
+  _globals['_LOADMODELRESPONSE']._serialized_start=598
+  _globals['_LOADMODELRESPONSE']._serialized_end=652
+  _globals['_UNLOADMODELREQUEST']._serialized_start=654
+  _globals['_UNLOADMODELREQUEST']._serialized_end=704
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=706
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=762
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=764
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=788
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=791
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1092
+  _globals['_CONTROLREQUEST']._serialized_start=1095
+  _globals['_CONTROLREQUEST']._serialized_end=1266
+  _globals['_CONTROLREQUEST_VERB']._serialized_start=1193
+  _globals['_CONTROLREQUEST_VERB']._serialized_end=1266
+  _globals['_CONTROLRESPONSE']._serialized_start=1268
+  _globals['_CONTROLRESPONSE']._serialized_end=1303
 # @@protoc_insertion_point(module_scope)

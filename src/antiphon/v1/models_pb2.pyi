@@ -69,14 +69,16 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., error: _Optional[str] = ..., leases: _Optional[int] = ..., idle_s: _Optional[float] = ..., load_s: _Optional[float] = ..., preload: _Optional[bool] = ..., voices: _Optional[_Iterable[_Union[VoiceInfo, _Mapping]]] = ..., dismissed: _Optional[bool] = ...) -> None: ...
 
 class VoiceInfo(_message.Message):
-    __slots__ = ("name", "language", "repeatable")
+    __slots__ = ("name", "language", "repeatable", "takes_words")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     REPEATABLE_FIELD_NUMBER: _ClassVar[int]
+    TAKES_WORDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     language: str
     repeatable: bool
-    def __init__(self, name: _Optional[str] = ..., language: _Optional[str] = ..., repeatable: _Optional[bool] = ...) -> None: ...
+    takes_words: bool
+    def __init__(self, name: _Optional[str] = ..., language: _Optional[str] = ..., repeatable: _Optional[bool] = ..., takes_words: _Optional[bool] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

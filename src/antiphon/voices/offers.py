@@ -41,7 +41,7 @@ def offers_of(connections: Sequence[Connection]) -> tuple[Offer, ...]:
             engine = model.name.partition(":")[0]
             for voice in model.voices:
                 full = f"{engine}:{voice.name}"
-                info = VoiceInfo(full, voice.language, voice.repeatable)
+                info = VoiceInfo(full, voice.language, voice.repeatable, takes_words=voice.takes_words)
                 known = found.get(full)
                 models = known.models if known is not None else ()
                 if model.name not in models:

@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from antiphon.core.residency_events import ModelState, Reason
-from antiphon.engines.base import Engine
+from antiphon.engines.base import Engine, VoiceInfo
 from antiphon.engines.capabilities import Capabilities, capabilities_of
 from antiphon.v1 import models_pb2 as pb
 from antiphon.worker.manager import Lease, ModelInfo, ModelManager, ModelRefusedError
@@ -226,7 +226,13 @@ class HostedService(Generic[E]):
         engine = info.engine
         known = self._host.identity.capabilities.get(info.status.name, Capabilities())
         voices = getattr(engine, "voices", ()) if engine is not None else known.voices
-        return [pb.VoiceInfo(name=voice.name, language=voice.language, repeatable=voice.repeatable) for voice in voices]
+        return [_voice(voice) for voice in voices]
+
+
+def _voice(voice: VoiceInfo) -> pb.VoiceInfo:
+    return pb.VoiceInfo(
+        name=voice.name, language=voice.language, repeatable=voice.repeatable, takes_words=voice.takes_words
+    )
 
 
 def _model(info: ModelInfo[Any], voices: list[pb.VoiceInfo]) -> pb.Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -37,6 +37,8 @@ class Offer:
     turn: TurnSettings = field(default_factory=TurnSettings)
     voice_called: Callable[[str], str | None] = lambda name: None
     """Which of the voices is meant by a name that is not among them, if any."""
+    agents: Mapping[str, str | None] = field(default_factory=dict)
+    """The server's agents, each with its voice where it has one of its own. The first serves whoever names none."""
 
     def stage_of(self, model: str) -> str:
         """What a model does: ``llm``, ``asr`` or ``tts``."""
@@ -128,6 +130,18 @@ def _read_vendor_model(source: Json, current: str, offer: Offer, param: str) -> 
     """What a client that knows this server chooses by ``antiphon.model``; an empty name is the default."""
     own = fields.mapping(source.get("antiphon") or {}, param)
     return _read_model(fields.text_or(own, "model", "", f"{param}.model"), offer) if "model" in own else current
+
+
+def _read_agent(value: Any, offer: Offer) -> str | None:
+    """Of our own fields the agent; None where the client names none."""
+    source = fields.mapping(value or {}, "antiphon")
+    if source.get("agent") is None:
+        return None
+    name = fields.text(source, "agent", "antiphon.agent")
+    if name not in offer.agents:
+        there_are = f"one of {', '.join(offer.agents)}" if offer.agents else "nothing: this server has no agents"
+        raise fields.invalid("antiphon.agent", there_are)
+    return name
 
 
 def read_tools(value: Any, param: str = "tools") -> list[Json]:
@@ -278,6 +292,9 @@ class SessionConfig:
         self._model = ""
         """The language model that was chosen, if one was."""
         self._wire = _defaults(offer)
+        self._agent = next(iter(offer.agents), "")
+        if self._agent:
+            self._wire["audio"]["output"]["voice"] = self._voice_of(self._agent)
         if kind == "transcription":
             self._wire["audio"]["input"]["transcription"] = _read_transcription({}, None, offer)
 
@@ -309,10 +326,21 @@ class SessionConfig:
         self._wire = copy.deepcopy(self._wire)
         self._wire["audio"]["output"]["voice"] = voice
 
+    def use_agent(self, name: str) -> None:
+        """The server has given the conversation to another of its agents."""
+        self._agent = name
+
+    def _voice_of(self, agent: str) -> str:
+        voice = self._offer.agents[agent]
+        return read_voice(voice, self._offer, "voice") if voice else self._offer.voices[0]
+
     def update(self, patch: Json) -> None:
         """Merges a client's session object into this one."""
+        agent = _read_agent(patch.get("antiphon"), self._offer) or self._agent
         patch = modernized(patch)
         merged = copy.deepcopy(self._wire)
+        if agent != self._agent:
+            merged["audio"]["output"]["voice"] = self._voice_of(agent)
         kind = patch.get("type") or self._kind
         if kind not in ("realtime", "transcription"):
             raise fields.invalid("session.type", "realtime or transcription")
@@ -333,6 +361,7 @@ class SessionConfig:
                 f"The session object is larger than {MAX_SESSION_BYTES} bytes", code="session_too_large"
             )
         self._wire = merged
+        self._agent = agent
         self._kind = kind
         self._model = model
 
@@ -369,6 +398,7 @@ class SessionConfig:
             reply=self.plan({}).settings,
             transcription=transcription is not None,
             language=transcription["language"] if transcription else None,
+            agent="" if self.transcribes_only else self._agent,
         )
 
     def _turn(self) -> TurnSettings:

@@ -12,7 +12,7 @@ from antiphon.core.actions import State
 from antiphon.core.conversation import ROOT, Item
 from antiphon.core.segments import Segment
 from antiphon.ids import ItemId, ReplyId, TurnId
-from antiphon.transport.base import AnsweredTurn, BargeIn
+from antiphon.transport.base import AnsweredTurn, BargeIn, ToolStatus
 from antiphon.transport.realtime.asides import Asides
 from antiphon.transport.realtime.config import ReplyPlan, SessionConfig
 from antiphon.transport.realtime.items import item_wire
@@ -308,6 +308,7 @@ class RealtimeOutlet:
             marks=turn.marks,
             figures=turn.figures,
             served_by=turn.served_by,
+            work_ahead={**turn.work_ahead, "session": turn.session_work_ahead},
         )
 
     def barge_in(self, barge_in: BargeIn) -> None:
@@ -318,6 +319,16 @@ class RealtimeOutlet:
             words=barge_in.words,
             marks=barge_in.marks,
         )
+
+    def agent(self, name: str, voice: str | None) -> None:
+        self._config.use_agent(name)
+        if voice is not None and voice != self._config.voice:
+            self._config.use_voice(voice)
+            self.session_updated()
+        self._tell("agent", agent=name, voice=self._config.voice)
+
+    def tool(self, call_id: str, name: str, status: ToolStatus, text: str) -> None:
+        self._tell("tool", call_id=call_id, name=name, status=status, **({"text": text} if text else {}))
 
     def fleet(self, standing: Mapping[str, Any]) -> None:
         self._tell("fleet", **standing)
