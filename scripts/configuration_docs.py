@@ -8,7 +8,9 @@ import json
 import textwrap
 from pathlib import Path
 
-from antiphon.apps.config import Config, KeyPath, SessionDefaults, TurnDetection, settings_of
+from antiphon.apps.config import Config
+from antiphon.apps.config_session import SessionDefaults, TurnDetection
+from antiphon.apps.config_sources import KeyPath, settings_of
 from antiphon.core.barge_in import BargeInPolicy
 
 PAGE = Path(__file__).parent.parent / "docs" / "CONFIGURATION.md"

@@ -6,7 +6,9 @@ import pytest
 import yaml
 from scripts.configuration_docs import PAGE, page_with, table
 
-from antiphon.apps.config import Config, Resolved, is_loopback, known_keys, render, resolve, settings_of
+from antiphon.apps.config import Config
+from antiphon.apps.config_sources import Resolved, known_keys, render, resolve, settings_of
+from antiphon.apps.config_values import is_loopback
 from antiphon.core.settings import Detection, TurnSettings
 from antiphon.errors import ConfigError
 

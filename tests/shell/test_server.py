@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from antiphon.apps.config import Config, SessionDefaults
+from antiphon.apps.config import Config
+from antiphon.apps.config_session import SessionDefaults
 from antiphon.apps.server import Server
 from antiphon.engines.base import Engine
 from antiphon.engines.scripted import ScriptedBrain

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from antiphon.apps.config import Config, SessionDefaults
+from antiphon.apps.config import Config
+from antiphon.apps.config_session import SessionDefaults
 from antiphon.apps.local_models import LocalModels
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine

@@ -165,7 +165,7 @@ def settings_of(options: WorkerOptions) -> WorkerSettings:
 
 def stage_of(options: WorkerOptions) -> Stage:
     """Raises ConfigError."""
-    from antiphon.apps.config import loudness_of
+    from antiphon.apps.config_values import loudness_of
     from antiphon.engines.pack_folder import packs_folder
     from antiphon.engines.torch_device import check_device
     from antiphon.engines.voicing import Voicing
@@ -187,7 +187,7 @@ def stage_of(options: WorkerOptions) -> Stage:
 def _check_address(listen: str, *, secure: bool) -> None:
     if listen.startswith("unix:"):
         return
-    from antiphon.apps.config import is_loopback
+    from antiphon.apps.config_values import is_loopback
 
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isdecimal():

@@ -50,7 +50,7 @@ async def list_models(url: str | None, api_key: str | None) -> int:
 
 def packs_of(environment: Mapping[str, str]) -> Path:
     """The folder of voice packs, as a server that is started here would find it."""
-    from antiphon.apps.config import resolve
+    from antiphon.apps.config_sources import resolve
 
     folder = Path(typer.get_app_dir("antiphon"))
     return resolve({}, environment, folder=folder).config.voicepacks or packs_folder()

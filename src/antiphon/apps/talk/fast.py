@@ -16,7 +16,8 @@ import orjson
 from rich.console import Console
 
 from antiphon.apps.composition import choose_engines, make_offer
-from antiphon.apps.config import Config, resolve
+from antiphon.apps.config import Config
+from antiphon.apps.config_sources import resolve
 from antiphon.apps.realtime_client import Arrival, ClientError, Listener
 from antiphon.apps.talk.options import TalkOptions
 from antiphon.apps.talk.ways import by_file

@@ -1,0 +1,120 @@
+"""The commands that converse with a server: ``talk``, ``selftest`` and ``loadtest``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from antiphon.apps.cli_options import ApiKey, Asr, JsonFile, Llm, Model, Tts, Url, Vad, engine_arguments
+from antiphon.apps.finish import finish
+from antiphon.errors import ConfigError
+
+
+def talk(
+    url: Url = None,
+    api_key: ApiKey = None,
+    input_file: Annotated[
+        Path | None, Option("--in", help="Speak a WAV file instead of the microphone.", metavar="FILE")
+    ] = None,
+    output_file: Annotated[
+        Path | None, Option("--out", help="Write the call to a WAV file: user left, agent right.", metavar="FILE")
+    ] = None,
+    fast: Annotated[bool, Option("--fast", help="With --in: do not wait for real time to pass.")] = False,
+    text: Annotated[bool, Option("--text", help="Type the turns, a line each.")] = False,
+    list_devices: Annotated[bool, Option("--list-devices", help="Print the audio devices, and exit.")] = False,
+    input_device: Annotated[str | None, Option(help="The microphone, by name or number.")] = None,
+    output_device: Annotated[str | None, Option(help="The speakers, by name or number.")] = None,
+    cancel_echo: Annotated[bool, Option(help="Cancel the echo of the speakers in the microphone.")] = True,
+    voice: Annotated[str | None, Option(help="The voice that answers.")] = None,
+    instructions: Annotated[str | None, Option(help="What the language model is told to be.")] = None,
+    vad: Vad = None,
+    asr: Asr = None,
+    llm: Llm = None,
+    model: Model = None,
+    tts: Tts = None,
+) -> None:
+    """Converse in the terminal: microphone and speakers, a file, or typed turns."""
+    from antiphon.apps.talk import TalkOptions
+    from antiphon.apps.talk import talk as run
+
+    options = TalkOptions(
+        url=url,
+        api_key=api_key,
+        input_file=input_file,
+        output_file=output_file,
+        fast=fast,
+        text=text,
+        list_devices=list_devices,
+        input_device=input_device,
+        output_device=output_device,
+        cancel_echo=cancel_echo,
+        voice=voice,
+        instructions=instructions,
+        server_arguments=engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
+    )
+    raise typer.Exit(finish(run(options)))
+
+
+def selftest(
+    url: Url = None,
+    api_key: ApiKey = None,
+    json_file: JsonFile = None,
+    svg_file: Annotated[Path | None, Option("--svg", help="A file to draw the table into.", metavar="FILE")] = None,
+    vad: Vad = None,
+    asr: Asr = None,
+    llm: Llm = None,
+    model: Model = None,
+    tts: Tts = None,
+) -> None:
+    """Prove a conversation and a barge-in on this machine, without a microphone, and show how fast it is."""
+    from antiphon.apps.selftest import SelfTestOptions
+    from antiphon.apps.selftest import selftest as run
+
+    options = SelfTestOptions(
+        url=url,
+        api_key=api_key,
+        server_arguments=engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
+        json_file=json_file,
+        svg_file=svg_file,
+    )
+    raise typer.Exit(finish(run(options)))
+
+
+def loadtest(
+    sessions: Annotated[str, Option(help="How many at a time, a row for each.", metavar="N,N,...")] = "1,10,50",
+    seconds: Annotated[float, Option(help="How long each row takes.")] = 60.0,
+    url: Url = None,
+    api_key: ApiKey = None,
+    json_file: JsonFile = None,
+    vad: Vad = None,
+    asr: Asr = None,
+    llm: Llm = None,
+    model: Model = None,
+    tts: Tts = None,
+) -> None:
+    """Measure sessions against cost and latency: the capacity of this machine. The engines are scripted ones."""
+    from antiphon.apps.loadtest import LoadTestOptions
+    from antiphon.apps.loadtest import loadtest as run
+
+    options = LoadTestOptions(
+        sessions=_numbers(sessions),
+        seconds=seconds,
+        url=url,
+        api_key=api_key,
+        server_arguments=engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
+        json_file=json_file,
+    )
+    raise typer.Exit(finish(run(options)))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise ConfigError(f"--sessions {text}: give whole numbers from 1 on, separated by commas")
+    return numbers
