@@ -37,6 +37,7 @@ FLAGS = (
 ALLOWED = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 AUDIBLE = 200
+PIECE_MS = 20
 GAP_MS = 10
 
 NO_MICROPHONE = """
@@ -70,26 +71,53 @@ def microphone_file(path: Path, parts: Sequence[bytes | float]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What was heard: mono s16, and when it began on the page's clock, in ms."""
+    """What was heard: mono s16 from sample ``first`` of all that was recorded.
+
+    ``began_ms`` is when each piece of ``PIECE_MS`` of it all began, on the page's clock. The two clocks part: where the
+    browser has no time to make sound, none is recorded.
+    """
 
     pcm: bytes
     rate_hz: int
-    started_at: float
+    began_ms: np.ndarray[tuple[int], np.dtype[np.float64]]
+    first: int = 0
+
+    @classmethod
+    def of(cls, pcm: bytes, rate_hz: int, arrivals_ms: Sequence[float]) -> Recording:
+        """``arrivals_ms``: when each piece was there, which is never before its end, and may be later."""
+        lags = np.array(arrivals_ms) - PIECE_MS * np.arange(1, len(arrivals_ms) + 1)
+        least = np.minimum.accumulate(lags[::-1])[::-1]  # sound is lost, never gained: no lag is above a later one
+        return cls(pcm, rate_hz, least + PIECE_MS * np.arange(len(arrivals_ms)))
+
+    def _time(self, sample: int) -> float:
+        piece, within = divmod(self.first + sample, self.rate_hz * PIECE_MS // 1000)
+        return float(self.began_ms[piece]) + within * 1000 / self.rate_hz
+
+    def _sample(self, at_ms: float) -> int:
+        piece = max(0, int(np.searchsorted(self.began_ms, at_ms, side="right")) - 1)
+        within_ms = min(max(0.0, at_ms - float(self.began_ms[piece])), PIECE_MS)
+        return int((piece * PIECE_MS + within_ms) * self.rate_hz / 1000) - self.first
 
     def between(self, from_ms: float, to_ms: float) -> Recording:
         """The part of it between two times of the page's clock."""
-        end_ms = self.started_at + len(self.pcm) / 2 * 1000 / self.rate_hz
-        times = (from_ms, min(to_ms, end_ms))
-        first, last = (max(0, int((at - self.started_at) * self.rate_hz / 1000)) for at in times)
-        start = self.started_at + first * 1000 / self.rate_hz
-        return Recording(self.pcm[2 * first : 2 * last], self.rate_hz, start)
+        start, end = max(0, self._sample(from_ms)), max(0, self._sample(to_ms))
+        return Recording(self.pcm[2 * start : 2 * end], self.rate_hz, self.began_ms, self.first + start)
+
+    def _sounding(self) -> tuple[int, int]:
+        loud = np.flatnonzero(np.abs(samples_of(self.pcm).astype(np.int32)) > AUDIBLE)
+        assert len(loud), "nothing was heard"
+        return int(loud[0]), int(loud[-1])
 
     def sounds(self) -> tuple[float, float]:
         """When its first and its last sound were heard, in ms on the page's clock."""
-        loud = np.flatnonzero(np.abs(samples_of(self.pcm).astype(np.int32)) > AUDIBLE)
-        assert len(loud), "nothing was heard"
-        first, last = (self.started_at + place * 1000 / self.rate_hz for place in (loud[0], loud[-1]))
-        return first, last
+        first, last = self._sounding()
+        return self._time(first), self._time(last)
+
+    def played_ms(self) -> float:
+        """How much was played from the first sound to the last, without the gaps."""
+        first, last = self._sounding()
+        inner = Recording(self.pcm[2 * first : 2 * last], self.rate_hz, self.began_ms, self.first + first)
+        return (last - first) * 1000 / self.rate_hz - inner.gaps_ms()
 
     def gaps_ms(self) -> float:
         """How long nothing at all was played, as when audio comes late: speech itself is never so silent."""
@@ -153,7 +181,7 @@ class Visit:
 
     async def recording(self) -> Recording:
         told = await self.page.evaluate("tapped()")
-        return Recording(base64.b64decode(told["pcm"]), WIRE_PCM_RATE_HZ, told["startedAt"])
+        return Recording.of(base64.b64decode(told["pcm"]), WIRE_PCM_RATE_HZ, told["arrivals"])
 
     async def violations(self) -> list[str]:
         """What axe finds wrong for people with impairments."""

@@ -1,8 +1,6 @@
 // Runs before the page's own scripts: records what it plays, and notes the events that it gets.
 
-const PIECE_MS = 20;
-
-window.tap = { pieces: [], startedAt: Infinity, events: [] };
+window.tap = { pieces: [], arrivals: [], events: [] };
 
 // By the worklet that the page has for its microphone, since a page of its own policy takes none from elsewhere.
 async function record(context, source) {
@@ -14,8 +12,7 @@ async function record(context, source) {
   });
   node.port.onmessage = ({ data: { pcm } }) => {
     tap.pieces.push(new Uint8Array(pcm));
-    // The page's clock at the first sample of all that was recorded. A piece may come late, and never early.
-    tap.startedAt = Math.min(tap.startedAt, performance.now() - tap.pieces.length * PIECE_MS);
+    tap.arrivals.push(performance.now());
   };
   source.connect(node);
 }
@@ -65,5 +62,5 @@ window.RTCPeerConnection = class extends RTCPeerConnection {
 window.tapped = () => {
   let binary = "";
   for (const piece of tap.pieces) binary += String.fromCharCode(...piece);
-  return { pcm: btoa(binary), startedAt: tap.startedAt };
+  return { pcm: btoa(binary), arrivals: tap.arrivals };
 };
