@@ -46,6 +46,8 @@ class PartialHeard:
 
     turn: TurnId
     text: str
+    speaker: str | None = None
+    """Who says it, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class FinalHeard:
     turn: TurnId
     revision: int
     text: str | None
+    speaker: str | None = None
+    """Who said it: of several, the one who spoke longest."""
 
 
 @dataclass(frozen=True, slots=True)
