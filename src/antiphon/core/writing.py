@@ -1,0 +1,109 @@
+"""What a model's writing consists of, as it is read: thoughts, what is said, and calls of functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from antiphon.core.settings import Tool
+from antiphon.core.speech import ToolCallDelta
+
+SPEAK, STOP_SPEAKING = "speak", "stop_speaking"
+SPEECH_TOOLS = (
+    Tool(
+        SPEAK,
+        "Says the text aloud, to everybody who can hear you. Nothing else that you write is heard.",
+        {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    ),
+    Tool(STOP_SPEAKING, "Stops what you are saying, at once.", {"type": "object", "properties": {}}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """Private. ``raw`` is, here and below, how it was written; native calls are written as in the second form."""
+
+    text: str
+
+    @property
+    def raw(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """Neither said nor thought: what belongs to tags and calls."""
+
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakBegan:
+    """What is said from here on belongs together. ``closing`` is how its end is written, where the text is cut."""
+
+    raw: str
+    closing: str = "</speak>"
+    escaped: bool = False
+    """Its text is written as in a JSON string."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    text: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakEnded:
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """``stop_speaking``, or a closing tag, where nothing was open."""
+
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Another function. ``call_id`` is None where the model wrote the call as text."""
+
+    name: str
+    arguments: str
+    raw: str
+    call_id: str | None = None
+
+
+Event = Thought | Markup | SpeakBegan | Said | SpeakEnded | Stopped | Call
+
+
+class PlainWriting:
+    """The writing of a model for which speech is no tool: all of it is said. As ``tool_tags.ToolTags``."""
+
+    def __init__(self) -> None:
+        self.speaking = False
+        self._calls: dict[str, ToolCallDelta] = {}
+
+    def push(self, text: str) -> list[Event]:
+        if not text or not (self.speaking or text.strip()):
+            return []
+        began: list[Event] = [] if self.speaking else [SpeakBegan("", "")]
+        self.speaking = True
+        return [*began, Said(text, text)]
+
+    def push_call(self, delta: ToolCallDelta) -> list[Event]:
+        """Calls are given when they are complete: at the end."""
+        before = self._calls.get(delta.call_id)
+        arguments = delta.arguments if before is None else before.arguments + delta.arguments
+        self._calls[delta.call_id] = ToolCallDelta(delta.call_id, delta.name, arguments)
+        return []
+
+    def finish(self, *, cut: bool = False) -> list[Event]:
+        given: list[Event] = []
+        if not cut:
+            given += [Call(call.name, call.arguments or "{}", "", call.call_id) for call in self._calls.values()]
+        self._calls.clear()
+        if self.speaking:
+            given.append(SpeakEnded(""))
+        self.speaking = False
+        return given
