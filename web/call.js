@@ -18,7 +18,7 @@ import { openLine } from "./line/open.js";
 
 /** @typedef {import("./line/come-back.js").Way} Way */
 
-/** @typedef {"phase" | "captions" | "timings" | "problem" | "session" | "fleet" | "input"} Change */
+/** @typedef {"phase" | "captions" | "timings" | "problem" | "session" | "fleet" | "brain" | "input"} Change */
 
 const KEPT_PIECES = 500; // of 20 ms: what is said while the connection is made
 const PHASES = /** @type {const} */ ({
@@ -48,6 +48,7 @@ export class Call extends EventTarget {
     this.session = null;
     /** @type {any} the newest news of the workers */
     this.fleet = null;
+    this.brain = ""; // the language model that answered last
     this.recordUrl = "";
     this.muted = false;
     this.holding = false;
@@ -178,6 +179,10 @@ export class Call extends EventTarget {
       case "antiphon.state":
         this._state = event.state;
         if (this._connected) this._enter(PHASES[event.state]);
+        break;
+      case "antiphon.brain":
+        this.brain = event.model;
+        this._changed("brain");
         break;
       case "antiphon.fleet":
         this.fleet = event;

@@ -105,6 +105,30 @@ async def test_another_voice_goes_on_in_the_middle_of_a_reply(server: str) -> No
         assert visit.errors == []
 
 
+async def test_another_language_model_gives_the_next_answer() -> None:
+    brains = ["scripted:token_ms=5,tokens=4", "scripted:token_ms=5,tokens=7"]
+    async with scripted_server(llm=brains, tts="scripted:speed=20") as server, browsing() as chromium:
+        visit = await chromium.visit(f"{server.url}/?transport=websocket")
+        await write(visit, "Hello.")
+        await visit.answers(1)
+        assert brains[0] in (await visit.page.inner_text("#served"))
+        await visit.page.click("#open-settings")
+        await visit.page.get_by_label("Language model").select_option(brains[1])
+        await visit.until("document.querySelector('#settings').textContent.includes('from the next answer on')")
+        assert await visit.violations() == []
+        await visit.page.keyboard.press("Escape")
+        await write(visit, "And now?")
+        await visit.answers(2)
+        assert brains[1] in (await visit.page.inner_text("#served"))
+        words = [len(entry["text"].split()) for entry in await visit.entries() if entry["role"] == "agent"]
+        assert words == [4, 7]
+        await visit.page.reload()
+        await write(visit, "Still?")
+        await visit.event("antiphon.brain")
+        assert (await visit.events("antiphon.brain"))[0]["model"] == brains[1], "it is kept for this device"
+        assert visit.errors == []
+
+
 async def test_the_waterfall_is_also_a_table(server: str, ask: Ask, tmp_path: Path) -> None:
     file = microphone_file(tmp_path / "speech.wav", [0.8, ask("Where do you live?"), 6.0])
     async with browsing(file) as chromium:

@@ -123,6 +123,47 @@ def test_unknown_voices_and_models_become_the_default_and_the_echo_shows_it() ->
     assert session.settings().reply.voice == "joe"
 
 
+def test_the_language_model_is_chosen_before_the_session_begins() -> None:
+    session = config()
+    assert session.settings().reply.model == ""
+    session.update({"model": "other"})
+    assert session.settings().reply.model == session.wire()["model"] == "other"
+    session.update({"model": "gpt-realtime"})
+    assert session.settings().reply.model == "other", "a name that means nothing here is not meant"
+    session.begun = True
+    session.update({"model": "antiphon", "instructions": "x"})
+    assert session.settings().reply.model == session.wire()["model"] == "other"
+    check(session)
+
+
+def test_our_own_clients_change_the_language_model_at_any_time() -> None:
+    session = config()
+    session.begun = True
+    session.update({"antiphon": {"model": "other"}})
+    assert session.settings().reply.model == session.wire()["model"] == "other"
+    session.update({"instructions": "x", "antiphon": {}})
+    assert session.wire()["model"] == "other"
+    assert session.plan({"antiphon": {"model": "antiphon"}}).settings.model == "antiphon"
+    assert session.plan({}).settings.model == "other"
+    for nothing in ("", "nobody", None):
+        session.update({"antiphon": {"model": nothing}})
+        assert session.settings().reply.model == ""
+        assert session.wire()["model"] == "antiphon"
+        session.update({"antiphon": {"model": "other"}})
+    assert "antiphon" not in session.wire()
+
+
+def test_a_model_goes_by_its_own_name_too() -> None:
+    offer = Offer(models=("alice", "openai:qwen3:8b"))
+    session = SessionConfig(offer, session_id="s", expires_at=1)
+    session.update({"model": "qwen3:8b"})
+    assert session.settings().reply.model == "openai:qwen3:8b"
+
+
+def test_what_a_model_does_is_told() -> None:
+    assert [OFFER.stage_of(model) for model in ("other", "tiny", "amy")] == ["llm", "asr", "tts"]
+
+
 def test_tools_are_functions() -> None:
     session = config()
     parameters = {"type": "object", "properties": {}}
@@ -158,6 +199,8 @@ def test_tools_are_functions() -> None:
         ({"tool_choice": 3}, "tool_choice"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"input_audio_format": ["pcm16"]}, "audio.input.format"),
+        ({"antiphon": "other"}, "session.antiphon"),
+        ({"antiphon": {"model": 3}}, "session.antiphon.model"),
     ],
 )
 def test_what_makes_no_sense_is_named_and_changes_nothing(patch: dict[str, Any], param: str) -> None:

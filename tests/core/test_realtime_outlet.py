@@ -399,6 +399,7 @@ def test_events_of_our_own_go_only_to_those_who_asked(vendor: bool) -> None:
     wire.outlet.committed(turn, None)
     wire.outlet.item_added(Item(turn, "message", "user", audio=True), None)
     wire.outlet.reply_created(REPLY)
+    wire.outlet.brain(REPLY, "alice")
     wire.outlet.voice(REPLY, ANSWER, "amy")
     wire.outlet.clause(REPLY, ANSWER, "Hello ")
     wire.outlet.clause(REPLY, ANSWER, "there.")
@@ -411,12 +412,13 @@ def test_events_of_our_own_go_only_to_those_who_asked(vendor: bool) -> None:
     wire.outlet.clause(REPLY, ANSWER, "a straggler")
     wire.outlet.fleet(FLEET)
     own = [event for event in wire.events if event["type"].startswith("antiphon.")]
-    kinds = ["state", "voice", "clause", "clause", "turn", "barge_in", "fleet"]
+    kinds = ["state", "brain", "voice", "clause", "clause", "turn", "barge_in", "fleet"]
     assert [event["type"] for event in own] == [f"antiphon.{kind}" for kind in kinds if vendor]
     if vendor:
-        assert own[3] == {**own[3], "response_id": REPLY, "item_id": ANSWER, "text": "there."}
-        assert own[4]["marks"] == MARKS
-        assert own[4]["served_by"] == served_by
+        assert own[1] == {**own[1], "response_id": REPLY, "model": "alice"}
+        assert own[4] == {**own[4], "response_id": REPLY, "item_id": ANSWER, "text": "there."}
+        assert own[5]["marks"] == MARKS
+        assert own[5]["served_by"] == served_by
 
 
 def test_a_change_of_voice_is_echoed_and_a_reply_goes_by_the_one_it_began_with(wire: Wire) -> None:

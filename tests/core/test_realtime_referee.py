@@ -207,6 +207,7 @@ def own(kind: str, **fields: Any) -> Event:
 
 
 CREATED = {"type": "response.created", "response": {"id": "resp_1"}}
+BRAIN = own("brain", response_id="resp_1", model="alice")
 VOICE = own("voice", response_id="resp_1", item_id="item_1", voice="amy")
 CLAUSE = own("clause", response_id="resp_1", item_id="item_1", text="one")
 
@@ -215,7 +216,10 @@ CLAUSE = own("clause", response_id="resp_1", item_id="item_1", text="one")
     ("events", "complaint"),
     [
         ([VOICE], "no such response"),
-        ([CREATED, CLAUSE], "antiphon.voice comes first"),
+        ([BRAIN], "no such response"),
+        ([CREATED, BRAIN, BRAIN], "was told before"),
+        ([CREATED, VOICE, CLAUSE], "antiphon.brain comes first"),
+        ([CREATED, BRAIN, CLAUSE], "antiphon.voice comes first"),
         ([CREATED, VOICE, VOICE], "speaks already"),
         (
             [CREATED, VOICE, {**CLAUSE, "item_id": "item_2"}],
@@ -226,6 +230,7 @@ CLAUSE = own("clause", response_id="resp_1", item_id="item_1", text="one")
         (
             [
                 CREATED,
+                BRAIN,
                 VOICE,
                 CLAUSE,
                 {"type": "response.done", "response": {"id": "resp_1", "status": "completed", "output": []}},

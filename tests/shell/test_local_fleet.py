@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
+import yarl
 from tests.shell.test_openai_chat import ChatServer
 from tests.shell.worker_client import hosting
 
@@ -170,6 +171,49 @@ async def test_the_model_that_a_server_at_a_url_lists_first_is_named(http: aioht
             assert (await answer.json())["data"][0]["id"] == "openai:small"
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+async def test_several_language_models_are_offered_and_changed(http: aiohttp.ClientSession, in_process: bool) -> None:
+    several = ["scripted:tokens=4", "scripted:tokens=7"]
+    async with Server(config(llm=several, in_process=in_process)) as server:
+        async with http.get(f"{server.url}/v1/models") as answer:
+            listed = [model["id"] for model in (await answer.json())["data"] if model["stage"] == "llm"]
+        assert listed == several
+        async with http.ws_connect(f"{server.url}/v1/realtime?events=antiphon&model=gpt-realtime") as call:
+            assert await brain_and_words(call) == (several[0], 4)
+            async with http.post(f"{server.url}/v1/antiphon/models/load", json={"model": several[1]}) as loaded:
+                states = {place["name"]: place["state"] for place in (await loaded.json())["data"]}
+                assert states[several[1]] == "resident"
+            await call.send_json({"type": "session.update", "session": {"antiphon": {"model": several[1]}}})
+            assert await brain_and_words(call) == (several[1], 7)
+        chosen = yarl.URL(f"{server.url}/v1/realtime").with_query(events="antiphon", model=several[1])
+        async with http.ws_connect(chosen) as call:
+            assert (await call.receive_json(timeout=LIMIT_S))["session"]["model"] == several[1]
+            assert await brain_and_words(call) == (several[1], 7)
+
+
+async def brain_and_words(call: aiohttp.ClientWebSocketResponse) -> tuple[str, int]:
+    """Who answers a typed message, and in how many words."""
+    await call.send_json({"type": "conversation.item.create", "item": HELLO})
+    await call.send_json({"type": "response.create", "response": {"output_modalities": ["text"]}})
+    brain = ""
+    while (event := await call.receive_json(timeout=LIMIT_S))["type"] != "response.done":
+        brain = event["model"] if event["type"] == "antiphon.brain" else brain
+    return brain, len(event["response"]["output"][0]["content"][0]["text"].split())
+
+
+async def test_swapping_language_models_changes_who_answers(http: aiohttp.ClientSession) -> None:
+    one, two = "scripted:tokens=4", "scripted:tokens=7"
+    async with (
+        Server(config(llm=f"{one},{two}")) as server,
+        http.ws_connect(f"{server.url}/v1/realtime?events=antiphon") as call,
+    ):
+        assert await brain_and_words(call) == (one, 4)
+        async with http.post(f"{server.url}/v1/antiphon/models/swap", json={"from": one, "to": two}) as swapped:
+            states = {place["name"]: place["state"] for place in (await swapped.json())["data"]}
+        assert (states[one], states[two]) == ("absent", "resident")
+        assert await brain_and_words(call) == (two, 7)
 
 
 async def test_what_a_worker_cannot_use_is_told_as_if_it_ran_here() -> None:

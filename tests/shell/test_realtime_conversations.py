@@ -148,7 +148,7 @@ async def test_a_spoken_turn(site: str, audio_format: AudioFormat, pacing: str) 
         assert completed["transcript"].lower().startswith("echo good day")
         assert "good day" in tone_code.decode(caller.audio(), audio_format.rate_hz)
         own = {kind for event in caller.events if (kind := event["type"]).startswith("antiphon.")}
-        assert own == {"antiphon.state", "antiphon.voice", "antiphon.clause", "antiphon.turn"}
+        assert own == {"antiphon.state", "antiphon.brain", "antiphon.voice", "antiphon.clause", "antiphon.turn"}
 
 
 @pytest.mark.parametrize("detection", [{"type": "server_vad"}, {"type": "semantic_vad", "eagerness": "high"}])

@@ -7,21 +7,23 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from tests.shell.fleet_client import WAIT_S, staged
+from tests.shell.fleet_client import WAIT_S, Stage, staged
 
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.errors import EngineError
+from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
 
 QUICK = "scripted:first_token_ms=1,token_ms=1"
 SLOW = "scripted:first_token_ms=300,token_ms=100"
 
 
-async def answer(brain: FleetBrain, *messages: Message, limit: int | None = None) -> list[BrainDelta]:
+async def answer(brain: FleetBrain, *messages: Message, limit: int | None = None, model: str = "") -> list[BrainDelta]:
     tools = (Tool("lights", "Switches the lights", {"type": "object"}),)
+    request = BrainRequest(messages, tools, max_output_tokens=limit, model=model)
     async with asyncio.timeout(WAIT_S):
-        return [delta async for delta in brain.respond(BrainRequest(messages, tools, max_output_tokens=limit))]
+        return [delta async for delta in brain.respond(request)]
 
 
 def text_of(deltas: list[BrainDelta]) -> str:
@@ -113,3 +115,63 @@ async def test_a_conversation_stays_where_its_context_is(tmp_path: Path) -> None
             await stage.idle()
         await brain.close()  # which is its owner's to do
         assert sum(connection.worker.latency_ms > 0 for connection in stage.fleet.connections) == 1
+
+
+# Several models.
+
+THREE = "scripted:first_token_ms=1,token_ms=1,tokens=3"
+FIVE = "scripted:first_token_ms=1,token_ms=1,tokens=5"
+NAMES = {THREE: "three", FIVE: "five"}
+ANYTHING = Message("user", "tell me something")
+
+
+async def words_by(brain: FleetBrain, model: str = "") -> int:
+    return len(text_of(await answer(brain, ANYTHING, model=model)).split())
+
+
+async def unload(stage: Stage, model: str) -> None:
+    [connection] = stage.fleet.connections
+    await connection.stub.UnloadModel(models_pb2.UnloadModelRequest(model=model, force=True))
+    await connection.ask()
+
+
+async def test_a_request_names_the_model_that_answers(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", f"{THREE}+{FIVE}", preload=(THREE, FIVE)) as stage:
+        brain = FleetBrain(stage.fleet, names=NAMES).of_session("the session")
+        assert brain.models == ("three", "five")
+        assert [await words_by(brain, model) for model in ("", "five", "three", "nobody")] == [3, 5, 3, 3]
+        assert [brain.answering(model) for model in ("", "five", "nobody")] == ["three", "five", "three"]
+        assert FleetBrain(stage.fleet).models == (THREE, FIVE)
+
+
+async def test_one_that_is_not_in_memory_is_stood_in_for_until_it_is(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", f"{THREE}+{FIVE}") as stage:
+        brain = FleetBrain(stage.fleet, names=NAMES).of_session("the session")
+        assert brain.answering("five") == "three"
+        assert await words_by(brain, "five") == 3
+        await brain.prepare("five")
+        assert brain.answering("five") == "five"
+        assert await words_by(brain, "five") == 5
+        await brain.prepare("nobody")
+
+
+async def test_a_conversation_that_wants_a_model_has_it_loaded_from_its_beginning(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", f"{THREE}+{FIVE}") as stage:
+        brain = FleetBrain(stage.fleet, names=NAMES).of_session("the session")
+        with brain.attending("five"):
+            async with asyncio.timeout(WAIT_S):
+                while FIVE not in stage.fleet.workers[0].resident:
+                    await stage.fleet.changed()
+            assert await words_by(brain, "five") == 5
+
+
+async def test_what_was_unloaded_comes_back_only_when_it_is_chosen(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", f"{THREE}+{FIVE}", preload=(THREE, FIVE)) as stage:
+        brain = FleetBrain(stage.fleet, names=NAMES)
+        await unload(stage, THREE)
+        assert [await words_by(brain, model) for model in ("", "three")] == [5, 5]
+        assert brain.answering("three") == "five"
+        await unload(stage, FIVE)
+        assert await words_by(brain) == 3, "the last one is loaded again, or nobody would answer"
+        await brain.prepare("five")
+        assert await words_by(brain, "five") == 5

@@ -16,7 +16,7 @@ import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.shell.worker_client import LIMIT_S, Speaker, channel_to, pcm_of, status_of, worker_process
 
-from antiphon.apps.worker import WorkerOptions, names_in, settings_of
+from antiphon.apps.worker import WorkerOptions, settings_of
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.engines.scripted import count_to
 from antiphon.engines.tone_code import decode
@@ -235,9 +235,3 @@ async def test_a_worker_that_cannot_start_says_why(arguments: list[str], reason:
     assert process.returncode == 2
     assert reason in err.decode()
     assert "Traceback" not in err.decode()
-
-
-def test_commas_within_a_scripted_engine_belong_to_it() -> None:
-    given = ["pico, espeak", "scripted:speed=4,first_audio_ms=3,piper:en_US-amy-medium", "pico"]
-    expected = ("pico", "espeak", "scripted:speed=4,first_audio_ms=3", "piper:en_US-amy-medium")
-    assert names_in(given) == expected

@@ -39,8 +39,8 @@ export class Preferences {
     const { voice, model, speed, instructions } = this.all;
     const output = voice === "" ? { speed } : { speed, voice };
     const input = { turn_detection: this.turnDetection(), transcription: {} };
-    const wanted = Object.fromEntries(Object.entries({ model, instructions }).filter(([, value]) => value !== ""));
-    return { ...wanted, audio: { input, output } };
+    const wanted = instructions === "" ? {} : { instructions };
+    return { ...wanted, antiphon: { model }, audio: { input, output } };
   }
 
   turnDetection() {

@@ -26,7 +26,7 @@ export function enginesGroup(call) {
   const show = () => {
     stages.replaceChildren(...Object.keys(STAGES).map((stage) => stageRow(stage, health)));
     models.replaceChildren(...places.map((place) => modelRow(place, changing.has(place.name), change)));
-    advice.replaceChildren(...adviceFor(health));
+    advice.replaceChildren(...adviceFor(health, call.brain, places));
     better.hidden = advice.childElementCount === 0;
   };
   const refresh = async () => {
@@ -60,6 +60,7 @@ export function enginesGroup(call) {
     places = (await call.server.json(MODELS)).data;
     show();
   };
+  call.addEventListener("brain", show);
   call.addEventListener("fleet", () => {
     health = { ...health, ...call.fleet };
     show();
@@ -127,11 +128,21 @@ function modelRow(place, changing, change) {
   return item;
 }
 
-/** What to do for better answers than the embedded engines give. @param {any} health */
-function adviceFor(health) {
+/**
+ * What to do for better answers than the embedded engines give.
+ * @param {any} health
+ * @param {string} brain the language model that answered last, if any has
+ * @param {Place[]} places
+ */
+function adviceFor(health, brain, places) {
   const { asr = "", llm = "", tts = "" } = health.engines ?? {};
   const hints = [];
-  if (llm.startsWith("alice")) {
+  const others = new Set(
+    places.filter(({ stage, name }) => stage === "llm" && name !== "alice").map(({ name }) => name),
+  );
+  if ((brain || llm) === "alice" && others.size > 0) {
+    hints.push(html("p", {}, "A pattern bot answers. For real answers choose another language model above."));
+  } else if (llm === "alice" && others.size === 0) {
     hints.push(
       html(
         "p",

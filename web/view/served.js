@@ -13,7 +13,8 @@ export function showServed(call) {
 
   const show = () => {
     const missing = call.fleet?.missing ?? [];
-    const { asr, llm, tts } = engines;
+    const { asr, tts } = engines;
+    const llm = call.brain || engines.llm;
     line.textContent =
       missing.length > 0
         ? `${missing.map((/** @type {string} */ stage) => STAGES[stage]).join(", ")}: not available at the moment`
@@ -30,6 +31,7 @@ export function showServed(call) {
     }
   };
   call.addEventListener("fleet", show);
+  call.addEventListener("brain", show);
   call.addEventListener("phase", () => {
     if (call.phase === "ready" || call.phase === "error") void ask();
   });

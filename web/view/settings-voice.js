@@ -2,6 +2,7 @@
 
 import { html } from "../lib/dom.js";
 import { fill, group, row, select, slider } from "../lib/forms.js";
+import { brainChoice } from "./brain-choice.js";
 
 /** @param {import("../call.js").Call} call @returns {import("./settings.js").Group} */
 export function voiceGroup(call) {
@@ -10,10 +11,7 @@ export function voiceGroup(call) {
     preferences.change({ voice: value });
     call.configure();
   });
-  const model = select([], "", (value) => {
-    preferences.change({ model: value });
-    call.configure();
-  });
+  const brain = brainChoice(call);
   const speed = slider(
     "Speed",
     { min: 0.5, max: 1.5, step: 0.05, value: preferences.all.speed },
@@ -35,25 +33,17 @@ export function voiceGroup(call) {
     call.configure();
   });
 
-  const modelRow = row("Language model", model);
-  modelRow.hidden = true;
-
   const refresh = async () => {
+    brain.refresh();
     try {
-      const [voices, models] = await Promise.all([
-        call.server.json("/v1/audio/voices"),
-        call.server.json("/v1/antiphon/models"),
-      ]);
+      const voices = await call.server.json("/v1/audio/voices");
       fill(voice, voicesOf(voices.data, call), preferences.all.voice);
-      const choices = modelsOf(models.data);
-      fill(model, choices, preferences.all.model);
-      modelRow.hidden = choices.length < 3; // the server's choice is the only one
     } catch {
       // Without an answer there is nothing to choose from; what was there before stays.
     }
   };
   return {
-    element: group("Answers", row("Voice", voice), modelRow, speed, row("Instructions", instructions)),
+    element: group("Answers", row("Voice", voice), brain.element, speed, row("Instructions", instructions)),
     refresh: () => void refresh(),
   };
 }
@@ -80,10 +70,4 @@ function spoken(names, language) {
   } catch {
     return language;
   }
-}
-
-/** Those that answer, each once. @param {{name: string, stage: string}[]} places */
-function modelsOf(places) {
-  const names = new Set(places.filter(({ stage }) => stage === "llm").map(({ name }) => name));
-  return [{ value: "", label: "The server's choice" }, ...[...names].map((name) => ({ value: name, label: name }))];
 }

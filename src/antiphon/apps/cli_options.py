@@ -19,10 +19,11 @@ SERVER = "Which server"
 Vad = Annotated[str | None, Option(help="Tells speech from silence.", metavar="ENGINE", rich_help_panel=ENGINES)]
 Asr = Annotated[str | None, Option(help="Recognizes speech.", metavar="ENGINE:MODEL", rich_help_panel=ENGINES)]
 Llm = Annotated[
-    str | None,
+    list[str] | None,
     Option(
-        help="Answers: an engine, or the URL of an OpenAI-compatible server; 'auto' looks for a local one.",
-        metavar="ENGINE:MODEL|URL",
+        help="Answers: an engine, or the URL of an OpenAI-compatible server; 'auto' looks for a local one. May be "
+        "repeated; clients choose, and the first is the default.",
+        metavar="ENGINE:MODEL|URL[#MODEL]",
         rich_help_panel=ENGINES,
     ),
 ]
@@ -44,6 +45,11 @@ ApiKey = Annotated[str | None, Option(help="The key that the server asks for.", 
 JsonFile = Annotated[Path | None, Option("--json", help="A file to write the figures to.", metavar="FILE")]
 
 
-def engine_arguments(**engines: str | None) -> tuple[str, ...]:
+def engine_arguments(**engines: str | list[str] | None) -> tuple[str, ...]:
     """The options that a server of our own is started with."""
-    return tuple(part for name, value in engines.items() if value is not None for part in (f"--{name}", value))
+    given = [
+        (f"--{name}", value)
+        for name, values in engines.items()
+        for value in ([values] if isinstance(values, str) else values or ())
+    ]
+    return tuple(part for option in given for part in option)

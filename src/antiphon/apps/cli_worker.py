@@ -69,7 +69,8 @@ def worker(
     ] = None,
 ) -> None:
     """Host engines in a process of its own, for servers on this machine or on others."""
-    from antiphon.apps.worker import WorkerOptions, names_in, run
+    from antiphon.apps.names import names_in
+    from antiphon.apps.worker import WorkerOptions, run
 
     options = WorkerOptions(
         stage=stage,

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from antiphon.apps.config import Config
 from antiphon.apps.config_session import SessionDefaults
+from antiphon.apps.language_models import brains_of
 from antiphon.apps.local_models import LocalModels
+from antiphon.core.settings import ReplySettings
 from antiphon.engines import catalog
-from antiphon.engines.base import Engine
+from antiphon.engines.base import Engine, models_of
+from antiphon.engines.brains import MultiBrain
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
 from antiphon.engines.voicing import Voicing
@@ -47,7 +50,7 @@ class Engines(Protocol):
         """The engines for one conversation."""
         ...
 
-    def attending(self, suite: Suite, voice: str) -> AbstractContextManager[None]:
+    def attending(self, suite: Suite, settings: ReplySettings) -> AbstractContextManager[None]:
         """Within the block the conversation that has this suite of ``of_session`` is known to what serves it."""
         ...
 
@@ -93,7 +96,7 @@ class InProcess:
     def of_session(self, session_id: str) -> Suite:
         return self._suite
 
-    def attending(self, suite: Suite, voice: str) -> AbstractContextManager[None]:
+    def attending(self, suite: Suite, settings: ReplySettings) -> AbstractContextManager[None]:
         return nullcontext()
 
     def missing(self) -> list[str]:
@@ -133,10 +136,11 @@ async def engines_of(
 
 async def choose_engines(config: Config, own_port: int | None = None) -> Suite:
     """The engines that the configuration names, for this process. Raises ConfigError."""
+    brains = await brains_of(config, own_port)
     return Suite(
         vad=catalog.make_vad(config.vad),
         recognizer=catalog.make_recognizer(config.asr),
-        brain=await catalog.make_brain(config.llm, config.model, exclude_ports=() if own_port is None else (own_port,)),
+        brain=MultiBrain(brains) if len(brains) > 1 else next(iter(brains.values())),
         synthesizer=voicing_of(config).all(config.tts),
     )
 
@@ -171,7 +175,7 @@ def make_offer(config: Config, suite: Suite) -> Offer:
     engines = dict.fromkeys(voice.partition(":")[0] for voice in voices if ":" in voice)
     find = synthesizer.find if isinstance(synthesizer, _Namer) else _no_other_names
     offer = Offer(
-        models=(suite.brain.name,),
+        models=models_of(suite.brain),
         voices=voices,
         transcription_models=(suite.recognizer.name,),
         other_models=(suite.recognizer.name, *(engines or [synthesizer.name])),
@@ -213,7 +217,7 @@ def offers_of(config: Config, suite: Suite) -> Callable[[], Offer]:
 
 
 def _seen(suite: Suite) -> tuple[object, ...]:
-    return suite.brain.name, suite.recognizer.name, suite.synthesizer.voices
+    return models_of(suite.brain), suite.recognizer.name, suite.synthesizer.voices
 
 
 def _any_voice(config: Config) -> SessionDefaults:

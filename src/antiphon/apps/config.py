@@ -59,9 +59,11 @@ class Config(Section):
     asr: str = "moonshine"
     """The recognizer."""
     llm: str = "auto"
-    """The language model's engine, or the URL of an OpenAI-compatible server; `auto` looks for a local server."""
+    """The language model's engine, or the URL of an OpenAI-compatible server, with `#MODEL` behind it where it has
+    several; `auto` looks for a local server. Of several, given as a list or with commas between, clients choose, and
+    the first is the default."""
     model: str | None = None
-    """The model to ask for at the server that `llm` names."""
+    """The model to ask for at the server that `llm` names first."""
     tts: str = "auto"
     """The synthesizer; `auto` offers every embedded voice."""
     voicepacks: Path | None = None
@@ -114,6 +116,11 @@ class Config(Section):
     @classmethod
     def _several(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("llm", mode="before")
+    @classmethod
+    def _joined(cls, value: object) -> object:
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
     @field_validator("loudness", mode="before")
     @classmethod

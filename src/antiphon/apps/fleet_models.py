@@ -39,10 +39,18 @@ _STATES: dict[int, Residence] = {
 class FleetModels:
     """Implements ``ModelAdmin`` over the workers of all stages."""
 
-    def __init__(self, fleets: Mapping[str, Fleet], vad: Vad, succession: Succession) -> None:
+    def __init__(
+        self,
+        fleets: Mapping[str, Fleet],
+        vad: Vad,
+        succession: Succession,
+        brain_called: Callable[[str], str | None] = lambda name: None,
+    ) -> None:
+        """``brain_called`` says what the workers call the language model that clients know by a name."""
         self._fleets = fleets
         self._vad = vad
         self._succession = succession
+        self._brain_called = brain_called
 
     async def places(self) -> Sequence[ModelPlace]:
         """A worker that does not answer has no places."""
@@ -89,10 +97,13 @@ class FleetModels:
         return any(place.name == model for place, _ in await self._found())
 
     async def _called(self, model: str) -> list[tuple[ModelPlace, Connection]]:
-        """Where a model is, or could be, by its name or by its engine's alone. Raises ConfigError."""
+        """Where a model is, or could be, by its name, by what clients call it, or by its engine's alone. Raises
+        ConfigError.
+        """
         every = await self._found()
         names = [place.name for place, _ in every]
-        full = model if model in names else next((name for name in names if name.partition(":")[0] == model), None)
+        full = model if model in names else self._brain_called(model)
+        full = full or next((name for name in names if name.partition(":")[0] == model), None)
         found = [entry for entry in every if entry[0].name == full]
         if not found:
             there = ", ".join(dict.fromkeys(names)) or "none"

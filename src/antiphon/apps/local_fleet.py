@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from antiphon.apps.child_process import Command
 from antiphon.apps.config import Config
 from antiphon.apps.fleet_models import FleetModels
+from antiphon.apps.language_models import brains_of
 from antiphon.apps.remote_workers import STAGES, registries_of, tls_of
 from antiphon.apps.runtime_folder import runtime_folder
 from antiphon.apps.supervisor import Child, ChildState, Supervisor
 from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
+from antiphon.core.settings import ReplySettings
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
-from antiphon.engines.local_llm import first_model
-from antiphon.engines.openai_chat import OpenAIChat
+from antiphon.engines.brains import brain_names
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
@@ -67,8 +68,12 @@ class _Local:
     like: Engine
     """An engine of the first model, which is never loaded: it knows what people call it."""
     count: int = 1
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What clients call the models, where that is not what the workers call them."""
+    preload: tuple[str, ...] | None = None
+    """Those that are loaded at the start, if not all."""
 
-    def names(self, stage: str) -> tuple[str, ...]:
+    def workers(self, stage: str) -> tuple[str, ...]:
         return (stage, *(f"{stage}-{number}" for number in range(2, self.count + 1)))
 
 
@@ -91,7 +96,10 @@ class _LocalRecognizer(_Like, FleetRecognizer):
 
 
 class _LocalBrain(_Like, FleetBrain):
-    pass
+    @property
+    def description(self) -> str:
+        several = f"; to choose from: {', '.join(self.models)}" if len(self.models) > 1 else ""
+        return self.like.description + several
 
 
 class _LocalSynthesizer(_Like, FleetSynthesizer):
@@ -120,7 +128,7 @@ class FleetEngines:
 
     @property
     def models(self) -> ModelAdmin:
-        return FleetModels(self._fleets, self.suite.vad, self._stages[2].succession)
+        return FleetModels(self._fleets, self.suite.vad, self._stages[2].succession, self._stages[1].model_called)
 
     def move_voices_by(self, move: Move) -> None:
         self._stages[2].succession.move = move
@@ -136,15 +144,15 @@ class FleetEngines:
         )
 
     @contextmanager
-    def attending(self, suite: Suite, voice: str) -> Iterator[None]:
+    def attending(self, suite: Suite, settings: ReplySettings) -> Iterator[None]:
         """Within the block the conversation that has this suite is known to its workers."""
         with ExitStack() as stack:
             if isinstance(suite.recognizer, FleetRecognizer):
                 stack.enter_context(suite.recognizer.attending())
             if isinstance(suite.brain, FleetBrain):
-                stack.enter_context(suite.brain.attending())
+                stack.enter_context(suite.brain.attending(settings.model))
             if isinstance(suite.synthesizer, SessionVoice):
-                stack.enter_context(suite.synthesizer.attending(voice))
+                stack.enter_context(suite.synthesizer.attending(settings.voice))
             yield
 
     async def load(self, engine: Engine) -> None:
@@ -154,7 +162,7 @@ class FleetEngines:
         if local is None:
             await engine.load()
             return
-        await asyncio.gather(*(self._supervisor.ready(name) for name in local.names(stage)))
+        await asyncio.gather(*(self._supervisor.ready(name) for name in local.workers(stage)))
         fleet = self._fleets[stage]
         await until_first(self._load(engine, fleet, local.count), _fail_with(fleet))
         _check(fleet)
@@ -248,11 +256,11 @@ async def fleet_engines(
     vad = catalog.make_vad(config.vad)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(runtime_folder())
-        addresses = {stage: _addresses(folder, own.names(stage)) for stage, own in local.items()}
+        addresses = {stage: _addresses(folder, own.workers(stage)) for stage, own in local.items()}
         commands = [
             _command(config, stage, name, own, address)
             for stage, own in local.items()
-            for name, address in zip(own.names(stage), addresses[stage], strict=True)
+            for name, address in zip(own.workers(stage), addresses[stage], strict=True)
         ]
         on_restart = watcher.restarted if watcher is not None else None
         supervisor = await stack.enter_async_context(Supervisor(commands, on_restart))
@@ -271,7 +279,7 @@ def _engines(
     fleets: Mapping[str, Fleet], local: Mapping[str, _Local]
 ) -> tuple[FleetRecognizer, FleetBrain, FleetSynthesizer]:
     recognizer = _LocalRecognizer(fleets["asr"]) if "asr" in local else FleetRecognizer(fleets["asr"])
-    brain = _LocalBrain(fleets["llm"]) if "llm" in local else FleetBrain(fleets["llm"])
+    brain = _LocalBrain(fleets["llm"], names=local["llm"].names) if "llm" in local else FleetBrain(fleets["llm"])
     synthesizer = _LocalSynthesizer(fleets["tts"]) if "tts" in local else FleetSynthesizer(fleets["tts"])
     for stage, engine in zip(STAGES, (recognizer, brain, synthesizer), strict=True):
         if isinstance(engine, _Like):
@@ -285,22 +293,12 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
         case "asr":
             return _Local((config.asr,), catalog.make_recognizer(config.asr))
         case "llm":
-            ports = () if own_port is None else (own_port,)
-            brain = await catalog.make_brain(config.llm, config.model, exclude_ports=ports)
-            named = _brain_name(config, brain)
-            if isinstance(brain, OpenAIChat) and brain.model is None:  # people are told the one that will answer
-                brain = OpenAIChat(brain.base_url, await first_model(brain.base_url))
-            return _Local((named,), brain)
+            brains = await brains_of(config, own_port)
+            models = tuple(brains)
+            return _Local(models, brains[models[0]], names=brain_names(brains), preload=models[:1])
         case _:
             models = catalog.synthesizer_names(config.tts)
             return _Local(models, catalog.make_synthesizer(config.tts), config.tts_workers)
-
-
-def _brain_name(config: Config, brain: Engine) -> str:
-    """As a worker is told it: what "auto" has found, and the model with the server."""
-    if config.llm != "auto":
-        return f"{config.llm}#{config.model}" if config.model else config.llm
-    return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"
 
 
 def _fleet(stage: str, registry: Registry, watcher: Watcher | None, tls: WorkerTls | None, *, own: bool) -> Fleet:
@@ -319,10 +317,9 @@ def _addresses(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _command(config: Config, stage: str, name: str, local: _Local, address: str) -> Command:
-    models = ",".join(local.models)
     options = {
-        "--models": models,
-        "--preload": models,
+        "--models": ",".join(local.models),
+        "--preload": ",".join(local.models if local.preload is None else local.preload),
         "--listen": address,
         "--max-concurrent": str(REQUESTS_PER_SESSION * config.max_sessions),
         "--drain-s": str(DRAIN_S),

@@ -1,10 +1,12 @@
-"""The models of a server that hosts its engines itself: all are in memory from its start to its end."""
+"""The models of a server that hosts its engines itself: what is in memory stays there to the end."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
+from antiphon.engines.base import models_of, prepare_brain
+from antiphon.engines.brains import MultiBrain
 from antiphon.engines.suite import Suite
 from antiphon.engines.voices import MultiSynthesizer
 from antiphon.engines.voicing import Voicing
@@ -25,13 +27,23 @@ class LocalModels:
         self._voicing = voicing or Voicing()
 
     async def places(self) -> Sequence[ModelPlace]:
-        return [ModelPlace(name, stage, HERE, "resident", reason=_STAYS) for stage, name in self._names()]
+        return [self._place(stage, name) for stage, name in self._names()]
+
+    def _place(self, stage: str, name: str) -> ModelPlace:
+        brain = self._suite.brain
+        if stage != "llm" or not isinstance(brain, MultiBrain) or brain.is_ready(name):
+            return ModelPlace(name, stage, HERE, "resident", reason=_STAYS)
+        if brain.is_loading(name):
+            return ModelPlace(name, stage, HERE, "loading")
+        reason = brain.reason(name)
+        return ModelPlace(name, stage, HERE, "failed" if reason else "absent", reason=reason)
 
     def _names(self) -> list[tuple[str, str]]:
         suite = self._suite
         voice = suite.synthesizer
         voices = voice.engines if isinstance(voice, MultiSynthesizer) else (voice,)
-        named = [("vad", suite.vad.name), ("asr", suite.recognizer.name), ("llm", suite.brain.name)]
+        named = [("vad", suite.vad.name), ("asr", suite.recognizer.name)]
+        named += [("llm", name) for name in models_of(suite.brain)]
         return [*named, *(("tts", engine.name) for engine in voices)]
 
     def _find(self, model: str) -> str | None:
@@ -40,10 +52,13 @@ class LocalModels:
         return next((name for name in names if model in (name, name.partition(":")[0])), None)
 
     async def load(self, model: str) -> None:
-        if self._find(model) is None:
+        found = self._find(model)
+        if found is None:
             raise ConfigError(
                 f"{model!r} is not among the engines of this server: start it with that engine, or with workers"
             )
+        if found in models_of(self._suite.brain):
+            await prepare_brain(self._suite.brain, found)
 
     async def unload(self, model: str) -> None:
         if self._find(model) is None:

@@ -141,7 +141,7 @@ class Server:
             recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
-            stay = self.engines.attending(suite, settings.reply.voice)
+            stay = self.engines.attending(suite, settings.reply)
             return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer, stay=stay)
 
         offer = offers_of(config, self.suite)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,21 +68,6 @@ class WorkerOptions:
     drain_s: float = 10.0
     log_format: str = "auto"
     log_level: str = "info"
-
-
-def names_in(values: Iterable[str]) -> tuple[str, ...]:
-    """The names in options that may be repeated and have commas between names.
-
-    The commas within ``scripted:key=value,key=value`` belong to the name.
-    """
-    names: list[str] = []
-    for value in values:
-        for part in filter(None, (part.strip() for part in value.split(","))):
-            if re.fullmatch(r"\w+=[^:/]*", part) and names and names[-1].startswith("scripted:"):
-                names[-1] += f",{part}"
-            else:
-                names.append(part)
-    return tuple(dict.fromkeys(names))
 
 
 def run(options: WorkerOptions) -> int:

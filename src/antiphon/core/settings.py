@@ -61,6 +61,8 @@ class ReplySettings:
     voice: str = "default"
     speed: float = 1.0
     max_output_tokens: int | None = None
+    model: str = ""
+    """Which of several language models answers, by the name that clients know; empty for the default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class BrainRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     max_output_tokens: int | None = None
+    model: str = ""
+    """That of ``ReplySettings``."""
 
 
 @dataclass(frozen=True, slots=True)

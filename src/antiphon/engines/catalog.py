@@ -21,7 +21,7 @@ RECOGNIZERS = (
     "http://HOST:PORT/v1#MODEL",
     "scripted:KEY=VALUE,...",
 )
-BRAINS = ("auto", "alice", "openai:MODEL", "http://HOST:PORT/v1 (with --model NAME)", "scripted:KEY=VALUE,...")
+BRAINS = ("auto", "alice", "openai:MODEL", "http://HOST:PORT/v1[#MODEL]", "scripted:KEY=VALUE,...")
 SYNTHESIZERS = (
     "auto",
     "pico:VOICE",
@@ -85,9 +85,11 @@ async def make_brain(
 ) -> Brain:
     """The brain called ``name``; "auto" looks for a local server, but on none of ``exclude_ports``.
 
-    ``model`` is the one to ask a server for. Without ``api_key`` it is the environment's OPENAI_API_KEY. Raises
-    ConfigError.
+    ``model`` is the one to ask a server for, which may stand in the name too: ``URL#MODEL``. Without ``api_key`` it is
+    the environment's OPENAI_API_KEY. Raises ConfigError.
     """
+    name, _, named = name.partition("#")
+    model = model or named or None
     engine, _, rest = name.partition(":")
     if engine == "scripted":
         from antiphon.engines.scripted import ScriptedBrain

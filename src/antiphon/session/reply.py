@@ -18,7 +18,7 @@ from antiphon.core.conversation import Item
 from antiphon.core.events import Outcome
 from antiphon.core.settings import ReplySettings
 from antiphon.core.speech import AudioChunk, BrainRequest, Finish, Message, TextDelta, ToolCallDelta, Voice
-from antiphon.engines.base import Brain, Synthesizer
+from antiphon.engines.base import Brain, Synthesizer, answering
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ItemId, ReplyId
 from antiphon.session.marks import Answered, Marks
@@ -69,6 +69,8 @@ class Reply:
         self._paced = paced
         self._loop = asyncio.get_running_loop()
         self._committed = asyncio.Event()
+        self._model: str | None = None
+        """The language model that answers, once it was asked."""
         self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_CLAUSES_AHEAD)
         self._held: list[AudioChunk] = []
         self._narration = Narration()
@@ -93,6 +95,8 @@ class Reply:
         """It is wanted: what was prepared is let out, in this very moment."""
         self._committed.set()
         self._outlet.reply_created(self.id)
+        if self._model is not None:
+            self._outlet.brain(self.id, self._model)
         self._prompter.let_out()
         held, self._held = self._held, []
         for chunk in held:
@@ -177,7 +181,11 @@ class Reply:
         if self._settings.instructions:
             messages = (Message("system", self._settings.instructions), *messages)
         request = BrainRequest(
-            messages, self._settings.tools, self._settings.tool_choice, self._settings.max_output_tokens
+            messages,
+            self._settings.tools,
+            self._settings.tool_choice,
+            self._settings.max_output_tokens,
+            self._settings.model,
         )
         async with asyncio.TaskGroup() as group:
             if self._settings.audio:
@@ -188,6 +196,9 @@ class Reply:
         clauses = Clauses(language=self._language())
         spoke = False
         self.marks.brain_started_at = self._loop.time()
+        self._model = answering(self._brain, request.model)
+        if self._committed.is_set():
+            self._outlet.brain(self.id, self._model)
         try:
             async with aclosing(self._brain.respond(request)) as deltas:
                 async for delta in deltas:

@@ -15,6 +15,7 @@ Json = dict[str, Any]
 class _Told:
     """What was told of a reply before it was heard."""
 
+    brain: str | None = None
     item: str | None = None
     voices: list[str] = field(default_factory=list)
     clauses: list[str] = field(default_factory=list)
@@ -33,6 +34,7 @@ class VendorReferee:
         self._rules: dict[str, Callable[[Json], object]] = {
             "antiphon.record": self._record,
             "antiphon.state": self._change_state,
+            "antiphon.brain": self._brain,
             "antiphon.voice": self._voice,
             "antiphon.clause": self._clause,
             "antiphon.turn": self._turn,
@@ -81,6 +83,11 @@ class VendorReferee:
         self._need(told.item == event["item_id"], event, f"the item of this response is {told.item}")
         return told
 
+    def _brain(self, event: Json) -> None:
+        told = self._open(event)
+        self._need(told.brain is None, event, "the language model of this response was told before")
+        told.brain = event["model"]
+
     def _voice(self, event: Json) -> None:
         told = self._same_item(event)
         self._need(told.voices[-1:] != [event["voice"]], event, "this voice speaks already")
@@ -88,6 +95,7 @@ class VendorReferee:
 
     def _clause(self, event: Json) -> None:
         told = self._same_item(event)
+        self._need(told.brain is not None, event, "antiphon.brain comes first")
         self._need(bool(told.voices), event, "antiphon.voice comes first")
         told.clauses.append(event["text"])
 

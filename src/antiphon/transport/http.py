@@ -104,7 +104,7 @@ class _Routes:
         return json_response({"value": secret.value, "expires_at": secret.expires_at, "session": shown})
 
     async def models(self, request: web.Request) -> web.Response:
-        """As the service has it; an engine that speaks has its ``voices`` besides."""
+        """As the service has it, and besides the ``stage`` of each; an engine that speaks has its ``voices`` too."""
         offer = self._offer()
         names = dict.fromkeys((*offer.models, *offer.other_models))
         data: list[dict[str, object]] = [
@@ -114,6 +114,7 @@ class _Routes:
             voices = [voice for voice in offer.voices if voice.partition(":")[0] == model["id"]]
             if voices:
                 model["voices"] = voices
+            model["stage"] = offer.stage_of(str(model["id"]))
         return json_response({"object": "list", "data": data})
 
     async def health(self, request: web.Request) -> web.Response:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 
 import orjson
 import structlog
@@ -13,6 +14,9 @@ from antiphon.core.fleet import BUSY_RETRY_S, Request
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.errors import EngineError
 from antiphon.v1 import generator_pb2 as pb
+from antiphon.voices.fleet import Fleet
+from antiphon.voices.offers import is_away
+from antiphon.voices.readying import make_ready
 from antiphon.voices.stage_engine import StageEngine
 from antiphon.voices.visit import Visit
 from antiphon.voices.worker_call import NOT_HERE, LostError, WorkerCall
@@ -31,18 +35,92 @@ class FleetBrain(StageEngine):
 
     An answer whose worker fails before the first delta begins anew elsewhere. After it the error is told: another
     model, or the same one, would not go on with the same words.
+
+    It stands for all models of the workers. One that is wanted and nowhere in memory is loaded, and meanwhile another
+    answers; one that somebody unloaded comes back only when it is chosen again.
     """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        models: tuple[str, ...] = (),
+        *,
+        names: Mapping[str, str] | None = None,
+        visit: Visit | None = None,
+    ) -> None:
+        """``names`` is what clients call the models, where that is not what the workers call them."""
+        super().__init__(fleet, models, visit=visit)
+        self._names = names or {}
 
     def of_session(self, session: str) -> FleetBrain:
         """The same for one conversation, which stays at one worker as long as it can: that has its context at hand."""
-        return FleetBrain(self.fleet, self._models, visit=Visit(self.fleet, session))
+        return FleetBrain(self.fleet, self._models, names=self._names, visit=Visit(self.fleet, session))
+
+    # Which models there are.
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(self._names.get(model, model) for model in self._known()) or (self.name,)
+
+    def model_called(self, name: str) -> str | None:
+        """What the workers call the model that clients know as ``name``; None where there is none such."""
+        return next((model for model in self._known() if self._names.get(model, model) == name), None)
+
+    def answering(self, model: str) -> str:
+        found = self.fleet.look(self._request(model))
+        answers = (found[1] or found[0].default_model) if found is not None else self.model_called(model)
+        return self._names.get(answers, answers) if answers else self.models[0]
+
+    async def prepare(self, model: str) -> None:
+        called = self.model_called(model)
+        if called is None:
+            return  # the default answers, which is not ours to choose
+        await make_ready(self.fleet, (called,), model)
+        if self._visit is not None:
+            self._visit.announce(Request("llm", (called,), affinity=self._visit.address))
+
+    @contextmanager
+    def attending(self, model: str = "") -> Iterator[None]:
+        """Within the block its conversation, which wants ``model``, is known to the worker that serves it."""
+        with super().attending():
+            if self._visit is not None and (called := self.model_called(model)) is not None:
+                self._visit.announce(Request("llm", (called,)))
+            yield
+
+    def _known(self) -> tuple[str, ...]:
+        """As the workers call them: each worker's default first, the very first is the default."""
+        if self._models or self._names:
+            return self._models or tuple(self._names)
+        found: dict[str, None] = {}
+        for connection in self.fleet.connections:
+            names = sorted(model.name for model in connection.models)
+            found |= dict.fromkeys(filter(None, (connection.default_model, *names)))
+        return tuple(found)
+
+    def _request(self, wish: str) -> Request:
+        """For an answer by the model that clients know as ``wish``; any will do where there is none such."""
+        affinity = self._visit.address if self._visit is not None else None
+        known, wanted, away = self._known(), self.model_called(wish), self._away()
+        if wanted is None and (not known or known[0] not in away):
+            return Request("llm", self._models, affinity=affinity)
+        first = wanted or known[0]
+        others = [model for model in known if model not in away and model != first]
+        if_resident = away if others or first not in away else frozenset[str]()
+        return Request("llm", (first, *others), affinity=affinity, if_resident=if_resident)
+
+    def _away(self) -> frozenset[str]:
+        """The models that were unloaded, everywhere, and that nobody has asked for since."""
+        listed = [model for connection in self.fleet.connections for model in connection.models]
+        return frozenset(model.name for model in listed) - {model.name for model in listed if not is_away(model)}
+
+    # Answers.
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
         loop = asyncio.get_running_loop()
         avoid: frozenset[str] = frozenset()
         for _ in range(MAX_LOSSES):
-            wanted = Request("llm", self._models, affinity=visit.address)
+            wanted = self._request(request.model)
             lease = await self.fleet.acquire_but(wanted, avoid, patience_s=self.fleet.patience_s)
             call: _Call = WorkerCall(self.fleet, lease, "Generate")
             call.send(_start(request, visit.session, lease.model))

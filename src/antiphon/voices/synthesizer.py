@@ -7,17 +7,17 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 
-import grpc
 import structlog
 
-from antiphon.core.fleet import Health, Request, base_language
+from antiphon.core.fleet import Request, base_language
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.base import VoiceInfo
 from antiphon.engines.voice_names import VoiceNames
 from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
-from antiphon.voices.fleet import LOAD_S, Fleet
+from antiphon.voices.fleet import Fleet
 from antiphon.voices.offers import Choices, Offer, offers_of
+from antiphon.voices.readying import make_ready
 from antiphon.voices.spoken_reply import SpokenReply
 from antiphon.voices.succession import Succession
 from antiphon.voices.visit import Visit
@@ -98,23 +98,7 @@ class FleetSynthesizer:
 
     async def prepare(self, voice: Voice) -> None:
         """Has a worker load and warm what speaks ``voice``, unless one has it in memory. Raises EngineError."""
-        models = self.choices(voice.name).wanted[0].models
-        able = [each for each in self.fleet.connections if each.worker.health is Health.SERVING]
-        if any(model in each.worker.resident for each in able for model in models):
-            return
-        able.sort(key=lambda each: each.in_flight)
-        offered = ((each, model) for each in able for model in models if model in each.worker.models)
-        found = next(offered, None)
-        if found is None:
-            raise EngineError(
-                f"no tts worker that serves has {voice.name}", retryable=True, retry_after_s=self.fleet.patience_s
-            )
-        connection, model = found
-        try:
-            await connection.stub.LoadModel(models_pb2.LoadModelRequest(model=model), timeout=LOAD_S)
-        except grpc.aio.AioRpcError as error:
-            raise EngineError(f"{model} was not loaded: {error.details()}", retryable=True) from error
-        await connection.ask()
+        await make_ready(self.fleet, self.choices(voice.name).wanted[0].models, voice.name)
 
     def choices(self, voice: str) -> Choices:
         """Raises EngineError where there is no voice at all."""

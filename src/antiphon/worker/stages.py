@@ -66,9 +66,7 @@ async def _no_more(names: Collection[str], model: str = "") -> tuple[str, ...]:
 
 
 async def _make_brain(name: str) -> Brain:
-    """``URL#MODEL`` asks the server at that URL for that model."""
-    name, _, model = name.partition("#")
-    return await make_brain(name, model or None)
+    return await make_brain(name)
 
 
 def tts_stage(voicing: Voicing) -> Stage:

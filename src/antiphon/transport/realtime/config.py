@@ -28,6 +28,7 @@ class Offer:
     """What this server has for a client to choose from; the first of each is its default."""
 
     models: tuple[str, ...] = ("antiphon",)
+    """The language models."""
     voices: tuple[str, ...] = ("default",)
     transcription_models: tuple[str, ...] = ("default",)
     other_models: tuple[str, ...] = ()
@@ -36,6 +37,10 @@ class Offer:
     turn: TurnSettings = field(default_factory=TurnSettings)
     voice_called: Callable[[str], str | None] = lambda name: None
     """Which of the voices is meant by a name that is not among them, if any."""
+
+    def stage_of(self, model: str) -> str:
+        """What a model does: ``llm``, ``asr`` or ``tts``."""
+        return "llm" if model in self.models else "asr" if model in self.transcription_models else "tts"
 
 
 def _known(value: str | None, offered: tuple[str, ...]) -> str:
@@ -111,6 +116,18 @@ def read_voice(value: Any, offer: Offer, param: str) -> str:
     if not isinstance(name, str):
         raise fields.invalid(param, "a voice's name")
     return _known(name if name in offer.voices else offer.voice_called(name), offer.voices)
+
+
+def _read_model(name: str, offer: Offer) -> str:
+    """The language model of that name, also without its engine ("qwen3:8b"); empty where there is none such."""
+    called = [model for model in offer.models if name in (model, model.partition(":")[2])]
+    return called[0] if name and called else ""
+
+
+def _read_vendor_model(source: Json, current: str, offer: Offer, param: str) -> str:
+    """What a client that knows this server chooses by ``antiphon.model``; an empty name is the default."""
+    own = fields.mapping(source.get("antiphon") or {}, param)
+    return _read_model(fields.text_or(own, "model", "", f"{param}.model"), offer) if "model" in own else current
 
 
 def read_tools(value: Any, param: str = "tools") -> list[Json]:
@@ -256,6 +273,10 @@ class SessionConfig:
         self._kind: Literal["realtime", "transcription"] = kind
         self.paced = paced
         self.record = record
+        self.begun = False
+        """The client has been told of it. From then on the protocol knows no change of the model."""
+        self._model = ""
+        """The language model that was chosen, if one was."""
         self._wire = _defaults(offer)
         if kind == "transcription":
             self._wire["audio"]["input"]["transcription"] = _read_transcription({}, None, offer)
@@ -299,8 +320,8 @@ class SessionConfig:
             if patch.get(key) is not None:
                 merged[key] = read(patch[key])
         merged["instructions"] = fields.text_or(patch, "instructions", merged["instructions"])
-        if patch.get("model") is not None:
-            merged["model"] = _known(fields.text_or(patch, "model", ""), self._offer.models)
+        model = self._chosen(patch)
+        merged["model"] = model or self._offer.models[0]
         if patch.get("audio") is not None:
             audio = fields.mapping(patch["audio"], "audio")
             _merge_input(merged["audio"]["input"], fields.mapping(audio.get("input") or {}, "audio.input"), self._offer)
@@ -313,6 +334,13 @@ class SessionConfig:
             )
         self._wire = merged
         self._kind = kind
+        self._model = model
+
+    def _chosen(self, patch: Json) -> str:
+        """The language model that is chosen now, if any: clients send ``model`` again and again, and mean nothing."""
+        model = _read_model(fields.text_or(patch, "model", ""), self._offer)
+        chosen = model if model and not self.begun else self._model
+        return _read_vendor_model(patch, chosen, self._offer, "session.antiphon")
 
     def wire(self) -> Json:
         """The effective session object, as ``session.created`` and ``session.updated`` show it."""
@@ -371,6 +399,7 @@ class SessionConfig:
             voice=output["voice"],
             speed=output["speed"],
             max_output_tokens=None if wire["max_output_tokens"] == "inf" else wire["max_output_tokens"],
+            model=_read_vendor_model(source, self._model, self._offer, "response.antiphon"),
         )
         return ReplyPlan(
             settings=settings,
