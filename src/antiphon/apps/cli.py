@@ -68,6 +68,17 @@ def replay(
     raise typer.Exit(run(recording))
 
 
+@app.command(hidden=True)
+def media(
+    assignment: Annotated[Path, typer.Argument(help="What its server tells it.")],
+    ready_fd: Annotated[int | None, Option(help="A file descriptor to tell that it is ready.")] = None,
+) -> None:
+    """Carry calls over WebRTC for the server that starts it."""
+    from antiphon.apps.media.process import run
+
+    raise typer.Exit(run(assignment, ready_fd))
+
+
 app.command()(worker)
 app.add_typer(models_app, name="models")
 

@@ -68,6 +68,9 @@ def serve(
     webrtc_ports: Annotated[
         str | None, Option(help="The UDP ports for WebRTC.", metavar="LOW-HIGH", rich_help_panel=WEBRTC)
     ] = None,
+    webrtc_workers: Annotated[
+        int | None, Option(help="Processes that carry the calls, one for each core.", rich_help_panel=WEBRTC)
+    ] = None,
     nat_1to1: Annotated[
         str | None,
         Option(

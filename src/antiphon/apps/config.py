@@ -42,6 +42,8 @@ class Config(Section):
     given."""
     webrtc_ports: str | None = None
     """The UDP ports for WebRTC, `LOW-HIGH`, one or two for each call; any that are free when it is not set."""
+    webrtc_workers: int = Field(default=0, ge=0, le=64)
+    """How many processes carry the calls over WebRTC, one for each core; with 0 the server itself carries them."""
     nat_1to1: str | None = None
     """The address by which clients reach this machine for WebRTC, where a router translates it one to one."""
     relay_only: bool = False
@@ -145,13 +147,22 @@ class Config(Section):
         try:
             servers = [IceServer.parse(url) for url in self.ice_server]
             if self.webrtc_ports is not None:
-                Ports.parse(self.webrtc_ports)
+                Ports.parse(self.webrtc_ports).split(max(1, self.webrtc_workers))
         except ConfigError as error:
             raise ValueError(str(error)) from None
         if self.nat_1to1 is not None and not is_address(self.nat_1to1):
             raise ValueError(f"--nat-1to1 {self.nat_1to1}: give an IP address")
         if self.relay_only and not any(server.relays for server in servers):
             raise ValueError("--relay-only needs a TURN server: --ice-server turn:USER:PASSWORD@HOST:PORT")
+        return self
+
+    @model_validator(mode="after")
+    def _engines_for_all_processes(self) -> Config:
+        if self.webrtc_workers and self.in_process:
+            raise ValueError(
+                "--webrtc-workers and --in-process exclude each other: the engines must be in processes of their own, "
+                "where those that carry the calls can share them"
+            )
         return self
 
     @model_validator(mode="after")
