@@ -11,6 +11,7 @@ from typer import Option
 
 from antiphon.apps.cli_options import (
     CONFIGURATION,
+    ENGINES,
     LIMITS,
     LISTENING,
     LOGS,
@@ -95,6 +96,18 @@ def serve(
     tts: Tts = None,
     voicepacks: VoicePacks = None,
     loudness: Loudness = None,
+    speakers: Annotated[
+        str | None,
+        Option(
+            help="Tell apart who speaks; 'antiphon voices' makes people known by name.",
+            metavar="off|on|enrolled",
+            rich_help_panel=ENGINES,
+        ),
+    ] = None,
+    enrolments: Annotated[
+        Path | None,
+        Option(help="The folder of enrolled voices.", metavar="DIR", rich_help_panel=ENGINES),
+    ] = None,
     in_process: Annotated[
         bool | None,
         Option("--in-process", help="In the server's own process, not in one beside it.", rich_help_panel=WORKERS),

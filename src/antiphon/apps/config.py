@@ -72,6 +72,11 @@ class Config(Section):
     """The folder of voice packs; `antiphon/voicepacks` in the platform's data folder when it is not set."""
     loudness: float | Literal["off"] = TARGET_LUFS
     """What every voice is brought to, in LUFS; `off` leaves each as loud as it is."""
+    speakers: Literal["off", "on", "enrolled"] = "off"
+    """Tell apart who speaks to a session: by name those enrolled with `antiphon voices`, by number the others;
+    `enrolled` leaves the others unnamed."""
+    enrolments: Path | None = None
+    """The folder of enrolled voices; `antiphon/speakers` in the platform's data folder when it is not set."""
 
     in_process: bool = False
     """Run the engines in the server's own process, instead of one beside it for each stage."""
@@ -123,6 +128,11 @@ class Config(Section):
     @classmethod
     def _joined(cls, value: object) -> object:
         return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("speakers", mode="before")
+    @classmethod
+    def _as_yaml_reads_it(cls, value: object) -> object:
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
     @field_validator("loudness", mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from antiphon.apps.media.part import part_of
 from antiphon.apps.media.processes import MediaProcesses
 from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.apps.recordings import Recordings
+from antiphon.apps.speakers.identifying import speakers_of
 from antiphon.apps.standing import News, health_of, standing_of
 from antiphon.apps.tls import tls_of
 from antiphon.apps.webrtc import calls_of, check_processes, front_of
@@ -31,6 +32,7 @@ from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
+from antiphon.session.identity import Speakers
 from antiphon.session.pacer import Pacer
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
@@ -80,6 +82,7 @@ class Server:
         self._stack = contextlib.AsyncExitStack()
         self._status = "starting"
         self._engines: Engines | None = None
+        self._speakers: Speakers | None = None
         self._news = News(self._standing)
         self._socket: socket.socket | None = None
 
@@ -119,6 +122,7 @@ class Server:
                 shared = check_processes(self._engines.shared)
                 self._media = MediaProcesses(self.config, shared, self.metrics, fleet.restarted)
             await self._load(self._engines)
+            self._speakers = await speakers_of(self.config.speakers, self.config.enrolments, stack)
             await self._listen(stack, self._socket, tls)
             if self._media is not None:
                 await stack.enter_async_context(self._media)
@@ -166,7 +170,16 @@ class Server:
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply)
-            return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer, stay=stay)
+            return Session(
+                suite,
+                outlet,
+                settings,
+                meter=self.metrics,
+                recorder=recorder,
+                pacer=pacer,
+                stay=stay,
+                speakers=self._speakers,
+            )
 
         offer = offers_of(config, self.suite)
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
