@@ -17,8 +17,10 @@ from tests.e2e.wiretap import Event, Wiretap
 
 from antiphon.apps.config import Config
 from antiphon.apps.server import Server
+from antiphon.apps.speakers.book import SpeakerBook
 from antiphon.apps.speakers.command import enrol
 from antiphon.audio import WIRE_PCM_RATE_HZ, ms_to_bytes, resample
+from antiphon.engines.pyannote import Pyannote
 from antiphon.errors import ConfigError
 
 SEGMENT = "conversation.item.input_audio_transcription.segment"
@@ -118,4 +120,4 @@ async def test_whoever_speaks_is_named_or_numbered_for_the_whole_session(folder:
 async def test_a_recording_that_will_not_do_is_refused(folder: Path, name: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         await enrol("Nobody", [Path(str(ASSETS / f"{name}.wav"))], folder)
-    assert len(list(folder.iterdir())) == 1
+    assert list(SpeakerBook(folder, Pyannote.name).voices()) == ["Charles"]

@@ -74,7 +74,7 @@ class HeardWord:
     start_ms: int
     end_ms: int
     speaker: str | None = None
-    """Who said it, where the recognizer itself tells speakers apart."""
+    """Who said it, where the recognizer itself tells speakers apart: the same name all through a session."""
 
 
 @dataclass(frozen=True, slots=True)
