@@ -132,6 +132,25 @@ test("an answer that is cut keeps what was heard and what was not", () => {
   assert.deepEqual([agent.cut, agent.certain, agent.coming], [true, "Once there", " was a keeper."]);
 });
 
+test("who speaks is shown as soon as it is known, and several by what each said", () => {
+  const conversation = new Conversation();
+  const segment = (item_id, speaker, text) => ({
+    type: "conversation.item.input_audio_transcription.segment", item_id, speaker, text,
+  });
+  conversation.take({ type: "input_audio_buffer.speech_started", item_id: "u", audio_start_ms: 0 });
+  assert.equal(conversation.entries[0].speaker, "");
+  conversation.take({ type: "antiphon.speaker", item_id: "u", speaker: "Ann" });
+  assert.equal(conversation.entries[0].speaker, "Ann");
+  conversation.take(segment("u", "Ann", "Is it late?"));
+  conversation.take(segment("u", "Speaker 1", "Not yet."));
+  conversation.take({
+    type: "conversation.item.input_audio_transcription.completed", item_id: "u", transcript: "Is it late? Not yet.",
+  });
+  const [entry] = conversation.entries;
+  assert.deepEqual([entry.speaker, entry.certain, entry.open], ["Ann, Speaker 1", "Is it late? Not yet.", false]);
+  assert.deepEqual(entry.parts.map(({ text }) => text), ["Is it late?", "Not yet."]);
+});
+
 test("a sound without words leaves nothing behind", () => {
   const conversation = new Conversation();
   conversation.take(CUT[0]);

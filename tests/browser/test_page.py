@@ -114,7 +114,7 @@ async def test_another_language_model_gives_the_next_answer() -> None:
         assert brains[0] in (await visit.page.inner_text("#served"))
         await visit.page.click("#open-settings")
         await visit.page.get_by_label("Language model").select_option(brains[1])
-        await visit.until("document.querySelector('#settings').textContent.includes('from the next answer on')")
+        await visit.until("document.querySelector('#settings').textContent.includes('gives the next answer')")
         assert await visit.violations() == []
         await visit.page.keyboard.press("Escape")
         await write(visit, "And now?")

@@ -30,6 +30,14 @@ def test_what_was_let_in_counts_as_expected_until_it_is_seen() -> None:
     assert admission.admit(10.1 + WINDOW_S + 3) is None, "it takes less than was expected of it"
 
 
+def test_what_to_reckon_with_is_told() -> None:
+    admission = Admission()
+    carried(admission, busy=0.25)
+    assert admission.admit(10.0) is None
+    assert admission.expected(10.0) == 0.25 + CALL_COST
+    assert admission.expected(10.0 + WINDOW_S + 0.1) == 0.0
+
+
 def test_a_refusal_says_why() -> None:
     admission = Admission()
     carried(admission, busy=0.9)

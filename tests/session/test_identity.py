@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from antiphon.audio import EAR_RATE_HZ
@@ -12,7 +12,8 @@ from antiphon.core.events import Event, FinalHeard, PartialHeard
 from antiphon.core.settings import SessionSettings, TurnSettings
 from antiphon.core.speech import BrainDelta, BrainRequest
 from antiphon.core.who import Embedding
-from antiphon.engines.scripted import ScriptedBrain
+from antiphon.engines.base import HeardWord, RecognizerStream, Transcript
+from antiphon.engines.scripted import ScriptedBrain, ScriptedRecognizer
 from antiphon.engines.scripted_speakers import ScriptedSpeakers
 from antiphon.engines.tone_code import encode
 from antiphon.session.identity import Identity, Speakers
@@ -150,6 +151,38 @@ def test_a_turn_in_which_two_speak_is_divided_between_them() -> None:
     (text,) = transcripts
     assert text is not None and text.split() == [*LONG.split(), *LONG.split(), "indeed"]
     assert context[0] == ("user", f"[Speaker 1]: {LONG}\n[Speaker 2]: {LONG} indeed")
+
+
+class NamingRecognizer(ScriptedRecognizer):
+    """Tells by itself who said each word: those from "not" on are Ben's."""
+
+    def open(self, on_partial: Callable[[str], None], language: str | None = None) -> RecognizerStream:
+        stream = super().open(on_partial, language)
+        final = stream.final
+
+        async def named() -> Transcript:
+            text = (await final()).text
+            words = text.split()
+            turn = words.index("not") if "not" in words else len(words)
+            heard = (
+                HeardWord(word, index * 200, index * 200 + 150, "Ann" if index < turn else "Ben")
+                for index, word in enumerate(words)
+            )
+            return Transcript(text, tuple(heard))
+
+        stream.final = named  # type: ignore[method-assign]
+        return stream
+
+
+def test_a_recognizer_that_knows_who_said_each_word_is_believed() -> None:
+    async def conversation() -> tuple[list[tuple[str | None, str]], list[tuple[str, str]]]:
+        async with call(replace(scripted_suite(), recognizer=NamingRecognizer())) as caller:
+            await converse(caller, (ALOUD, "is it late not yet no"))
+            return said(caller), caller.context()
+
+    segments, context = run_virtual(conversation())
+    assert segments == [("Ann", "is it late"), ("Ben", "not yet no")]
+    assert context[0] == ("user", "[Ann]: is it late\n[Ben]: not yet no")
 
 
 def test_segments_come_before_the_transcript_and_have_their_times() -> None:

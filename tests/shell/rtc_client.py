@@ -79,6 +79,8 @@ class RtcClient:
         self.events: list[dict[str, Any]] = []
         self.heard = bytearray()
         """What the speaker got: mono s16 at 48 kHz."""
+        self.sound = asyncio.Event()
+        """Set whenever more of it has come."""
         self.location = ""
         self.status = 0
         self.answer = ""
@@ -109,6 +111,7 @@ class RtcClient:
                 assert isinstance(frame, AudioFrame)
                 for piece in resampler.resample(frame):
                     self.heard += bytes(piece.planes[0])[: piece.samples * 2]
+                    self.sound.set()
         except MediaStreamError:
             pass
 

@@ -221,3 +221,9 @@ def test_the_page_shows_every_setting_as_it_is() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == page_with(table(), page)
     assert len(known_keys()) == len(set(known_keys())) == len(settings_of(Config()))
+
+
+def test_processes_for_calls_share_engines_and_ports() -> None:
+    assert "--in-process exclude each other" in complaint({"webrtc_workers": 2, "in_process": True})
+    assert "too few UDP ports for 3" in complaint({"webrtc_workers": 3, "webrtc_ports": "50000-50001"})
+    assert resolve({"webrtc_workers": 2, "webrtc_ports": "50000-50001"}, {}).config.webrtc_workers == 2

@@ -79,7 +79,7 @@ async def test_a_full_server_is_not_ready() -> None:
 
 
 async def test_metrics_are_for_those_with_a_key() -> None:
-    def metrics() -> tuple[bytes, str]:
+    async def metrics() -> tuple[bytes, str]:
         return b"antiphon_sessions_active 0\n", "text/plain; version=0.0.4; charset=utf-8"
 
     async with client(metrics=metrics, api_keys=["sk-secret"]) as http:

@@ -17,6 +17,7 @@ RATE_HZ = 24_000
 FRAME = ms_to_bytes(20, RATE_HZ)
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 DELTA = "conversation.item.input_audio_transcription.delta"
+SEGMENT = "conversation.item.input_audio_transcription.segment"
 AGENT_DELTA = "response.output_audio_transcript.delta"
 
 
@@ -67,6 +68,26 @@ def test_what_comes_in_goes_out_once_and_in_order(steps: list[bytes | None]) -> 
     while buffer.buffered_ms:
         played += buffer.pull(FRAME)
     assert played.replace(b"\0", b"") == pushed
+
+
+def test_a_line_has_the_name_of_whoever_speaks() -> None:
+    transcript = Transcript()
+    transcript.read(arrival(DELTA, item_id="u", delta="hello"))
+    transcript.read(arrival("antiphon.speaker", item_id="u", speaker="Ann"))
+    assert caption(transcript.lines[0]).plain == "  Ann  hello"
+    transcript.read(arrival(SEGMENT, item_id="u", speaker="Ann", text="Hello there."))
+    transcript.read(arrival(COMPLETED, item_id="u", transcript="Hello there."))
+    (line,) = transcript.settled()
+    assert caption(line).plain == "  Ann  Hello there."
+
+
+def test_a_line_of_several_speakers_says_who_said_what() -> None:
+    transcript = Transcript()
+    transcript.read(arrival(SEGMENT, item_id="u", speaker="Ann", text="Is it late?"))
+    transcript.read(arrival(SEGMENT, item_id="u", speaker="Speaker 1", text="Not yet."))
+    transcript.read(arrival(COMPLETED, item_id="u", transcript="Is it late? Not yet."))
+    (line,) = transcript.settled()
+    assert caption(line).plain == "  you  [Ann]: Is it late? [Speaker 1]: Not yet."
 
 
 def test_a_line_grows_and_settles() -> None:

@@ -13,9 +13,10 @@ from tests.shell.fleet_client import WAIT_S, staged
 from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.fleet import Shortage
 from antiphon.engines import tone_code
-from antiphon.engines.base import RecognizerStream
+from antiphon.engines.base import HeardWord, RecognizerStream, Transcript
 from antiphon.errors import EngineError
-from antiphon.voices.recognizer import KEPT_BYTES, FleetRecognizer
+from antiphon.voices.recognizer import KEPT_BYTES, FleetRecognizer, transcript_of
+from antiphon.worker.recognizer import final_of as final_of_worker
 
 QUICK = "scripted:final_ms=1"
 SLOW = "scripted:final_ms=300"
@@ -51,6 +52,14 @@ async def test_a_turn_is_heard_with_its_partials(tmp_path: Path) -> None:
         assert stage.workers[0].host.sessions.running == 0
         assert recognizer.name == QUICK
         assert recognizer.description == f"{QUICK} on 1 worker"
+
+
+def test_a_transcript_is_the_same_on_the_other_side() -> None:
+    words = (HeardWord("yes", 100, 400, "Ann"), HeardWord("no", 600, 800), HeardWord("well", 900, 1000, "Ann"))
+    transcript = Transcript("yes no well", words)
+    assert transcript_of(final_of_worker(3, transcript)) == transcript
+    assert transcript.speaker == "Ann"
+    assert Transcript("yes", (HeardWord("yes", 0, 100),)).speaker is None
 
 
 async def test_a_newer_final_makes_an_older_one_worthless(tmp_path: Path) -> None:

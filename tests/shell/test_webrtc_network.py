@@ -43,6 +43,14 @@ def test_ports_are_taken_in_turn() -> None:
     assert list(ports.around()) == [50002, 50000, 50001]
 
 
+def test_ports_are_split_among_processes() -> None:
+    ports = Ports.parse("50000-50009")
+    assert [str(part) for part in ports.split(1)] == ["50000-50009"]
+    assert [str(part) for part in ports.split(3)] == ["50000-50002", "50003-50005", "50006-50009"]
+    with pytest.raises(ConfigError, match="too few UDP ports for 11 processes"):
+        ports.split(11)
+
+
 @pytest.mark.parametrize("text", ["", "50000", "50002-50000", "80-90", "50000-70000", "a-b"])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="LOW-HIGH"):

@@ -17,6 +17,7 @@
  *   | {type: "response.done", response: any}
  *   | {type: "output_audio_buffer.started" | "output_audio_buffer.stopped" | "output_audio_buffer.cleared", response_id: string}
  *   | {type: "antiphon.state", state: "idle" | "listening" | "thinking" | "speaking" | "barged_in"}
+ *   | {type: "antiphon.speaker", item_id: string, speaker: string}
  *   | {type: "antiphon.brain", response_id: string, model: string}
  *   | {type: "antiphon.voice", response_id: string, item_id: string, voice: string}
  *   | {type: "antiphon.clause", response_id: string, item_id: string, text: string}

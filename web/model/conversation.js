@@ -7,6 +7,7 @@
  * @property {string} id of the item, or of the response while the item is not known
  * @property {"user" | "agent"} role
  * @property {string} speaker a name, where it is known
+ * @property {{speaker: string, text: string}[]} parts the user's words by who said them, where several did
  * @property {boolean} typed
  * @property {string} certain of the user's words what will not change; of the agent's what was heard
  * @property {string} coming the agent's words that are prepared, and not heard yet
@@ -36,8 +37,11 @@ export class Conversation {
       case "conversation.item.input_audio_transcription.delta":
         this._heard(event.item_id).certain += event.delta;
         return true;
+      case "antiphon.speaker":
+        this._heard(event.item_id).speaker = event.speaker;
+        return true;
       case "conversation.item.input_audio_transcription.segment":
-        if (event.speaker) this._heard(event.item_id).speaker = event.speaker;
+        this._segment(this._heard(event.item_id), event);
         return true;
       case "conversation.item.input_audio_transcription.completed":
         this._transcribed(event.item_id, event.transcript);
@@ -81,7 +85,8 @@ export class Conversation {
 
   /** @param {Pick<Entry, "id" | "role"> & Partial<Entry>} about */
   _begin(about) {
-    const entry = { speaker: "", typed: false, certain: "", coming: "", open: true, cut: false, failure: "", ...about };
+    const said = { certain: "", coming: "", open: true, cut: false, failure: "" };
+    const entry = { speaker: "", parts: [], typed: false, ...said, ...about };
     this.entries.push(entry);
     return entry;
   }
@@ -89,6 +94,12 @@ export class Conversation {
   /** A turn of the user's. @param {string} id */
   _heard(id) {
     return this._find(id) ?? this._begin({ id, role: "user" });
+  }
+
+  /** What one of several said, or all of it. @param {Entry} entry @param {{speaker: string, text: string}} segment */
+  _segment(entry, { speaker, text }) {
+    entry.parts = [...entry.parts, { speaker, text }];
+    entry.speaker = [...new Set(entry.parts.map((part) => part.speaker))].join(", ");
   }
 
   /** @param {string} id @param {string} transcript */

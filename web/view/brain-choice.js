@@ -23,7 +23,7 @@ export function brainChoice(call) {
     call.configure();
     loading.hidden = false;
     said.textContent = `Loading ${model}`;
-    let outcome = `${model} answers from the next answer on.`;
+    let outcome = `${model} gives the next answer.`;
     try {
       await server.json("/v1/antiphon/models/load", { model });
     } catch (error) {

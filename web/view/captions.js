@@ -49,10 +49,15 @@ export function showCaptions(call) {
 
 /** @param {Entry} entry @returns {Node[]} */
 function partsOf(entry) {
-  const { role, speaker, certain, coming, open, cut, failure, typed } = entry;
+  const { role, speaker, parts: said, certain, coming, open, cut, failure, typed } = entry;
   const who = html("span", { class: "who" }, nameOf(entry));
   if (role === "agent" && speaker !== "") who.append(html("span", { class: "voice" }, speaker));
   const words = html("p", { class: "words" });
+  if (role === "user" && said.length > 1) {
+    for (const part of said)
+      words.append(html("span", { class: "part" }, html("span", { class: "who" }, part.speaker), part.text));
+    return [who, words];
+  }
   if (role === "user") {
     const text = certain.trim();
     words.append(open && !typed ? html("span", { class: "partial" }, text) : text);

@@ -15,6 +15,7 @@ from antiphon.apps.cli_clients import loadtest, selftest, talk
 from antiphon.apps.cli_serve import serve
 from antiphon.apps.cli_worker import worker
 from antiphon.apps.models.cli import models_app
+from antiphon.apps.speakers.cli import voices_app
 from antiphon.errors import AntiphonError
 
 
@@ -68,8 +69,20 @@ def replay(
     raise typer.Exit(run(recording))
 
 
+@app.command(hidden=True)
+def media(
+    assignment: Annotated[Path, typer.Argument(help="What its server tells it.")],
+    ready_fd: Annotated[int | None, Option(help="A file descriptor to tell that it is ready.")] = None,
+) -> None:
+    """Carry calls over WebRTC for the server that starts it."""
+    from antiphon.apps.media.process import run
+
+    raise typer.Exit(run(assignment, ready_fd))
+
+
 app.command()(worker)
 app.add_typer(models_app, name="models")
+app.add_typer(voices_app, name="voices")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typer import Option
 
 from antiphon.apps.cli_options import (
     CONFIGURATION,
+    ENGINES,
     LIMITS,
     LISTENING,
     LOGS,
@@ -68,6 +69,9 @@ def serve(
     webrtc_ports: Annotated[
         str | None, Option(help="The UDP ports for WebRTC.", metavar="LOW-HIGH", rich_help_panel=WEBRTC)
     ] = None,
+    webrtc_workers: Annotated[
+        int | None, Option(help="Processes that carry the calls, one for each core.", rich_help_panel=WEBRTC)
+    ] = None,
     nat_1to1: Annotated[
         str | None,
         Option(
@@ -92,6 +96,18 @@ def serve(
     tts: Tts = None,
     voicepacks: VoicePacks = None,
     loudness: Loudness = None,
+    speakers: Annotated[
+        str | None,
+        Option(
+            help="Tell apart who speaks; 'antiphon voices' makes people known by name.",
+            metavar="off|on|enrolled",
+            rich_help_panel=ENGINES,
+        ),
+    ] = None,
+    enrolments: Annotated[
+        Path | None,
+        Option(help="The folder of enrolled voices.", metavar="DIR", rich_help_panel=ENGINES),
+    ] = None,
     in_process: Annotated[
         bool | None,
         Option("--in-process", help="In the server's own process, not in one beside it.", rich_help_panel=WORKERS),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from antiphon.apps.config import Config
@@ -25,6 +26,16 @@ from antiphon.transport.realtime.config import Offer
 
 if TYPE_CHECKING:
     from antiphon.apps.local_fleet import FleetWatcher
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """By what other processes of this machine are served by the same workers."""
+
+    folder: Path
+    """Where the sockets of those workers are that are the server's own. Only its user may enter it."""
+    brain: str
+    """What the language model's workers host, as ``llm`` of a configuration, where they are the server's own."""
 
 
 class Engines(Protocol):
@@ -52,6 +63,11 @@ class Engines(Protocol):
 
     def attending(self, suite: Suite, settings: ReplySettings) -> AbstractContextManager[None]:
         """Within the block the conversation that has this suite of ``of_session`` is known to what serves it."""
+        ...
+
+    @property
+    def shared(self) -> Shared | None:
+        """None where the engines are in this process alone."""
         ...
 
     def missing(self) -> list[str]:
@@ -99,6 +115,10 @@ class InProcess:
     def attending(self, suite: Suite, settings: ReplySettings) -> AbstractContextManager[None]:
         return nullcontext()
 
+    @property
+    def shared(self) -> None:
+        return None
+
     def missing(self) -> list[str]:
         return []
 
@@ -115,11 +135,15 @@ class InProcess:
 
 @asynccontextmanager
 async def engines_of(
-    config: Config, own_port: int | None = None, watcher: FleetWatcher | None = None
+    config: Config,
+    own_port: int | None = None,
+    watcher: FleetWatcher | None = None,
+    shared: Path | None = None,
 ) -> AsyncIterator[Engines]:
     """The engines that the configuration names, where it wants them; not loaded yet. Raises ConfigError.
 
-    ``own_port`` is where we listen ourselves: that is no language model.
+    ``own_port`` is where we listen ourselves: that is no language model. ``shared`` is the folder of another server's
+    workers, which serve us too.
     """
     if config.in_process or sys.platform == "win32":  # which has no Unix sockets
         suite = await choose_engines(config, own_port)
@@ -130,7 +154,7 @@ async def engines_of(
         return
     from antiphon.apps.local_fleet import fleet_engines
 
-    async with fleet_engines(config, own_port, watcher) as engines:
+    async with fleet_engines(config, own_port, watcher, shared) as engines:
         yield engines
 
 

@@ -42,6 +42,8 @@ class Config(Section):
     given."""
     webrtc_ports: str | None = None
     """The UDP ports for WebRTC, `LOW-HIGH`, one or two for each call; any that are free when it is not set."""
+    webrtc_workers: int = Field(default=0, ge=0, le=64)
+    """How many processes carry the calls over WebRTC, one for each core; with 0 the server itself carries them."""
     nat_1to1: str | None = None
     """The address by which clients reach this machine for WebRTC, where a router translates it one to one."""
     relay_only: bool = False
@@ -70,6 +72,11 @@ class Config(Section):
     """The folder of voice packs; `antiphon/voicepacks` in the platform's data folder when it is not set."""
     loudness: float | Literal["off"] = TARGET_LUFS
     """What every voice is brought to, in LUFS; `off` leaves each as loud as it is."""
+    speakers: Literal["off", "on", "enrolled"] = "off"
+    """Tell apart who speaks to a session: by name those enrolled with `antiphon voices`, by number the others;
+    `enrolled` leaves the others unnamed."""
+    enrolments: Path | None = None
+    """The folder of enrolled voices; `antiphon/speakers` in the platform's data folder when it is not set."""
 
     in_process: bool = False
     """Run the engines in the server's own process, instead of one beside it for each stage."""
@@ -122,6 +129,11 @@ class Config(Section):
     def _joined(cls, value: object) -> object:
         return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
+    @field_validator("speakers", mode="before")
+    @classmethod
+    def _as_yaml_reads_it(cls, value: object) -> object:
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
     @field_validator("loudness", mode="before")
     @classmethod
     def _lufs_or_off(cls, value: object) -> object:
@@ -145,13 +157,22 @@ class Config(Section):
         try:
             servers = [IceServer.parse(url) for url in self.ice_server]
             if self.webrtc_ports is not None:
-                Ports.parse(self.webrtc_ports)
+                Ports.parse(self.webrtc_ports).split(max(1, self.webrtc_workers))
         except ConfigError as error:
             raise ValueError(str(error)) from None
         if self.nat_1to1 is not None and not is_address(self.nat_1to1):
             raise ValueError(f"--nat-1to1 {self.nat_1to1}: give an IP address")
         if self.relay_only and not any(server.relays for server in servers):
             raise ValueError("--relay-only needs a TURN server: --ice-server turn:USER:PASSWORD@HOST:PORT")
+        return self
+
+    @model_validator(mode="after")
+    def _engines_for_all_processes(self) -> Config:
+        if self.webrtc_workers and self.in_process:
+            raise ValueError(
+                "--webrtc-workers and --in-process exclude each other: the engines must be in processes of their own, "
+                "where those that carry the calls can share them"
+            )
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from antiphon.apps.child_process import Command
+from antiphon.apps.composition import Shared
 from antiphon.apps.config import Config
 from antiphon.apps.fleet_models import FleetModels
 from antiphon.apps.language_models import brains_of
@@ -119,12 +120,15 @@ class FleetEngines:
         fleets: Mapping[str, Fleet],
         supervisor: Supervisor,
         local: Mapping[str, _Local],
+        folder: Path,
     ) -> None:
+        """``folder`` has the sockets of the workers that are ours, or those of the server whose workers we share."""
         self.suite = Suite(vad, *stages)
         self._stages = stages
         self._fleets = fleets
         self._supervisor = supervisor
         self._local = local
+        self._folder = folder
 
     @property
     def models(self) -> ModelAdmin:
@@ -162,7 +166,8 @@ class FleetEngines:
         if local is None:
             await engine.load()
             return
-        await asyncio.gather(*(self._supervisor.ready(name) for name in local.workers(stage)))
+        ours = {child.name for child in self._supervisor.children}.intersection(local.workers(stage))
+        await asyncio.gather(*(self._supervisor.ready(name) for name in ours))
         fleet = self._fleets[stage]
         await until_first(self._load(engine, fleet, local.count), _fail_with(fleet))
         _check(fleet)
@@ -175,6 +180,11 @@ class FleetEngines:
     def _stage_of(self, engine: Engine) -> str:
         by_stage = {"asr": self.suite.recognizer, "llm": self.suite.brain, "tts": self.suite.synthesizer}
         return next((stage for stage, known in by_stage.items() if known is engine), "vad")
+
+    @property
+    def shared(self) -> Shared:
+        brain = self._local.get("llm")
+        return Shared(self._folder, ",".join(brain.models) if brain is not None else "auto")
 
     def missing(self) -> list[str]:
         """The stages that no worker serves."""
@@ -242,10 +252,14 @@ async def _fail_with(fleet: Fleet) -> None:
 
 @asynccontextmanager
 async def fleet_engines(
-    config: Config, own_port: int | None = None, watcher: FleetWatcher | None = None
+    config: Config,
+    own_port: int | None = None,
+    watcher: FleetWatcher | None = None,
+    shared: Path | None = None,
 ) -> AsyncIterator[FleetEngines]:
     """Starts the workers that are ours and follows those of others. The engines are not loaded yet.
 
+    With ``shared`` none is started: those that another server with this configuration has in that folder are ours too.
     Raises ConfigError.
     """
     elsewhere = registries_of(config)
@@ -255,7 +269,7 @@ async def fleet_engines(
         tls.credentials()  # files of no use are told before anything is started
     vad = catalog.make_vad(config.vad)
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(runtime_folder())
+        folder = shared if shared is not None else stack.enter_context(runtime_folder())
         addresses = {stage: _addresses(folder, own.workers(stage)) for stage, own in local.items()}
         commands = [
             _command(config, stage, name, own, address)
@@ -263,14 +277,14 @@ async def fleet_engines(
             for name, address in zip(own.workers(stage), addresses[stage], strict=True)
         ]
         on_restart = watcher.restarted if watcher is not None else None
-        supervisor = await stack.enter_async_context(Supervisor(commands, on_restart))
+        supervisor = await stack.enter_async_context(Supervisor(commands if shared is None else (), on_restart))
         registries = {
             stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
         }
         fleets = {
             stage: _fleet(stage, registry, watcher, tls, own=stage in local) for stage, registry in registries.items()
         }
-        engines = FleetEngines(vad, _engines(fleets, local), fleets, supervisor, local)
+        engines = FleetEngines(vad, _engines(fleets, local), fleets, supervisor, local, folder)
         stack.push_async_callback(engines.suite.close)
         yield engines
 

@@ -228,6 +228,22 @@ class FleetMetrics:
         self._restarts.labels(worker).inc()
 
 
+class MediaMetrics:
+    """The figures of each process that carries calls, in the server's registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._sessions = Gauge(
+            "antiphon_webrtc_process_sessions", "Calls that a process carries", ("process",), registry=registry
+        )
+        self._load = Gauge(
+            "antiphon_webrtc_process_load", "The share of its core that it takes", ("process",), registry=registry
+        )
+
+    def watch(self, process: str, sessions: Callable[[], float], load: Callable[[], float]) -> None:
+        self._sessions.labels(process).set_function(sessions)
+        self._load.labels(process).set_function(load)
+
+
 def _observe(histograms: dict[str, Histogram], figures: dict[str, float]) -> None:
     for name, histogram in histograms.items():
         if name in figures:

@@ -59,11 +59,11 @@ async def _serve(config: Config, ready_fd: int | None) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
         async with Server(config, on_loaded=print_loaded) as server:
-            _settle_memory()
+            settle_memory()
             _log.info("ready", url=server.url)
             elsewhere = urls_of(server.url, config.host)
             print_welcome(server.url, server.suite, needs_key=bool(config.api_key), elsewhere=elsewhere)
-            _tell_ready(ready_fd, server.url)
+            tell_ready(ready_fd, server.url)
             if config.open_browser and ready_fd is None and has_screen():
                 await asyncio.to_thread(open_page, server.url)
             await asyncio.Event().wait()
@@ -73,7 +73,7 @@ async def _serve(config: Config, ready_fd: int | None) -> None:
         _log.info("stopped")
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """What is loaded stays: the collector need not look at it again, and what loading took goes back to the system."""
     gc.collect()
     gc.freeze()
@@ -83,7 +83,7 @@ def _settle_memory() -> None:
             trim(0)
 
 
-def _tell_ready(ready_fd: int | None, url: str) -> None:
+def tell_ready(ready_fd: int | None, url: str) -> None:
     if ready_fd is None:
         return
     try:
@@ -93,7 +93,7 @@ def _tell_ready(ready_fd: int | None, url: str) -> None:
         raise ConfigError(f"--ready-fd {ready_fd}: {error.strerror}") from error
 
 
-def _event_loop() -> asyncio.AbstractEventLoop:
+def event_loop() -> asyncio.AbstractEventLoop:
     if sys.platform == "win32":
         return asyncio.new_event_loop()
     import uvloop
@@ -105,7 +105,7 @@ def run(config: Config, ready_fd: int | None = None) -> int:
     """Serves until a signal comes. Returns the exit code."""
     with (
         logging_to(sys.stderr, config.log_format, config.log_level, log_transcripts=config.log_transcripts),
-        asyncio.Runner(loop_factory=_event_loop) as runner,
+        asyncio.Runner(loop_factory=event_loop) as runner,
     ):
         runner.run(_serve(config, ready_fd))
     return 0

@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -18,18 +19,24 @@ from aiohttp import web
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
 from antiphon.apps.livekit import rooms_of
+from antiphon.apps.media.assignment import Assignment
+from antiphon.apps.media.part import part_of
+from antiphon.apps.media.processes import MediaProcesses
 from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.apps.recordings import Recordings
+from antiphon.apps.speakers.identifying import speakers_of
 from antiphon.apps.standing import News, health_of, standing_of
 from antiphon.apps.tls import tls_of
-from antiphon.apps.webrtc import calls_of
+from antiphon.apps.webrtc import calls_of, check_processes, front_of
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
+from antiphon.session.identity import Speakers
 from antiphon.session.pacer import Pacer
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
+from antiphon.transport.gateway import Gateway
 from antiphon.transport.http import GATEWAY, make_app
 from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import JoinError
@@ -56,14 +63,26 @@ class Server:
     setting cannot be used and EngineError when an engine cannot be loaded.
     """
 
-    def __init__(self, config: Config, *, on_loaded: Callable[[Engine, float], None] | None = None) -> None:
-        """``on_loaded`` is called with each engine as it is ready, and the seconds that it took."""
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_loaded: Callable[[Engine, float], None] | None = None,
+        assignment: Assignment | None = None,
+    ) -> None:
+        """``on_loaded`` is called with each engine as it is ready, and the seconds that it took.
+
+        With an ``assignment`` it carries calls for another server, on the workers of that, and listens to it alone.
+        """
         self.config = config
+        self._assignment = assignment
+        self._media: MediaProcesses | None = None
         self.metrics = Metrics()
         self._on_loaded = on_loaded
         self._stack = contextlib.AsyncExitStack()
         self._status = "starting"
         self._engines: Engines | None = None
+        self._speakers: Speakers | None = None
         self._news = News(self._standing)
         self._socket: socket.socket | None = None
 
@@ -92,12 +111,21 @@ class Server:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             tls = tls_of(self.config)
-            self._socket = stack.enter_context(_bind(self.config))
-            own_port = self._socket.getsockname()[1]
-            engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
+            fleet = FleetMetrics(self.metrics.registry, self._serving)
+            if self._assignment is not None:
+                engines = engines_of(self.config, watcher=fleet, shared=self._assignment.folder)
+            else:
+                self._socket = stack.enter_context(_bind(self.config))
+                engines = engines_of(self.config, self._socket.getsockname()[1], fleet)
             self._engines = await stack.enter_async_context(engines)
+            if self.config.webrtc_workers:
+                shared = check_processes(self._engines.shared)
+                self._media = MediaProcesses(self.config, shared, self.metrics, fleet.restarted)
             await self._load(self._engines)
+            self._speakers = await speakers_of(self.config.speakers, self.config.enrolments, stack)
             await self._listen(stack, self._socket, tls)
+            if self._media is not None:
+                await stack.enter_async_context(self._media)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
             for watch in (self.metrics.watch_event_loop(), self._news.run(self._engines.changes)):
                 stack.callback(watching.create_task(watch).cancel)
@@ -130,7 +158,7 @@ class Server:
     async def _listen(
         self,
         stack: contextlib.AsyncExitStack,
-        listening: socket.socket,
+        listening: socket.socket | None,
         tls: ssl.SSLContext | None,
     ) -> None:
         config = self.config
@@ -151,10 +179,12 @@ class Server:
                 pacer=pacer,
                 stay=stay,
                 room_ahead=lambda: self.metrics.shedding.level,
+                speakers=self._speakers,
             )
 
         offer = offers_of(config, self.suite)
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
+        part = part_of(self._assignment, self.metrics)
         app = make_app(
             session,
             offer=offer,
@@ -168,34 +198,63 @@ class Server:
             api_keys=config.api_key,
             allowed_origins=config.allow_origin,
             health=self._health,
-            metrics=self.metrics.render,
+            metrics=self._render_metrics,
             watcher=self.metrics,
-            calls=calls_of(config, pacer, self.metrics),
+            calls=calls_of(config, pacer, self.metrics) if self._media is None else None,
+            front=front_of(self._media) if self._media is not None else None,
+            access=part.access,
+            names=part.names,
             rooms=rooms_of(config),
             shelf=recordings.shelf,
-            more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
+            more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes(), *part.routes),
             free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]
-        self.engines.move_voices_by(gateway.move_voices)
+        self.engines.move_voices_by(partial(self._move_voices, gateway))
         self.metrics.watch(
             sessions=lambda: gateway.active,
             queued_bytes=lambda: gateway.queued_bytes,
             workers=self._worker_pids,
         )
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=CLOSE_TIMEOUT_S,
+            max_field_size=part.max_header_bytes,
+        )
         try:
             await runner.setup()
         except JoinError as error:
             raise ConfigError(f"--livekit-url: {error}") from error
         stack.push_async_callback(runner.cleanup)
         try:
-            await web.SockSite(runner, listening, ssl_context=tls, backlog=_BACKLOG).start()
+            await self._site(runner, listening, tls).start()
         except OSError as error:
             raise _cannot_listen(config, error) from error
 
+    def _site(self, runner: web.AppRunner, listening: socket.socket | None, tls: ssl.SSLContext | None) -> web.BaseSite:
+        if listening is not None:
+            return web.SockSite(runner, listening, ssl_context=tls, backlog=_BACKLOG)
+        assert self._assignment is not None
+        return web.UnixSite(runner, self._assignment.socket, backlog=_BACKLOG)
+
+    def _move_voices(self, gateway: Gateway, successor: Callable[[str], str | None]) -> None:
+        gateway.move_voices(successor)
+        if self._media is not None:
+            names = [voice.name for voice in self.suite.synthesizer.voices]
+            self._media.move_voices({name: new for name in names if (new := successor(name)) is not None})
+
+    async def _render_metrics(self) -> tuple[bytes, str]:
+        return await self._media.render() if self._media is not None else self.metrics.render()
+
     def _health(self) -> dict[str, Any]:
-        return {**health_of(self.engines, self._status), "client_records": self.config.client_records}
+        health = {**health_of(self.engines, self._status), "client_records": self.config.client_records}
+        if self._media is not None:
+            health["webrtc"] = self._media.standing()
+            if health["status"] == "ok" and not self._media.carriers.in_turn():
+                health["status"] = "degraded"
+        return health
 
     def _standing(self) -> dict[str, Any]:
         return standing_of(self.engines, self._status)

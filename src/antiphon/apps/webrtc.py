@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from antiphon.apps.composition import Shared
 from antiphon.apps.config import Config
 from antiphon.apps.metrics import Metrics
+from antiphon.errors import ConfigError
 from antiphon.session.pacer import Pacer
 from antiphon.transport.gateway import Gateway
 from antiphon.transport.webrtc.network import IceServer, Network, Ports
 
 if TYPE_CHECKING:
     from antiphon.transport.webrtc.calls import Calls
+    from antiphon.transport.webrtc.front import CallFront, Exchange
 
 _log = structlog.get_logger(__name__)
 
@@ -30,6 +34,22 @@ def calls_of(config: Config, pacer: Pacer, metrics: Metrics) -> Callable[[Gatewa
         return None
     clock = asyncio.get_running_loop().time
     return partial(Calls, network=network_of(config), pacer=pacer, admit=lambda: metrics.admission.admit(clock()))
+
+
+def front_of(processes: Exchange) -> Callable[[Gateway], CallFront]:
+    """What hands the calls of a server over to the processes that carry them."""
+    from antiphon.transport.webrtc.front import CallFront
+
+    return partial(CallFront, exchange=processes)
+
+
+def check_processes(shared: Shared | None) -> Shared:
+    """By what media processes are served. Raises ConfigError where there can be none."""
+    if importlib.util.find_spec("aiortc") is None:
+        raise ConfigError("--webrtc-workers needs WebRTC: pip install 'antiphon[webrtc]'")
+    if shared is None:
+        raise ConfigError("--webrtc-workers needs engines in processes of their own, which this system does not have")
+    return shared
 
 
 def network_of(config: Config) -> Network:

@@ -6,6 +6,7 @@ Told the time in monotonic seconds. Shares are of one core: all calls of a proce
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -47,16 +48,26 @@ class Admission:
     def admit(self, now: float) -> str | None:
         """Admits one more call, unless there is a reason not to, which is returned in words."""
         self._forget(now)
-        seen = self._samples if len(self._samples) >= LEAST_SAMPLES else ()
-        busy = sum(sample.busy for sample in seen) / max(1, len(seen))
-        expected = busy + (len(self._admitted) + 1) * CALL_COST
-        late_s = median([sample.late_s for sample in seen] or [0.0])
-        if expected > MOST_BUSY:
+        busy = self._busy()
+        late_s = median([sample.late_s for sample in self._seen()] or [0.0])
+        if busy + (len(self._admitted) + 1) * CALL_COST > MOST_BUSY:
             return f"This server is busy: its calls take {busy:.0%} of a core; try again shortly"
         if late_s > MOST_LATE_S:
             return f"This server is busy: it runs {late_s * 1000:.0f} ms late; try again shortly"
         self._admitted.append(now)
         return None
+
+    def expected(self, now: float) -> float:
+        """The share of its core that is taken, or will be when the newest calls are seen in the figures."""
+        self._forget(now)
+        return self._busy() + len(self._admitted) * CALL_COST
+
+    def _seen(self) -> Sequence[_Sample]:
+        return self._samples if len(self._samples) >= LEAST_SAMPLES else ()
+
+    def _busy(self) -> float:
+        seen = self._seen()
+        return sum(sample.busy for sample in seen) / max(1, len(seen))
 
     def _forget(self, now: float) -> None:
         while self._samples and self._samples[0].at < now - WINDOW_S:

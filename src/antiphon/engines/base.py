@@ -74,7 +74,7 @@ class HeardWord:
     start_ms: int
     end_ms: int
     speaker: str | None = None
-    """Who said it, where the recognizer itself tells speakers apart."""
+    """Who said it, where the recognizer itself tells speakers apart: the same name all through a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,40 @@ class Brain(Engine, Protocol):
         request alone. Raises EngineError.
         """
         ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A brain that stands for several, and answers by the one that a request names."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Their names as clients know them; the first is the default."""
+        ...
+
+    def answering(self, model: str) -> str:
+        """Which of them would answer now where ``model`` is wanted: another as long as that one is not ready."""
+        ...
+
+    async def prepare(self, model: str) -> None:
+        """Returns when ``model`` can answer at once. Cancelling it is harmless. Raises EngineError."""
+        ...
+
+
+def models_of(brain: Brain) -> tuple[str, ...]:
+    """The language models that can be chosen from."""
+    return brain.models if isinstance(brain, Choosing) else (brain.name,)
+
+
+def answering(brain: Brain, model: str) -> str:
+    """As ``Choosing.answering``, for any brain."""
+    return brain.answering(model) if isinstance(brain, Choosing) else brain.name
+
+
+async def prepare_brain(brain: Brain, model: str) -> None:
+    """Has a language model made ready before it is needed."""
+    if isinstance(brain, Choosing):
+        await brain.prepare(model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -16,7 +17,7 @@ from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
-from antiphon.engines.base import Brain, place_of, prepare_voice
+from antiphon.engines.base import Brain, place_of, prepare_brain, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
@@ -85,7 +86,8 @@ class Replies:
         """The client cannot be reached."""
         self._changes_before = 0
         """How often the conversation had changed when a reply was prepared last."""
-        self._preparing: asyncio.Task[None] | None = None
+        self._preparing: dict[str, asyncio.Task[None]] = {}
+        """What is made ready for a change of settings."""
         self._host = ReplyHost(
             add_item=self._add_item,
             audible=lambda reply: post(ReplyAudible(reply)),
@@ -104,13 +106,26 @@ class Replies:
         )
 
     def configure(self, settings: SessionSettings, group: asyncio.TaskGroup) -> None:
-        before, voice = _voice_of(self._settings.reply), _voice_of(settings.reply)
+        before, after = self._settings.reply, settings.reply
         self._settings = settings
-        if voice == before:
-            return
-        if self._preparing is not None:
-            self._preparing.cancel()
-        self._preparing = group.create_task(self._change_voice(voice))
+        if _voice_of(after) != _voice_of(before):
+            self._prepare("voice", self._change_voice(_voice_of(after)), group)
+        if after.model != before.model:
+            self._prepare("brain", self._ready_brain(after.model), group)
+
+    def _prepare(self, what: str, work: Coroutine[Any, Any, None], group: asyncio.TaskGroup) -> None:
+        if (former := self._preparing.get(what)) is not None:
+            former.cancel()
+        self._preparing[what] = group.create_task(work)
+
+    async def _ready_brain(self, model: str) -> None:
+        """Replies ask for it from now on, and are given by another until it is ready."""
+        try:
+            await prepare_brain(self._suite.brain, model)
+        except EngineError as error:
+            log.warning("a language model is not ready; another answers", model=model, reason=str(error))
+        except Exception:
+            log.exception("a language model could not be prepared", model=model)
 
     async def _change_voice(self, voice: Voice) -> None:
         """Replies that are being spoken change over when the voice is ready, and go on in the old one until then."""
@@ -345,8 +360,8 @@ class Replies:
 
     def close(self) -> None:
         """Stops all work; the turn table has cancelled what was live."""
-        if self._preparing is not None:
-            self._preparing.cancel()
+        for task in self._preparing.values():
+            task.cancel()
         for live in (*self._prepared.values(), *self._live.values()):
             live.task.cancel()
         self._prepared.clear()

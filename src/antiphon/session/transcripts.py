@@ -80,7 +80,7 @@ class Transcripts:
                     self._caption(turn, self._open[turn].captions.partial(text))
             case FinalHeard(turn, revision, text, speaker) if turn in self._open:
                 self._words[turn] = text or ""
-                if turn in self._announced:
+                if turn in self._announced and turn not in self._speakers:
                     self._name(turn, speaker)
                 item = self._pending.get(turn)
                 if item is not None and revision == self._open[turn].last_revision:

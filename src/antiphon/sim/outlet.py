@@ -44,6 +44,8 @@ class HeardReply:
     calls: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By call id, the function's name and its arguments."""
     items: list[ItemId] = field(default_factory=list)
+    brain: str | None = None
+    """The language model that answered."""
     voices: list[str] = field(default_factory=list)
     """Those that spoke, one after the other."""
     clauses: list[str] = field(default_factory=list)
@@ -289,6 +291,11 @@ class RecordingOutlet:
         _need(self.speakers.get(turn) != name, "a speaker is told when another one speaks")
         self.speakers[turn] = name
         self._note("speaker", turn, name)
+
+    def brain(self, reply: ReplyId, model: str) -> None:
+        _need(self._open(reply).brain is None, "the language model of a reply is told once")
+        self._open(reply).brain = model
+        self._note("brain", reply, model)
 
     def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
         self._open(reply).voices.append(name)

@@ -36,6 +36,12 @@ class _Speaker(_Event):
     speaker: _Text
 
 
+class _Brain(_Event):
+    type: Literal["antiphon.brain"]
+    response_id: _Text
+    model: _Text
+
+
 class _Voice(_Event):
     type: Literal["antiphon.voice"]
     response_id: _Text
@@ -210,7 +216,7 @@ class _Resumed(_Event):
 _MODELS: dict[str, TypeAdapter[Any]] = {
     get_args(model.model_fields["type"].annotation)[0]: TypeAdapter(model)
     for model in (
-        _State, _Speaker, _Voice, _Clause, _Turn, _BargeIn, _Agent, _Tool, _Fleet, _Record, _Resumable, _Resumed
+        _State, _Speaker, _Brain, _Voice, _Clause, _Turn, _BargeIn, _Agent, _Tool, _Fleet, _Record, _Resumable, _Resumed
     )  # fmt: skip
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
@@ -9,19 +10,23 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 from aiohttp import web
 
 from antiphon.errors import ProtocolError
 from antiphon.transport.gateway import Watcher
 from antiphon.transport.realtime.fields import Json
 from antiphon.transport.realtime.secrets import SecretStore
-from antiphon.transport.responses import error_response
+from antiphon.transport.responses import error_response, key_response
 
 REALTIME_PATH = "/v1/realtime"
 CALLS_PATH = f"{REALTIME_PATH}/calls"
 
 GRANT = web.RequestKey("grant", dict[str, Any])
 """The session that the request's key is good for, ``{}`` for the client's own choice."""
+
+_GRANT_HEADER = "X-Antiphon-Grant"
+"""Between processes of one server: what the key is good for that a request has shown."""
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
 
@@ -69,6 +74,23 @@ class Access:
         # All are compared, so that the time taken tells nothing.
         matches = [hmac.compare_digest(shown.encode(), key.encode()) for key in self.api_keys]
         return {} if any(matches) else None
+
+
+class AccessElsewhere(Access):
+    """Of a process that only its own server reaches, which has decided who may come in and says so."""
+
+    def origin_is_welcome(self, request: web.Request) -> bool:
+        return True
+
+    def grant(self, request: web.Request) -> Json | None:
+        """None where the server has left it to this process, since it alone knows the token."""
+        told = request.headers.get(_GRANT_HEADER)
+        return orjson.loads(base64.b64decode(told)) if told is not None else None
+
+
+def granted(grant: Json | None) -> dict[str, str]:
+    """The headers that tell ``AccessElsewhere`` what a request may do; None leaves it to the process."""
+    return {_GRANT_HEADER: base64.b64encode(orjson.dumps(grant)).decode()} if grant is not None else {}
 
 
 def _cannot_be_rebound(host: str) -> bool:
@@ -126,12 +148,7 @@ def guard_of(
             grant = access.grant(request)
             if grant is None:
                 refuse("key")
-                return error_response(
-                    401,
-                    "Missing or incorrect API key: send it as 'Authorization: Bearer KEY'",
-                    "invalid_api_key",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
+                return key_response()
             request[GRANT] = grant
         return await handler(request)
 

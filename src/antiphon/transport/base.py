@@ -143,6 +143,10 @@ class Outlet(Protocol):
         """Who speaks in a turn that is not over yet, when that becomes known or is another."""
         ...
 
+    def brain(self, reply: ReplyId, model: str) -> None:
+        """This language model answers, in a reply that was created."""
+        ...
+
     def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
         """This voice speaks from here on. The item itself comes with its first audio."""
         ...

@@ -15,6 +15,7 @@ import structlog
 from antiphon.ids import IdSource
 from antiphon.session.shelf import Shelf
 from antiphon.transport.limits import Limits
+from antiphon.transport.names import Names
 from antiphon.transport.realtime.config import Offer, SessionConfig
 from antiphon.transport.realtime.outlet import Mouth
 from antiphon.transport.records import record_fields
@@ -60,17 +61,22 @@ class Gateway:
         limits: Limits,
         watcher: Watcher | None = None,
         shelf: Shelf | None = None,
+        names: Names | None = None,
     ) -> None:
         """``offer`` is asked at each session, since engines tell their voices only when loaded. On the ``shelf``, where
-        there is one, the records are that clients ask for; the ``factory`` has its sessions recorded there.
+        there is one, the records are that clients ask for; the ``factory`` has its sessions recorded there. ``names``
+        mints what clients know their sessions by.
         """
         self._factory = factory
         self._offer = offer
         self.limits = limits
         self.watcher = watcher or NoWatcher()
         self._ids = IdSource()
+        self.names = names or Names()
         self._seats: dict[Seat, asyncio.Task[None]] = {}
         self._places = limits.max_sessions
+        self.elsewhere: Callable[[], int] = lambda: 0
+        """How many sessions other processes carry for this server."""
         self.checks: list[Callable[[float], None]] = []
         """What else is to be looked at now and then, with the loop's time."""
         self._shelf = shelf
@@ -79,7 +85,7 @@ class Gateway:
 
     @property
     def active(self) -> int:
-        """Sessions that are open, or about to be."""
+        """Sessions of this process that are open, or about to be."""
         return self.limits.max_sessions - self._places
 
     @property
@@ -88,7 +94,7 @@ class Gateway:
 
     @property
     def full(self) -> bool:
-        return self._places <= 0
+        return self._places - self.elsewhere() <= 0
 
     def configure(
         self, query: Mapping[str, str], session: dict[str, Any] | None = None, *, paced: bool | None = None
@@ -99,7 +105,7 @@ class Gateway:
         """
         config = SessionConfig(
             self._offer(),
-            session_id=self._ids.session(),
+            session_id=self.names.session(self._ids),
             expires_at=int(time.time() + self.limits.max_session_s),
             kind="transcription" if query.get("intent") == "transcription" else "realtime",
             paced=query.get("pacing") == "realtime" if paced is None else paced,
@@ -151,7 +157,7 @@ class Gateway:
                 conversation_id=self._ids.conversation(),
                 vendor=vendor,
                 mouth=mouth,
-                resumable=resumable,
+                token=self.names.token() if resumable else None,
                 traffic=self.watcher.traffic,
             )
         except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,6 +16,7 @@ from antiphon.transport.access import CALLS_PATH, GRANT, REALTIME_PATH, Access, 
 from antiphon.transport.gateway import Gateway, Watcher
 from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import refuse_without_sdk
+from antiphon.transport.names import Names
 from antiphon.transport.realtime.config import Offer
 from antiphon.transport.realtime.fields import mapping
 from antiphon.transport.realtime.secrets import SecretStore
@@ -26,6 +27,7 @@ from antiphon.transport.seat import SessionFactory
 if TYPE_CHECKING:
     from antiphon.transport.livekit.rooms import Rooms
     from antiphon.transport.webrtc.calls import Calls
+    from antiphon.transport.webrtc.front import CallFront
 
 GATEWAY = web.AppKey("gateway", Gateway)
 
@@ -35,7 +37,7 @@ _SECRETS_PATH = f"{REALTIME_PATH}/client_secrets"
 Health = Callable[[], Mapping[str, Any]]
 """``{"status": "ok" | ..., "engines": {...}}``; the server is ready when the status is ``ok``."""
 
-MetricsText = Callable[[], tuple[bytes, str]]
+MetricsText = Callable[[], Awaitable[tuple[bytes, str]]]
 """The text and its content type."""
 
 
@@ -130,7 +132,7 @@ class _Routes:
     async def metrics(self, request: web.Request) -> web.Response:
         if self._metrics is None:
             raise web.HTTPNotFound
-        text, content_type = self._metrics()
+        text, content_type = await self._metrics()
         return web.Response(body=text, headers={"Content-Type": content_type})
 
 
@@ -158,6 +160,9 @@ def make_app(
     watcher: Watcher | None = None,
     calls: Callable[[Gateway], Calls] | None = None,
     rooms: Callable[[Gateway], Rooms] | None = None,
+    front: Callable[[Gateway], CallFront] | None = None,
+    access: Access | None = None,
+    names: Names | None = None,
     secrets: SecretStore | None = None,
     shelf: Shelf | None = None,
     more_routes: Sequence[web.RouteDef] = (),
@@ -168,19 +173,26 @@ def make_app(
     ``factory`` makes a session for each client; ``offer`` says what a client may choose from; ``calls``, where it is
     given, serves WebRTC, ``rooms`` LiveKit, and ``shelf`` keeps the records that clients ask for. With no ``api_keys``
     everybody may come in, so then listen on loopback alone. ``more_routes`` stand behind the same guard,
-    ``free_routes`` before it.
+    ``free_routes`` before it. Where other processes carry the calls, ``front`` hands over to them, in the place of
+    ``calls``; in such a process, ``access`` and ``names`` are those that its server expects.
     """
-    gateway = Gateway(factory, offer, limits or Limits(), watcher, shelf)
-    access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
+    gateway = Gateway(factory, offer, limits or Limits(), watcher, shelf, names)
+    if access is None:
+        access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
     public = frozenset(route.path for route in free_routes)
     records = Records(shelf) if shelf is not None else None
     served = calls(gateway) if calls is not None else None
     visited = rooms(gateway) if rooms is not None else None
+    handing_over = front(gateway) if front is not None else None
 
     def admits(request: web.Request) -> bool:
+        if handing_over is not None and handing_over.is_judged_elsewhere(request):
+            return access.grant(request) is None  # a key is good for it here
         return (records is not None and records.admits(request)) or comes_back(request, gateway, served)
 
     app = web.Application(middlewares=[errors, guard_of(access, watcher, _FREE, public, admits)])
+    if handing_over is not None:
+        app.middlewares.append(handing_over.middleware)
     app[GATEWAY] = gateway
     routes = _Routes(gateway, access, health, metrics, offer, served)
     app.add_routes(

@@ -33,3 +33,12 @@ RETRY_AFTER_S = 5
 
 def full_response(message: str) -> web.Response:
     return error_response(503, message, "server_is_full", headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def key_response() -> web.Response:
+    return error_response(
+        401,
+        "Missing or incorrect API key: send it as 'Authorization: Bearer KEY'",
+        "invalid_api_key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )

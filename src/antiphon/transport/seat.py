@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
@@ -67,12 +66,12 @@ class Seat:
         conversation_id: str,
         vendor: bool = False,
         mouth: Mouth | None = None,
-        resumable: bool = False,
+        token: str | None = None,
         traffic: Callable[[int, int], None] = lambda sent_bytes, received_bytes: None,
     ) -> None:
         """``mouth`` takes the audio of the replies, which then is not sent as events.
 
-        ``resumable``: the client asked for a way back to its session, should the connection be lost.
+        ``token`` is the client's way back to its session, should the connection be lost; None where it asked for none.
         """
         self.id = config.id
         self.config = config
@@ -87,9 +86,8 @@ class Seat:
         self._client: Connection | None = None
         """The connection of the client whose session it is, when there is one."""
         self._away_since: float | None = None
-        self._journal = Journal() if resumable or mouth is not None else None
-        self.token = secrets.token_urlsafe(24) if resumable else None
-        """By which the client can come back."""
+        self._journal = Journal() if token is not None or mouth is not None else None
+        self.token = token
         self._conversing: asyncio.Task[None] | None = None
         now = self._loop.time()
         self._opened_at = now

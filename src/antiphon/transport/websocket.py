@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -29,7 +30,7 @@ _log = structlog.get_logger(__name__)
 class WebSocketLine:
     """Implements ``transport.line.Line``."""
 
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, limits: Limits) -> None:
+    def __init__(self, socket: web.WebSocketResponse[Any], transport: asyncio.Transport | None, limits: Limits) -> None:
         self._socket = socket
         self._transport = transport
         self._close_timeout_s = limits.close_timeout_s

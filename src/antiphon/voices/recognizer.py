@@ -152,8 +152,7 @@ class FleetTurn:
         self._answered()
         self._losses = 0
         if final.revision == self._revision and self._final is not None and not self._final.done():
-            words = tuple(HeardWord(word.text, word.start_ms, word.end_ms) for word in final.words)
-            self._final.set_result(Transcript(final.text, words))
+            self._final.set_result(transcript_of(final))
 
     def _take_error(self, error: pb.RecognizeResponse.Error) -> None:
         if error.revision not in (0, self._revision):
@@ -204,6 +203,11 @@ class FleetTurn:
         """Tells who waits for the final. Where nobody does, the next final tries again."""
         if self._final is not None and not self._final.done():
             self._final.set_exception(error)
+
+
+def transcript_of(final: pb.RecognizeResponse.Final) -> Transcript:
+    words = (HeardWord(word.text, word.start_ms, word.end_ms, word.speaker or None) for word in final.words)
+    return Transcript(final.text, tuple(words))
 
 
 def _audio(pcm: bytes) -> pb.RecognizeRequest:

@@ -123,7 +123,7 @@ class TurnStream(SingleWork[Message]):
             self._fail(revision, told(error, session=self.session))
             return
         self._host.meter.add(loop.time() - began_at, audio_s, loop.time())
-        self.outbox.put(Parcel(Message(final=_final(revision, transcript)), FINAL))
+        self.outbox.put(Parcel(Message(final=final_of(revision, transcript)), FINAL))
 
     def _tell_partial(self, text: str) -> None:
         self.outbox.drop(PARTIAL)
@@ -141,6 +141,9 @@ class TurnStream(SingleWork[Message]):
         self._lost.set()
 
 
-def _final(revision: int, transcript: Transcript) -> Message.Final:
-    words = [pb.HeardWord(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms) for word in transcript.words]
+def final_of(revision: int, transcript: Transcript) -> Message.Final:
+    words = [
+        pb.HeardWord(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, speaker=word.speaker or "")
+        for word in transcript.words
+    ]
     return Message.Final(revision=revision, text=transcript.text, words=words)

@@ -25,7 +25,7 @@ _REFRESH_PER_S = 8
 def caption(line: Line, *, plain: bool = False) -> Text:
     """A line as it is shown: dim while it may change; what was cut is struck through, where ``plain`` in brackets."""
     text = Text()
-    text.append(f"{line.speaker.value:>5}  ", _STYLES[line.speaker])
+    text.append(f"{line.name or line.speaker.value:>5}  ", _STYLES[line.speaker])
     body = line.text if line.heard is None else line.heard
     text.append(body.strip(), "dim" if line.phase is not Phase.SETTLED else "")
     cut = line.unheard.strip()

@@ -29,7 +29,8 @@ class Phase(Enum):
 class Line:
     """What one side said in one turn. ``heard`` is the part of ``text`` that was played; None is all of it.
 
-    ``planned`` is what was to be said, as far as the server has told it; ``text`` begins it.
+    ``planned`` is what was to be said, as far as the server has told it; ``text`` begins it. ``name`` is the user's,
+    where the server knows it.
     """
 
     speaker: Speaker
@@ -37,6 +38,9 @@ class Line:
     phase: Phase = Phase.GROWING
     heard: str | None = None
     planned: str = ""
+    name: str = ""
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    """What the user said, by name, where the server tells speakers apart."""
 
     @property
     def unheard(self) -> str:
@@ -80,6 +84,14 @@ class Transcript:
             case "conversation.item.input_audio_transcription.completed":
                 line = self._line(item_id, Speaker.USER)
                 line.text, line.phase = arrival.text("transcript"), Phase.SETTLED
+                if len(line.parts) > 1:
+                    line.text = " ".join(f"[{name}]: {text}" for name, text in line.parts)
+            case "antiphon.speaker":
+                self._line(item_id, Speaker.USER).name = arrival.text("speaker")
+            case "conversation.item.input_audio_transcription.segment":
+                line = self._line(item_id, Speaker.USER)
+                line.parts.append((arrival.text("speaker"), arrival.text("text")))
+                line.name = line.parts[0][0] if len({name for name, _ in line.parts}) == 1 else ""
             case "conversation.item.input_audio_transcription.failed":
                 line = self._line(item_id, Speaker.USER)
                 line.text, line.phase = line.text or "(not understood)", Phase.SETTLED

@@ -106,6 +106,7 @@ class RealtimeOutlet:
     # What the inlet tells.
 
     def session_created(self) -> None:
+        self._config.begun = True
         self._emit("session.created", session=self._config.wire())
         if self.record is not None:
             self._tell("record", **self.record)
@@ -290,6 +291,10 @@ class RealtimeOutlet:
 
     def speaker(self, turn: TurnId, name: str) -> None:
         self._tell("speaker", item_id=turn, speaker=name)
+
+    def brain(self, reply: ReplyId, model: str) -> None:
+        if reply in self._replies:
+            self._tell("brain", response_id=reply, model=model)
 
     def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
         if reply in self._replies:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -108,7 +107,7 @@ class Calls:
             return full_response(reason)
         vendor = request.query.get("events") == "antiphon"
         resumable = request.query.get("resumable") == "1"
-        call = Call(f"rtc_{secrets.token_hex(16)}", vendor=vendor)
+        call = Call(self._gateway.names.call(), vendor=vendor)
         with self._gateway.place() as place:
             peer = self._peer(call)
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,6 +79,17 @@ class Ports:
             port = self.low + (first - self.low + step) % (self.high - self.low + 1)
             self._next = port + 1 if port < self.high else self.low
             yield port
+
+    def split(self, parts: int) -> list[Ports]:
+        """The range in so many parts, none of which is smaller than another by more than a port. Raises ConfigError."""
+        count = self.high - self.low + 1
+        if count < parts:
+            raise ConfigError(f"{self.low}-{self.high} are too few UDP ports for {parts} processes")
+        ends = [self.low + count * part // parts for part in range(parts + 1)]
+        return [Ports(low, high - 1) for low, high in itertools.pairwise(ends)]
+
+    def __str__(self) -> str:
+        return f"{self.low}-{self.high}"
 
     @classmethod
     def parse(cls, text: str) -> Ports:

@@ -1,0 +1,213 @@
+"""The media processes of a server, as the server sees them: kept running, and asked how they stand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import structlog
+
+from antiphon.apps.child_process import Command
+from antiphon.apps.composition import Shared
+from antiphon.apps.config import Config
+from antiphon.apps.media.assignment import Assignment, assignments
+from antiphon.apps.media.link import PATH, Standing, moved_voices
+from antiphon.apps.media.sums import Sums
+from antiphon.apps.metrics import MediaMetrics, Metrics
+from antiphon.apps.supervisor import Child, ChildState, Supervisor
+from antiphon.core.carriers import Carriers, Mark
+from antiphon.errors import EngineError
+from antiphon.transport.access import granted
+from antiphon.transport.relay import BASE
+
+START_LIMIT_S = 10.0
+"""A process that is ready says so over its link within milliseconds, even on a busy machine within seconds."""
+
+HEARTBEAT_S = 4.0
+"""A process that says nothing for half as long again is offered no calls."""
+
+_AGAIN_S = 0.2
+_METRICS_LIMIT_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class MediaProcesses:
+    """Runs the processes within ``async with``. Implements ``transport.webrtc.front.Exchange``."""
+
+    def __init__(
+        self, config: Config, shared: Shared, metrics: Metrics, on_restart: Callable[[str], None] | None = None
+    ) -> None:
+        """``on_restart`` is called with the name of a process that ended and is started again."""
+        self.carriers = Carriers()
+        self._assignments = {given.number: given for given in assignments(config, shared.folder, shared.brain)}
+        commands = [Command(given.name, ("media", str(given.path))) for given in self._assignments.values()]
+        self._supervisor = Supervisor(commands, on_restart)
+        self._sums = Sums(metrics.registry)
+        self._metrics = MediaMetrics(metrics.registry)
+        self._stack = AsyncExitStack()
+        self._http: dict[int, aiohttp.ClientSession] = {}
+        self._links: dict[int, aiohttp.ClientWebSocketResponse] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._change = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Returns when all carry calls. Raises ConfigError and EngineError where one cannot."""
+        async with AsyncExitStack() as stack:
+            for given in self._assignments.values():
+                given.write()
+                self._http[given.number] = await stack.enter_async_context(_client(given))
+                sessions, busy = partial(self._sessions, given.number), partial(self._busy, given.number)
+                self._metrics.watch(given.name, sessions, busy)
+            await stack.enter_async_context(self._supervisor)
+            await asyncio.gather(*(self._supervisor.ready(given.name) for given in self._assignments.values()))
+            stack.push_async_callback(self._leave)
+            for given in self._assignments.values():
+                self._spawn(self._follow(given))
+            await self._all_there()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def http(self, number: int) -> aiohttp.ClientSession:
+        return self._http[number]
+
+    # Their links.
+
+    async def _all_there(self) -> None:
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                while missing := [each.name for each in self._assignments.values() if self._absent(each.number)]:
+                    await self._change.wait()
+        except TimeoutError:
+            raise EngineError(f"{', '.join(missing)}: started, and does not answer its server") from None
+
+    def _absent(self, number: int) -> bool:
+        return self.carriers.at(number) is None
+
+    async def _follow(self, given: Assignment) -> None:
+        """Until cancelled."""
+        child = self._child(given.number)
+        while True:
+            while child.state is not ChildState.RUNNING:
+                await self._supervisor.changed()
+            try:
+                await self._be_told(given.number)
+            except (aiohttp.ClientError, OSError) as error:  # TimeoutError is one
+                _log.debug("a media process cannot be reached", process=given.name, reason=str(error))
+            except Exception:
+                _log.exception("a media process is not understood", process=given.name)
+            self._lost(given)
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _be_told(self, number: int) -> None:
+        """Until the link ends."""
+        url = f"{BASE}{PATH}"
+        async with self._http[number].ws_connect(url, headers=granted({}), heartbeat=HEARTBEAT_S) as link:
+            self._links[number] = link
+            async for message in link:
+                standing = Standing.from_json(message.data)
+                carrier = self.carriers.at(number)
+                if carrier is None:
+                    carrier = self.carriers.appear(Mark(number, standing.instance))
+                    self._changed()
+                carrier.tell(standing.sessions, standing.busy)
+
+    def _lost(self, given: Assignment) -> None:
+        self._links.pop(given.number, None)
+        carrier = self.carriers.at(given.number)
+        if carrier is not None:
+            _log.warning("a media process is gone", process=given.name, calls=carrier.calls)
+            self.carriers.end(given.number)
+            self._changed()
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def changed(self) -> None:
+        """Waits until a process is there or gone."""
+        await self._change.wait()
+
+    def move_voices(self, successors: Mapping[str, str]) -> None:
+        """The conversations that are carried elsewhere change voices too."""
+        for link in self._links.values():
+            self._spawn(_send(link, moved_voices(successors)))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _leave(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # How they stand.
+
+    def standing(self) -> list[dict[str, Any]]:
+        """Each process, in plain types."""
+        return [self._standing(given) for given in self._assignments.values()]
+
+    def _standing(self, given: Assignment) -> dict[str, Any]:
+        child, carrier = self._child(given.number), self.carriers.at(given.number)
+        state = child.state.value
+        if child.state is ChildState.RUNNING:
+            state = "serving" if carrier is not None else "down"
+        about: dict[str, Any] = {"name": given.name, "state": state, "pid": child.pid, "restarts": child.restarts}
+        if child.last_exit:
+            about["last_exit"] = child.last_exit
+        return about | {"sessions": self._sessions(given.number), "load": round(self._busy(given.number), 3)}
+
+    def _child(self, number: int) -> Child:
+        return self._supervisor.children[number - 1]
+
+    def _sessions(self, number: int) -> int:
+        carrier = self.carriers.at(number)
+        return carrier.calls if carrier is not None else 0
+
+    def _busy(self, number: int) -> float:
+        carrier = self.carriers.at(number)
+        return carrier.busy if carrier is not None else 0.0
+
+    async def render(self) -> tuple[bytes, str]:
+        """As ``Metrics.render``, with the figures of all processes."""
+        numbers = [number for number in self._assignments if not self._absent(number)]
+        answers = await asyncio.gather(*(self._told_by(number) for number in numbers))
+        there = {carrier.mark for carrier in self.carriers.in_turn()}
+        return self._sums.render(dict(answer for answer in answers if answer is not None), there)
+
+    async def _told_by(self, number: int) -> tuple[Mark, str] | None:
+        """The figures of a process; None if it does not answer: then those of before count."""
+        carrier = self.carriers.at(number)
+        timeout = aiohttp.ClientTimeout(total=_METRICS_LIMIT_S)
+        try:
+            async with self._http[number].get(f"{BASE}/metrics", headers=granted({}), timeout=timeout) as answer:
+                answer.raise_for_status()
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+        return (carrier.mark, text) if carrier is not None else None
+
+
+def _client(given: Assignment) -> aiohttp.ClientSession:
+    connector = aiohttp.UnixConnector(str(given.socket), limit=0)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+async def _send(link: aiohttp.ClientWebSocketResponse, data: bytes) -> None:
+    try:
+        await link.send_str(data.decode())
+    except ConnectionError as error:
+        _log.debug("a media process did not hear that voices have left", reason=str(error))

@@ -1,0 +1,1 @@
+"""Who speaks: the people whom this machine knows by their voices, and how a server tells speakers apart."""

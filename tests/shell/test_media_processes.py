@@ -1,0 +1,185 @@
+"""A server whose calls are carried by processes of their own: real ones, with engines that take stated times."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+from structlog.testing import capture_logs
+from tests.shell.media_house import CALLS, number_of, told
+from tests.shell.rtc_client import RtcClient
+from tests.shell.test_media_sums import read
+
+from antiphon.apps.config import Config
+from antiphon.apps.media import processes as media_processes
+from antiphon.apps.media.processes import MediaProcesses
+from antiphon.apps.server import Server
+from antiphon.errors import ConfigError
+
+LIMIT_S = 30.0
+HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello!"}]}
+
+
+def config(**settings: object) -> Config:
+    scripted = {"vad": "scripted", "asr": "scripted", "llm": "scripted:tokens=40", "tts": "scripted:speed=20"}
+    return Config.model_validate({"port": 0, "webrtc_workers": 2, **scripted, **settings})
+
+
+@asynccontextmanager
+async def serving(**settings: object) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
+    async with Server(config(**settings)) as server, aiohttp.ClientSession(server.url) as http:
+        yield server, http
+
+
+def processes_of(server: Server) -> MediaProcesses:
+    assert server._media is not None
+    return server._media
+
+
+async def health_of(http: aiohttp.ClientSession) -> dict[str, Any]:
+    async with http.get("/health") as answer:
+        health: dict[str, Any] = await answer.json()
+        return health
+
+
+async def figures_of(http: aiohttp.ClientSession) -> dict[str, float]:
+    async with http.get("/metrics") as answer:
+        return read(await answer.read())
+
+
+async def until_there(processes: MediaProcesses, number: int, *, there: bool) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while (processes.carriers.at(number) is not None) is not there:
+            await processes.changed()
+
+
+async def goes_on(call: RtcClient) -> None:
+    """The agent is still heard: what comes from now on is no silence."""
+    heard = len(call.heard)
+    async with asyncio.timeout(LIMIT_S):
+        while not any(call.heard[heard:]):
+            await asyncio.wait_for(call.sound.wait(), LIMIT_S)
+            call.sound.clear()
+
+
+async def test_a_process_that_is_killed_costs_its_own_calls_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    async with serving(webrtc_ports="45100-45119") as (server, http):
+        processes = processes_of(server)
+        before = await health_of(http)
+        assert [(each["name"], each["state"]) for each in before["webrtc"]] == [
+            ("webrtc-1", "serving"),
+            ("webrtc-2", "serving"),
+        ]
+        assert before["status"] == "ok"
+        async with (
+            RtcClient(http, f"{CALLS}?resumable=1") as lost,
+            RtcClient(http, CALLS) as other,
+            http.ws_connect(f"/v1/realtime?call_id={lost.call_id}") as side,
+        ):
+            assert [number_of(lost.call_id), number_of(other.call_id)] == [1, 2]
+            assert ports_of(lost.answer) <= set(range(45100, 45110))
+            assert ports_of(other.answer) <= set(range(45110, 45120))
+            for call in (lost, other):
+                await call.until("session.created")
+                call.send({"type": "conversation.item.create", "item": HELLO})
+                call.send({"type": "response.create"})
+                await call.until("output_audio_buffer.started")
+            token = (await lost.until("antiphon.resumable"))["token"]
+            figures = await figures_of(http)
+            assert figures["antiphon_sessions_total"] == figures["antiphon_sessions_active"] == 2
+            assert figures["antiphon_workers_serving tts"] == 1
+
+            with capture_logs() as log:
+                os.kill(before["webrtc"][0]["pid"], signal.SIGKILL)
+                await until_there(processes, 1, there=False)
+            assert [entry["calls"] for entry in log if entry["event"] == "a media process is gone"] == [1]
+            await goes_on(other)
+            error = await told(side, "error")
+            assert error["error"]["code"] == "call_lost"
+            assert (await side.receive(timeout=LIMIT_S)).data == 1011
+
+            async with http.post(f"{lost.location}?token={token}", data=lost.pc.localDescription.sdp) as answer:
+                assert answer.status == 410
+                assert "begin a new call" in (await answer.json())["error"]["message"]
+            await until_there(processes, 1, there=True)
+            await goes_on(other)
+            figures = await figures_of(http)
+            assert figures["antiphon_sessions_total"] == 2, "what was counted stays"
+            assert figures["antiphon_sessions_active"] == 1
+            assert figures["antiphon_worker_restarts_total webrtc-1"] == 1
+            async with RtcClient(http, CALLS) as again:
+                assert number_of(again.call_id) == 1
+                await again.until("session.created")
+        after = await health_of(http)
+        first = after["webrtc"][0]
+        assert (first["state"], first["restarts"], first["last_exit"]) == ("serving", 1, "SIGKILL")
+        pids = [each["pid"] for each in after["webrtc"]]
+        assert all(psutil.pid_exists(pid) for pid in pids)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert left_in(tmp_path) == []
+
+
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.rglob("*"))
+
+
+def ports_of(answer: str) -> set[int]:
+    """The UDP ports of the candidates in an answer."""
+    return {int(line.split()[5]) for line in answer.splitlines() if line.startswith("a=candidate:")}
+
+
+async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_processes, "HEARTBEAT_S", 1.0)
+    async with serving(webrtc_workers=1, tts="pico") as (server, http):
+        await is_served_as_websockets_are(server, http)
+        processes = processes_of(server)
+        (process,) = processes.standing()
+        os.kill(process["pid"], signal.SIGSTOP)  # it hangs: its supervisor sees no end
+        try:
+            await until_there(processes, 1, there=False)
+            assert (await health_of(http))["status"] == "degraded"
+            (process,) = processes.standing()
+            assert process["state"] == "down"
+            async with http.post(CALLS, data="v=0", headers={"Content-Type": "application/sdp"}) as answer:
+                assert answer.status == 503
+                assert "Retry-After" in answer.headers
+            async with http.ws_connect("/v1/realtime") as socket:
+                await told(socket, "session.created")
+        finally:
+            os.kill(process["pid"], signal.SIGCONT)
+        await until_there(processes, 1, there=True)
+        async with RtcClient(http, CALLS) as call:
+            await call.until("session.created")
+
+
+async def is_served_as_websockets_are(server: Server, http: aiohttp.ClientSession) -> None:
+    """A call has the same models and voices, and loses them at the same time."""
+    async with RtcClient(http, CALLS) as call:
+        created = (await call.until("session.created"))["session"]
+        async with http.ws_connect("/v1/realtime") as socket:
+            session = (await told(socket, "session.created"))["session"]
+            assert created["model"] == session["model"]
+            assert created["audio"] == session["audio"]
+        assert (await health_of(http))["missing"] == []
+        (voice, other) = [voice.name for voice in server.suite.synthesizer.voices][:2]
+        assert created["audio"]["output"]["voice"] == voice
+        processes_of(server).move_voices({voice: other})
+        updated = await call.until("session.updated")
+        assert updated["session"]["audio"]["output"]["voice"] == other
+
+
+async def test_what_a_process_cannot_use_is_told_as_if_it_ran_here() -> None:
+    with pytest.raises(ConfigError, match="there is no voice 'nobody'"):
+        async with serving(session={"voice": "nobody"}):
+            pass
