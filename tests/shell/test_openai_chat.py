@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -13,7 +14,8 @@ from aiohttp import web
 
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
-from antiphon.engines.openai_chat import OpenAIChat
+from antiphon.engines.base import hears_audio
+from antiphon.engines.openai_chat import TRANSCRIBE, OpenAIChat
 from antiphon.errors import EngineError
 
 HELLO = BrainRequest((Message("user", "Hello."),))
@@ -113,6 +115,21 @@ async def test_text_streams_through_with_its_usage(server: ChatServer, brain: Op
         "max_tokens": 50,
     }
     assert server.headers == ["Bearer secret"]
+
+
+async def test_what_was_said_is_sent_as_audio_where_the_model_takes_it(server: ChatServer) -> None:
+    server.chunks = [chunk({"content": "Good day."}, "stop")]
+    brain = OpenAIChat(server.url, "small", hears=True)
+    assert hears_audio(brain)
+    said = Message("user", "hello", audio=b"\1\0" * 160)
+    assert (await answer(brain, BrainRequest((said,))))[0] == TextDelta("Good day.")
+    await answer(brain, BrainRequest((said,), transcribe=True))
+    first, second = (request["messages"][0]["content"] for request in server.requests)
+    [part] = first
+    assert part["type"] == "input_audio"
+    assert base64.b64decode(part["input_audio"]["data"]).startswith(b"RIFF")
+    assert second == [part, {"type": "text", "text": TRANSCRIBE}]
+    await brain.close()
 
 
 async def test_a_cut_answer_says_so(server: ChatServer, brain: OpenAIChat) -> None:

@@ -289,7 +289,7 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
             brain = await catalog.make_brain(config.llm, config.model, exclude_ports=ports)
             named = _brain_name(config, brain)
             if isinstance(brain, OpenAIChat) and brain.model is None:  # people are told the one that will answer
-                brain = OpenAIChat(brain.base_url, await first_model(brain.base_url))
+                brain = OpenAIChat(brain.base_url, await first_model(brain.base_url), hears=brain.hears)
             return _Local((named,), brain)
         case _:
             models = catalog.synthesizer_names(config.tts)

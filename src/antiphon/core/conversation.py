@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.speech import Message, Spoken
 from antiphon.core.spoken import heard_text
 from antiphon.errors import ProtocolError
@@ -13,6 +14,15 @@ from antiphon.ids import ItemId
 
 ROOT = ItemId("root")
 """As ``previous``: the front of the conversation."""
+
+_BYTES_PER_S = 2 * EAR_RATE_HZ
+
+HEARD_TURN_S = 60
+"""A brain that hears gets so much of one turn, its end."""
+
+HEARD_S = 60
+"""And so much of the turns before it, which with it stay below the 4 MiB of a worker's message; it reads older ones by
+their words."""
 
 
 @dataclass(slots=True)
@@ -37,6 +47,8 @@ class Item:
     output: str = ""
     pcm: bytes | None = None
     """The user's audio, mono s16 at 16 kHz, while it is kept."""
+    speech: bool = True
+    """Somebody speaks in that audio, as far as is known."""
     spoken: list[Spoken] = field(default_factory=list)
     """When each word of ``text`` sounded, in order; empty for text."""
     heard_ms: float | None = None
@@ -57,15 +69,16 @@ class Item:
         """The words that the listener has heard; for all that was not cut, the text."""
         return self.text if self.heard_ms is None else heard_text(self.spoken, self.heard_ms)
 
-    def message(self) -> Message | None:
-        """The item as the brain reads it; None when it says nothing."""
+    def message(self, *, hearing: bool = False) -> Message | None:
+        """The item as the brain reads it, or hears it; None when it says nothing."""
         if self.kind == "function_call":
             return Message("assistant", call_id=self.call_id, name=self.name, arguments=self.arguments)
         if self.kind == "function_call_output":
             return Message("tool", self.output, call_id=self.call_id)
         images = tuple(part["image_url"] for part in self.content if part.get("image_url"))
         text = self.heard().strip()
-        return Message(self.role or "user", text, images=images) if text or images else None
+        audio = self.pcm[-HEARD_TURN_S * _BYTES_PER_S :] if hearing and self.pcm and self.speech else None
+        return Message(self.role or "user", text, images=images, audio=audio) if text or images or audio else None
 
 
 class Conversation:
@@ -163,15 +176,16 @@ class Conversation:
         self.changes += 1
         return end_ms
 
-    def context(self) -> tuple[Message, ...]:
+    def context(self, *, hearing: bool = False) -> tuple[Message, ...]:
         """All that the brain may know, in order."""
-        return tuple(message for item in self._items if (message := item.message()) is not None)
+        return tuple(message for item in self._items if (message := item.message(hearing=hearing)) is not None)
 
-    def keep_audio(self, items: int) -> None:
-        """Forgets the user's audio but for the newest ``items`` items that have some."""
-        kept = 0
+    def keep_audio(self, items: int, seconds: float = 0.0) -> None:
+        """Forgets the user's audio but for the newest ``items`` that have some, and for the newest ``seconds``."""
+        kept, kept_bytes = 0, 0
         for item in reversed(self._items):
             if item.pcm is not None:
                 kept += 1
-                if kept > items:
+                kept_bytes += len(item.pcm)
+                if kept > items and kept_bytes > seconds * _BYTES_PER_S:
                     item.pcm = None

@@ -116,6 +116,20 @@ class Brain(Engine, Protocol):
         ...
 
 
+@runtime_checkable
+class Hearing(Protocol):
+    """A brain that may take the user's audio itself."""
+
+    @property
+    def hears(self) -> bool:
+        """It takes ``Message.audio``. May change while it is not loaded."""
+        ...
+
+
+def hears_audio(brain: Brain) -> bool:
+    return isinstance(brain, Hearing) and brain.hears
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceInfo:
     """A voice on offer: ``name`` within the engine, BCP 47 ``language``.

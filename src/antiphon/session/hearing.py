@@ -190,7 +190,8 @@ class Hearing:
         return utterance
 
     def _new_utterance(self, prefix_bytes: int) -> Utterance:
-        utterance = Utterance(self._recognizer, self._settings.language, self._post_words)
+        heard = self._settings.turn.hears_audio
+        utterance = Utterance(self._recognizer, self._settings.language, self._post_words, heard=heard)
         if prefix_bytes < ms_to_bytes(LEAD_MS, EAR_RATE_HZ):
             utterance.lead_in()
         return utterance

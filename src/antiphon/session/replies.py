@@ -16,7 +16,7 @@ from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
-from antiphon.engines.base import Brain, place_of, prepare_voice
+from antiphon.engines.base import Brain, hears_audio, place_of, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
@@ -280,14 +280,19 @@ class Replies:
 
     # What a reply answers to.
 
+    @property
+    def _hearing(self) -> bool:
+        return hears_audio(self._suite.brain)
+
     def _ahead_of(self, turn: TurnId) -> _Messages:
         """The conversation as it would be, were the turn over now."""
-        words = self._transcripts.words(turn)
+        hearing = self._hearing
+        said = Message("user", self._transcripts.words(turn), audio=self._transcripts.audio(turn) if hearing else None)
         self._changes_before = self._conversation.changes
 
         async def messages() -> tuple[Message, ...]:
-            await self._transcripts.settled()
-            return (*self._conversation.context(), Message("user", words))
+            await self._transcripts.settled(hearing=hearing)
+            return (*self._conversation.context(hearing=hearing), said)
 
         return messages
 
@@ -296,9 +301,10 @@ class Replies:
             given = command.messages if command is not None else None
             if given is not None and not any(isinstance(entry, ItemReference) for entry in given):
                 return self._resolved(given)
-            await self._transcripts.settled()
+            hearing = self._hearing
+            await self._transcripts.settled(hearing=hearing)
             self.refresh_items()
-            return self._conversation.context() if given is None else self._resolved(given)
+            return self._conversation.context(hearing=hearing) if given is None else self._resolved(given)
 
         return messages
 
@@ -309,7 +315,7 @@ class Replies:
 
     def _message_of(self, reference: ItemReference) -> Message | None:
         item = self._conversation.find(reference.item)
-        return None if item is None else item.message()
+        return None if item is None else item.message(hearing=self._hearing)
 
     def refresh_items(self) -> None:
         for live in self._live.values():

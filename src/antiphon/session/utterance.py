@@ -9,6 +9,7 @@ import structlog
 
 from antiphon.audio import EAR_RATE_HZ, bytes_to_ms, ms_to_bytes
 from antiphon.core.captions import Captions
+from antiphon.core.conversation import HEARD_TURN_S
 from antiphon.core.events import FinalHeard, PartialHeard
 from antiphon.engines.base import Recognizer
 from antiphon.errors import EngineError
@@ -22,6 +23,8 @@ KEPT_BYTES = 16 * EAR_RATE_HZ * 2
 LEAD_MS = 100
 """Recognizers want so much quiet before the first word; where a turn begins with speech, it is put there."""
 
+_HEARD_BYTES = HEARD_TURN_S * EAR_RATE_HZ * 2
+
 Post = Callable[[PartialHeard | FinalHeard], None]
 
 
@@ -32,7 +35,9 @@ class Utterance:
     posted from ``name`` on.
     """
 
-    def __init__(self, recognizer: Recognizer, language: str | None, post: Post) -> None:
+    def __init__(self, recognizer: Recognizer, language: str | None, post: Post, *, heard: bool = False) -> None:
+        """``heard``: its audio is for the brain, too, so the end of it is kept and not the beginning."""
+        self._heard = heard
         self._stream = recognizer.open(self._on_partial, language)
         self._post = post
         self._finals: set[asyncio.Task[None]] = set()
@@ -59,8 +64,10 @@ class Utterance:
 
     def feed(self, pcm: bytes) -> None:
         self._length_bytes += len(pcm)
-        if len(self.pcm) < KEPT_BYTES:
+        if self._heard or len(self.pcm) < KEPT_BYTES:
             self.pcm += pcm
+        if len(self.pcm) > _HEARD_BYTES + KEPT_BYTES:
+            del self.pcm[:-_HEARD_BYTES]
         self._stream.feed(pcm)
 
     def transcribe(self, revision: int, group: asyncio.TaskGroup) -> None:

@@ -37,12 +37,17 @@ class FleetBrain(StageEngine):
         """The same for one conversation, which stays at one worker as long as it can: that has its context at hand."""
         return FleetBrain(self.fleet, self._models, visit=Visit(self.fleet, session))
 
+    @property
+    def hears(self) -> bool:
+        """A worker of it does, also while it is away. Those that do not are not asked then."""
+        return any("hears" in worker.capabilities for worker in self.fleet.workers)
+
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
         loop = asyncio.get_running_loop()
         avoid: frozenset[str] = frozenset()
         for _ in range(MAX_LOSSES):
-            wanted = Request("llm", self._models, affinity=visit.address)
+            wanted = Request("llm", self._models, needs=_needs(request), affinity=visit.address)
             lease = await self.fleet.acquire_but(wanted, avoid, patience_s=self.fleet.patience_s)
             call: _Call = WorkerCall(self.fleet, lease, "Generate")
             call.send(_start(request, visit.session, lease.model))
@@ -69,6 +74,10 @@ class FleetBrain(StageEngine):
                 self.fleet.spawn(call.close(GOODBYE_S if finished else 0.0))
         reason = f"{MAX_LOSSES} llm workers were lost in a row: see the log"
         raise EngineError(reason, retryable=True, retry_after_s=BUSY_RETRY_S)
+
+
+def _needs(request: BrainRequest) -> frozenset[str]:
+    return frozenset(("hears",) if any(message.audio for message in request.messages) else ())
 
 
 _Call = WorkerCall[pb.GenerateRequest, pb.GenerateResponse]
@@ -103,6 +112,7 @@ def _start(request: BrainRequest, session: str, model: str) -> pb.GenerateReques
         ],
         tool_choice=request.tool_choice,
         max_output_tokens=request.max_output_tokens or 0,
+        transcribe=request.transcribe,
     )
     return pb.GenerateRequest(start=start)
 
@@ -115,4 +125,5 @@ def _message(message: Message) -> pb.Message:
         name=message.name or "",
         arguments=message.arguments or "",
         images=message.images,
+        audio=message.audio or b"",
     )
