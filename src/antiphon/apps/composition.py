@@ -177,6 +177,8 @@ def make_offer(config: Config, suite: Suite) -> Offer:
         other_models=(suite.recognizer.name, *(engines or [synthesizer.name])),
         instructions=config.session.instructions,
         turn=config.session.turn_settings(),
+        max_output_tokens=config.session.max_output_tokens,
+        speech=config.session.speech_settings(),
         voice_called=find,
     )
     wanted = config.session.voice

@@ -21,6 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from antiphon.apps.own_load import OwnLoad
 from antiphon.core.admission import Admission
 from antiphon.core.shedding import Shedding
+from antiphon.core.speech_memory import SpeechMemory
 
 if TYPE_CHECKING:
     from antiphon.core.fleet import Shortage
@@ -136,6 +137,13 @@ class Metrics:
         self._active.set_function(sessions)
         self._queued.set_function(queued_bytes)
         self._own_load = OwnLoad(workers)
+
+    def watch_memory(self, memory: SpeechMemory) -> None:
+        """Of what was said before."""
+        self._gauge("speech_cache_bytes", "Audio that is kept for when it is said again").set_function(
+            lambda: memory.used_bytes
+        )
+        self._gauge("speech_cache_hits", "How often something was said from memory").set_function(lambda: memory.hits)
 
     # The Watcher of the connections.
 

@@ -24,6 +24,7 @@ from antiphon.apps.standing import News, health_of, standing_of
 from antiphon.apps.tls import tls_of
 from antiphon.apps.webrtc import calls_of
 from antiphon.core.settings import SessionSettings
+from antiphon.core.speech_memory import SpeechMemory
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
@@ -41,6 +42,7 @@ CLOSE_TIMEOUT_S = 0.8
 """What a client and a session get to end in order when the server stops."""
 
 _BACKLOG = 1024
+_MB = 1_000_000
 _ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 _log = structlog.get_logger(__name__)
@@ -136,6 +138,8 @@ class Server:
         config = self.config
         recordings = Recordings(config, stack)
         pacer = Pacer()
+        memory = SpeechMemory(config.speech_cache_mb * _MB)
+        self.metrics.watch_memory(memory)
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
             recorder = recordings.recorder(session_id)
@@ -151,6 +155,7 @@ class Server:
                 pacer=pacer,
                 stay=stay,
                 room_ahead=lambda: self.metrics.shedding.level,
+                memory=memory,
             )
 
         offer = offers_of(config, self.suite)

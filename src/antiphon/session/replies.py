@@ -16,6 +16,7 @@ from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
+from antiphon.core.speech_memory import SpeechMemory
 from antiphon.engines.base import Brain, hears_audio, place_of, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
@@ -63,8 +64,9 @@ class Replies:
         pacer: Pacer,
         settings: SessionSettings,
         room_ahead: Callable[[], Ahead],
+        memory: SpeechMemory,
     ) -> None:
-        """``room_ahead`` is asked how much may be done ahead at the moment."""
+        """``room_ahead`` is asked how much may be done ahead at the moment. ``memory``: of what was said before."""
         self._suite = suite
         self._outlet = outlet
         self._ids = ids
@@ -75,7 +77,7 @@ class Replies:
         self._pacer = pacer
         self._settings = settings
         self._room_ahead = room_ahead
-        self._speech = SpeechSource(suite.synthesizer, room_ahead)
+        self._speech = SpeechSource(suite.synthesizer, room_ahead, memory)
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
@@ -267,7 +269,7 @@ class Replies:
             settings,
             messages,
             brain or self._suite.brain,
-            self._speech,
+            self._speech.for_fixed_texts() if isinstance(brain, GivenText) else self._speech,
             self._outlet,
             self._side_host if side else self._host,
             self._ids,

@@ -21,6 +21,7 @@ from antiphon.core.conversation import HEARD_S, Conversation, Item
 from antiphon.core.events import Event
 from antiphon.core.settings import SessionSettings
 from antiphon.core.shedding import Ahead
+from antiphon.core.speech_memory import SpeechMemory
 from antiphon.core.turns import Turns
 from antiphon.engines.base import hears_audio
 from antiphon.engines.suite import Suite
@@ -60,9 +61,10 @@ class Session:
         pacer: Pacer | None = None,
         stay: AbstractContextManager[object] | None = None,
         room_ahead: Callable[[], Ahead] | None = None,
+        memory: SpeechMemory | None = None,
     ) -> None:
         """``stay`` is entered for as long as the session runs. ``room_ahead`` says how much may be done ahead of the
-        end of a turn at the moment; all, when it is not given.
+        end of a turn at the moment; all, when it is not given. ``memory``: of what was said before, here and elsewhere.
         """
         self.ids = ids or IdSource()
         self.conversation = Conversation()
@@ -95,6 +97,7 @@ class Session:
             pacer or Pacer(),
             settings,
             room_ahead or (lambda: Ahead.VOICE),
+            SpeechMemory(0) if memory is None else memory,
         )
 
     def _attuned(self, settings: SessionSettings) -> SessionSettings:
