@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from antiphon.apps.metrics import Metrics
 from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.commands import CreateItem
 from antiphon.core.conversation import Item
@@ -180,5 +181,27 @@ def test_audio_that_a_client_puts_in_is_heard_at_once() -> None:
             assert answer.transcript == "from a file"
             assert answer.first_audio_at is not None
             assert answer.first_audio_at - began_at < 0.2
+
+    run_virtual(main())
+
+
+def test_how_quick_it_was_is_told_as_it_was_heard() -> None:
+    async def main() -> None:
+        metrics = Metrics()
+        suite = hearing_suite(",first_token_ms=300,tokens=40", asr="")
+        async with call(suite, meter=metrics) as caller:
+            await caller.say("tell me something")
+            ended_at = caller.now
+            await caller.hears("eight")
+            began_at = await caller.say("no stop that please")
+            answer = await caller.answer()
+            assert answer.first_audio_at is not None
+            assert answer.last_audio_at is not None
+            shown = metrics.streaming.shown()
+        silent_ms = (answer.last_audio_at - began_at) * 1000
+        assert shown["perceived_latency"]["avg_ms"] == pytest.approx((answer.first_audio_at - ended_at) * 1000, abs=25)
+        assert shown["first_word_latency"]["avg_ms"] > 150, "it was asked at some 100 ms of 200 ms of silence"
+        assert 10 <= shown["word_to_audio_latency"]["avg_ms"] < 60
+        assert shown["interruption_response_time"]["avg_ms"] == pytest.approx(silent_ms, abs=45)
 
     run_virtual(main())

@@ -132,6 +132,29 @@ async def test_what_was_said_is_sent_as_audio_where_the_model_takes_it(server: C
     await brain.close()
 
 
+async def test_instructions_open_what_was_said_where_the_server_takes_none_beside_audio(server: ChatServer) -> None:
+    async def refuse_system(request: web.Request) -> web.StreamResponse:
+        sent = await request.json()
+        if sent["messages"][0]["role"] == "system":
+            said = "Found system messages at indexes [0] and audio chunks in messages at indexes [1]"
+            return web.json_response({"error": {"message": said, "type": "BadRequestError"}}, status=400)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(f"data: {json.dumps(chunk({'content': 'Good day.'}, 'stop'))}\n\n".encode())
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    server.answer = refuse_system
+    brain = OpenAIChat(server.url, "small", hears=True)
+    request = BrainRequest((Message("system", "Be kind."), Message("user", audio=b"\1\0" * 160)))
+    for _ in range(2):
+        assert (await answer(brain, request))[0] == TextDelta("Good day.")
+    assert [len(sent["messages"]) for sent in server.requests] == [2, 1, 1], "it is asked for once"
+    told, sound = server.requests[-1]["messages"][0]["content"]
+    assert (told, sound["type"]) == ({"type": "text", "text": "Be kind."}, "input_audio")
+    await brain.close()
+
+
 async def test_a_cut_answer_says_so(server: ChatServer, brain: OpenAIChat) -> None:
     server.chunks = [chunk({"content": "Good"}, "length")]
     assert await answer(brain) == [TextDelta("Good"), Finish("length")]

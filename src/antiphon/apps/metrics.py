@@ -19,6 +19,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from antiphon.apps.own_load import OwnLoad
+from antiphon.apps.streaming_metrics import StreamingMetrics
 from antiphon.core.admission import Admission
 from antiphon.core.shedding import Shedding
 from antiphon.core.speech_memory import SpeechMemory
@@ -109,6 +110,7 @@ class Metrics:
             registry=self.registry,
         )
         self._tasks = self._gauge("event_loop_tasks", "Tasks that the event loop has")
+        self.streaming = StreamingMetrics()
         self.admission = Admission()
         """What these figures say of one more call over WebRTC."""
         self.shedding = Shedding()
@@ -162,10 +164,12 @@ class Metrics:
     def turn(self, figures: dict[str, float]) -> None:
         self._turns.inc()
         _observe(self._turn_parts, figures)
+        self.streaming.take(figures)
 
     def barge_in(self, figures: dict[str, float]) -> None:
         (self._resumes if figures.get("resumed") else self._barge_ins).inc()
         _observe(self._barge_in_parts, figures)
+        self.streaming.take(figures)
 
     def work_ahead(self, figures: dict[str, float]) -> None:
         self._ahead_won.inc(figures["won_ms"] / 1000)

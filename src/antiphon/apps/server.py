@@ -178,11 +178,16 @@ class Server:
             calls=calls_of(config, pacer, self.metrics),
             rooms=rooms_of(config),
             shelf=recordings.shelf,
-            more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes()),
+            more_routes=(
+                *speech.routes(),
+                *ModelRoutes(self.engines.models).routes(),
+                *self.metrics.streaming.routes(),
+            ),
             free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]
         self.engines.move_voices_by(gateway.move_voices)
+        self.metrics.streaming.states = gateway.states
         self.metrics.watch(
             sessions=lambda: gateway.active,
             queued_bytes=lambda: gateway.queued_bytes,

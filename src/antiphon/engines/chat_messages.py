@@ -63,6 +63,17 @@ def _content(message: Message, hearing: bool) -> str | list[dict[str, Any]]:
     return [{"type": "text", "text": message.text}, *pictures] if message.text else pictures
 
 
+def instructions_in_front(chat: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same without system messages: what they say opens the user's first message, where there is one in front."""
+    told = "\n\n".join(message["content"] for message in chat if message["role"] == "system" and message["content"])
+    rest = [message for message in chat if message["role"] != "system"]
+    if not told:
+        return rest
+    if not rest or rest[0]["role"] != "user":
+        return [{"role": "user", "content": told}, *rest]
+    return [rest[0] | {"content": _joined(told, rest[0]["content"])}, *rest[1:]]
+
+
 def _sound(pcm: bytes) -> dict[str, Any]:
     data = binascii.b2a_base64(wav_of(pcm, EAR_RATE_HZ), newline=False).decode()
     return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}

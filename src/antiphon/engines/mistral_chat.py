@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from antiphon.core.speech import Message
-from antiphon.engines.chat_messages import chat_messages
+from antiphon.engines.chat_messages import chat_messages, instructions_in_front
 
 TOOL_CALLS = "[TOOL_CALLS]"
 """The mark after which the model writes calls and no more text."""
@@ -27,16 +27,12 @@ def mistral_chat(messages: Sequence[Message]) -> list[dict[str, Any]]:
     The instructions open the first thing that the user said: models that hear were trained without others. The user
     has the first word and the last, and ids of calls have nine letters and digits.
     """
-    chat = chat_messages([message for message in messages if message.role != "system"], hearing=True)
-    told = "\n\n".join(message.text for message in messages if message.role == "system" and message.text)
+    chat = instructions_in_front(chat_messages(messages, hearing=True))
     if not chat or chat[0]["role"] != "user":
-        chat.insert(0, {"role": "user", "content": [] if told else [_text(_GO_ON)]})
+        chat.insert(0, {"role": "user", "content": _GO_ON})
     if chat[-1]["role"] == "assistant":
-        chat.append({"role": "user", "content": [_text(_GO_ON)]})
-    chat = [_fitting(message) for message in chat]
-    if told:
-        chat[0]["content"] = [_text(told), *chat[0]["content"]]
-    return chat
+        chat.append({"role": "user", "content": _GO_ON})
+    return [_fitting(message) for message in chat]
 
 
 def _text(text: str) -> dict[str, Any]:

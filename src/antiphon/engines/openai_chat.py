@@ -11,7 +11,13 @@ from urllib.parse import urlsplit
 import structlog
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta
-from antiphon.engines.chat_messages import CallCollector, ThoughtFilter, chat_messages, chat_tools
+from antiphon.engines.chat_messages import (
+    CallCollector,
+    ThoughtFilter,
+    chat_messages,
+    chat_tools,
+    instructions_in_front,
+)
 from antiphon.errors import EngineError
 
 if TYPE_CHECKING:
@@ -54,6 +60,7 @@ class OpenAIChat:
         self._server_name = server_name or urlsplit(base_url).netloc
         self._client: AsyncOpenAI | None = None
         self._gives_usage = True
+        self._takes_system = True
 
     @property
     def base_url(self) -> str:
@@ -157,12 +164,25 @@ class OpenAIChat:
             body["max_completion_tokens" if is_openai else "max_tokens"] = request.max_output_tokens
         if self._gives_usage:
             try:
-                return await client.chat.completions.create(**body, stream_options={"include_usage": True})
+                return await self._create(client, body | {"stream_options": {"include_usage": True}})
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if "stream_options" not in str(error):
                     raise
                 self._gives_usage = False
-        return await client.chat.completions.create(**body)
+        return await self._create(client, body)
+
+    async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
+        """Voxtral's tokenizer, and so a server that has it, takes no system messages beside audio."""
+        import openai
+
+        if self._takes_system:
+            try:
+                return await client.chat.completions.create(**body)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not self._hears or "system" not in str(error):
+                    raise
+                self._takes_system = False
+        return await client.chat.completions.create(**body | {"messages": instructions_in_front(body["messages"])})
 
     def _among(self, listed: list[str]) -> str:
         """The model's name as the server has it. "llama3" is also "llama3:latest", or "/models/llama3.gguf"."""

@@ -87,6 +87,7 @@ class RealtimeOutlet:
         self._conversation_id = conversation_id
         self.vendor = vendor
         self._mouth = mouth
+        self.current_state = State.IDLE
         self.record: Mapping[str, Any] | None = None
         """Where the client finds the record of the session, if it wants one."""
         self.asides = Asides()
@@ -273,6 +274,7 @@ class RealtimeOutlet:
             self._emit(f"antiphon.{event}", **values)
 
     def state(self, state: State) -> None:
+        self.current_state = state
         self._tell("state", state=state.value)
 
     def voice(self, reply: ReplyId, item: ItemId, name: str) -> None:
