@@ -50,6 +50,7 @@ speech_to_speech:
     enabled: true
     mode: word_level
     words_trigger_threshold: 2
+    max_tokens: 200
     interruption_detection: true
     interruption_threshold_ms: 100
   voice_agent:
@@ -87,6 +88,9 @@ def test_what_means_the_same_is_taken_over() -> None:
     assert (config.max_sessions, config.idle_timeout_s, config.log_level) == (100, 300.0, "info")
     assert config.session.turn_detection.silence_duration_ms == 600
     assert config.session.turn_detection.interrupt_response is True
+    assert config.session.speech.words_trigger_threshold == 2
+    assert (config.session.speech.word_start, config.session.speech.clauses_at_once) == ("always", 3)
+    assert config.session.max_output_tokens == 200
 
 
 def test_it_is_told_where_each_value_came_from() -> None:
@@ -117,7 +121,7 @@ def test_an_interruption_can_be_forbidden() -> None:
         ),
         ("audio: {sample_rate: 24000}", "audio.sample_rate: it is 16000 here, and cannot be 24000"),
         ("tts: {engine: orpheus-direct}\nui: {mode: simple}", "tts.engine: it is kokoro here"),
-        ("speech_to_speech: {streaming: {mode: sentence_level}}", "it is word_level here"),
+        ("speech_to_speech: {streaming: {mode: sentence_level}}", "begins by the word"),
         ("server: {http_port: 99999}", "config.yaml: server.http_port: port"),
         ("server: {host: 0.0.0.0}", "can be reached from other machines"),
     ],

@@ -51,8 +51,9 @@ def test_all_are_counted_and_the_newest_are_kept() -> None:
 
 async def test_the_server_shows_them_to_those_with_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    scripted = {"vad": "scripted:", "asr": "scripted:", "llm": "scripted:hears=1", "tts": "scripted:"}
-    config = Config(port=0, in_process=True, open_browser=False, api_key=("secret",), **scripted)
+    engines = {"vad": "scripted:", "asr": "scripted:", "llm": "scripted:hears=1", "tts": "scripted:"}
+    given = {"port": 0, "in_process": True, "open_browser": False, "api_key": ("secret",)}
+    config = Config.model_validate(given | engines)
     async with asyncio.timeout(30), Server(config) as server, aiohttp.ClientSession() as client:
         server.metrics.turn(TURN | {"end_of_turn_ms": 200.0, "recognizer_ms": 0.0})
         url = f"{server.url}/streaming_metrics"

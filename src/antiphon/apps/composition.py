@@ -13,6 +13,8 @@ from antiphon.apps.config_session import SessionDefaults
 from antiphon.apps.local_models import LocalModels
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine
+from antiphon.engines.brain_transcripts import NAME as BY_BRAIN
+from antiphon.engines.brain_transcripts import BrainRecognizer, check_hears
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
 from antiphon.engines.voicing import Voicing
@@ -133,10 +135,15 @@ async def engines_of(
 
 async def choose_engines(config: Config, own_port: int | None = None) -> Suite:
     """The engines that the configuration names, for this process. Raises ConfigError."""
+    vad = catalog.make_vad(config.vad)
+    ports = () if own_port is None else (own_port,)
+    brain = await catalog.make_brain(config.llm, config.model, exclude_ports=ports)
+    if config.asr == BY_BRAIN:
+        check_hears(brain)
     return Suite(
-        vad=catalog.make_vad(config.vad),
-        recognizer=catalog.make_recognizer(config.asr),
-        brain=await catalog.make_brain(config.llm, config.model, exclude_ports=() if own_port is None else (own_port,)),
+        vad=vad,
+        recognizer=BrainRecognizer(brain) if config.asr == BY_BRAIN else catalog.make_recognizer(config.asr),
+        brain=brain,
         synthesizer=voicing_of(config).all(config.tts),
     )
 

@@ -18,6 +18,7 @@ _SECTIONS = frozenset(
 )
 """Of its top level. Ours has none of them."""
 
+_WORD_LEVEL = "word_level"
 _SPEECH = ("speech_to_speech", "streaming")
 
 
@@ -27,6 +28,10 @@ def _as_it_is(value: Any) -> Any:
 
 def _in_lower_case(value: Any) -> Any:
     return str(value).lower()
+
+
+def _by_the_word(_: Any) -> Any:
+    return "always"
 
 
 def _voxtral(value: Any) -> Any:
@@ -46,6 +51,13 @@ _TAKEN: Mapping[KeyPath, tuple[KeyPath, Callable[[Any], Any]]] = {
     ("streaming", "timeout_seconds"): (("idle_timeout_s",), _as_it_is),
     ("tts", "default_voice"): (("tts",), _kokoro),
     ("tts", "voice"): (("tts",), _kokoro),
+    (*_SPEECH, "mode"): (("session", "speech", "word_start"), _by_the_word),
+    (*_SPEECH, "words_trigger_threshold"): (("session", "speech", "words_trigger_threshold"), _as_it_is),
+    (*_SPEECH, "max_tokens"): (("session", "max_output_tokens"), _as_it_is),
+    ("speech_to_speech", "voice_agent", "concurrent_tts_streams"): (
+        ("session", "speech", "clauses_at_once"),
+        _as_it_is,
+    ),
     (*_SPEECH, "interruption_detection"): (("session", "turn_detection", "interrupt_response"), _as_it_is),
     ("logging", "level"): (("log_level",), _in_lower_case),
 }
@@ -60,8 +72,6 @@ _FIXED: Mapping[KeyPath, Any] = {
     ("tts", "speed"): 1.0,
     ("speech_to_speech", "enabled"): True,
     (*_SPEECH, "enabled"): True,
-    (*_SPEECH, "mode"): "word_level",
-    (*_SPEECH, "words_trigger_threshold"): 2,
 }
 """What is so here, whatever a file says: another value is refused."""
 
@@ -77,10 +87,8 @@ _WITHOUT_EFFECT: Mapping[str, str] = {
     "tts.performance": "*",
     "performance": "*",
     "speech_to_speech": "latency_target_ms buffer_size output_format quality emotional_expression",
-    "speech_to_speech.streaming": "max_tokens interruption_threshold_ms",
-    "speech_to_speech.voice_agent": (
-        "first_word_target_ms word_to_audio_target_ms interruption_response_ms concurrent_tts_streams"
-    ),
+    "speech_to_speech.streaming": "interruption_threshold_ms",
+    "speech_to_speech.voice_agent": "first_word_target_ms word_to_audio_target_ms interruption_response_ms",
     "ui": "mode theme show_latency_details enable_performance_indicators",
     "logging": "format file",
 }
@@ -104,6 +112,8 @@ def translated(leaves: Mapping[KeyPath, Any], file: str) -> Iterator[tuple[KeyPa
 
 def _trouble(key: KeyPath, value: Any) -> str:
     name = ".".join(key)
+    if key == (*_SPEECH, "mode") and value != _WORD_LEVEL:
+        return f"{name}: an answer begins by the word here, as {_WORD_LEVEL} says, and there is no {value!r}"
     if key in _TAKEN:
         return ""
     if key in _FIXED:

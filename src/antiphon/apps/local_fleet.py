@@ -19,6 +19,8 @@ from antiphon.apps.tasks import until_first
 from antiphon.core.fleet import Health
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
+from antiphon.engines.brain_transcripts import NAME as BY_BRAIN
+from antiphon.engines.brain_transcripts import BrainRecognizer, check_hears
 from antiphon.engines.local_llm import first_model
 from antiphon.engines.openai_chat import OpenAIChat
 from antiphon.engines.pack_folder import packs_folder
@@ -107,7 +109,7 @@ class FleetEngines:
     def __init__(
         self,
         vad: Vad,
-        stages: tuple[FleetRecognizer, FleetBrain, FleetSynthesizer],
+        stages: tuple[FleetRecognizer | BrainRecognizer, FleetBrain, FleetSynthesizer],
         fleets: Mapping[str, Fleet],
         supervisor: Supervisor,
         local: Mapping[str, _Local],
@@ -128,10 +130,13 @@ class FleetEngines:
     def of_session(self, session_id: str) -> Suite:
         """The engines for one conversation, which stays at one worker as long as it can."""
         recognizer, brain, synthesizer = self._stages
+        brain = brain.of_session(session_id)
         return replace(
             self.suite,
-            recognizer=recognizer.of_session(session_id),
-            brain=brain.of_session(session_id),
+            recognizer=recognizer.of_session(session_id)
+            if isinstance(recognizer, FleetRecognizer)
+            else BrainRecognizer(brain),
+            brain=brain,
             synthesizer=synthesizer.of_session(session_id),
         )
 
@@ -177,7 +182,8 @@ class FleetEngines:
         ]
 
     def serving(self, stage: str) -> int:
-        return sum(worker.health is Health.SERVING for worker in self._fleets[stage].workers)
+        fleet = self._fleets.get(stage)
+        return 0 if fleet is None else sum(worker.health is Health.SERVING for worker in fleet.workers)
 
     def workers(self) -> list[dict[str, Any]]:
         """Each worker, in plain types."""
@@ -241,7 +247,8 @@ async def fleet_engines(
     Raises ConfigError.
     """
     elsewhere = registries_of(config)
-    local = {stage: await _local(config, stage, own_port) for stage in STAGES if stage not in elsewhere}
+    stages = [stage for stage in STAGES if stage != "asr" or config.asr != BY_BRAIN]
+    local = {stage: await _local(config, stage, own_port) for stage in stages if stage not in elsewhere}
     tls = tls_of(config)
     if tls is not None:
         tls.credentials()  # files of no use are told before anything is started
@@ -257,7 +264,7 @@ async def fleet_engines(
         on_restart = watcher.restarted if watcher is not None else None
         supervisor = await stack.enter_async_context(Supervisor(commands, on_restart))
         registries = {
-            stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
+            stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in stages
         }
         fleets = {
             stage: _fleet(stage, registry, watcher, tls, own=stage in local) for stage, registry in registries.items()
@@ -269,10 +276,14 @@ async def fleet_engines(
 
 def _engines(
     fleets: Mapping[str, Fleet], local: Mapping[str, _Local]
-) -> tuple[FleetRecognizer, FleetBrain, FleetSynthesizer]:
-    recognizer = _LocalRecognizer(fleets["asr"]) if "asr" in local else FleetRecognizer(fleets["asr"])
+) -> tuple[FleetRecognizer | BrainRecognizer, FleetBrain, FleetSynthesizer]:
     brain = _LocalBrain(fleets["llm"]) if "llm" in local else FleetBrain(fleets["llm"])
     synthesizer = _LocalSynthesizer(fleets["tts"]) if "tts" in local else FleetSynthesizer(fleets["tts"])
+    recognizer: FleetRecognizer | BrainRecognizer
+    if "asr" in local:
+        recognizer = _LocalRecognizer(fleets["asr"])
+    else:
+        recognizer = FleetRecognizer(fleets["asr"]) if "asr" in fleets else BrainRecognizer(brain)
     for stage, engine in zip(STAGES, (recognizer, brain, synthesizer), strict=True):
         if isinstance(engine, _Like):
             engine.like = local[stage].like
@@ -287,6 +298,8 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
         case "llm":
             ports = () if own_port is None else (own_port,)
             brain = await catalog.make_brain(config.llm, config.model, exclude_ports=ports)
+            if config.asr == BY_BRAIN:
+                check_hears(brain)
             named = _brain_name(config, brain)
             if isinstance(brain, OpenAIChat) and brain.model is None:  # people are told the one that will answer
                 brain = OpenAIChat(brain.base_url, await first_model(brain.base_url), hears=brain.hears)

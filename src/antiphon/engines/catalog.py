@@ -15,6 +15,7 @@ from antiphon.errors import ConfigError
 VADS = ("silero", "scripted:KEY=VALUE,...")
 RECOGNIZERS = (
     "moonshine:tiny-en",
+    "brain (a language model that hears)",
     "faster-whisper:MODEL",
     "parakeet:MODEL",
     "openai:MODEL",
