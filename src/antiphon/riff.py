@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import wave
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +39,17 @@ class Riff:
         mono = values[: len(values) // self.channels * self.channels].reshape(-1, self.channels).mean(axis=1)
         pcm = np.clip(np.rint(mono * 32768), -32768, 32767).astype("<i2").tobytes()
         return resample(pcm, self.rate_hz, rate_hz)
+
+
+def wav_of(pcm: bytes, rate_hz: int) -> bytes:
+    """A WAV file of mono s16."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate_hz)
+        sound.writeframes(pcm)
+    return file.getvalue()
 
 
 def is_wav(data: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 
 from antiphon.core.settings import Tool
 from antiphon.core.speech import Message, ToolCallDelta
-from antiphon.engines.chat_messages import CallCollector, ThoughtFilter, chat_messages, chat_tools
+from antiphon.engines.chat_messages import (
+    CallCollector,
+    ThoughtFilter,
+    chat_messages,
+    chat_tools,
+    instructions_in_front,
+)
+from antiphon.riff import parse_wav
 
 
 def test_a_plain_conversation() -> None:
@@ -21,6 +29,26 @@ def test_a_plain_conversation() -> None:
         {"role": "user", "content": "Hi."},
         {"role": "assistant", "content": "Hello."},
     ]
+
+
+def test_what_was_said_is_sent_as_audio_to_those_who_hear() -> None:
+    messages = (Message("user", "Hi.", audio=b"\1\0" * 160), Message("user", "What is this?"))
+    [message] = chat_messages(messages, hearing=True)
+    sound, text = message["content"]
+    assert (sound["type"], sound["input_audio"]["format"]) == ("input_audio", "wav")
+    riff = parse_wav(base64.b64decode(sound["input_audio"]["data"]))
+    assert (riff.rate_hz, riff.channels, riff.data) == (16_000, 1, b"\1\0" * 160)
+    assert text == {"type": "text", "text": "What is this?"}
+    assert chat_messages(messages) == [{"role": "user", "content": "Hi.\nWhat is this?"}]
+
+
+def test_instructions_can_open_what_the_user_says() -> None:
+    messages = (Message("system", "Be kind."), Message("user", "Hi."), Message("system", "Be brief."))
+    assert instructions_in_front(chat_messages(messages)) == [
+        {"role": "user", "content": "Be kind.\n\nBe brief.\nHi."},
+    ]
+    assert instructions_in_front(chat_messages(messages[:1])) == [{"role": "user", "content": "Be kind."}]
+    assert instructions_in_front(chat_messages(messages[1:2])) == [{"role": "user", "content": "Hi."}]
 
 
 def test_a_turn_in_several_goes_is_one_message() -> None:

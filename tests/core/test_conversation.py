@@ -108,3 +108,22 @@ def test_it_forgets_the_oldest_when_all_together_grows_too_large() -> None:
     assert ids(conversation) == ["b", "c"]
     conversation.add(user("large", "x" * 5000))
     assert ids(conversation) == ["large"], "what was just said is kept, whatever its size"
+
+
+def test_audio_is_for_brains_that_hear() -> None:
+    item = user("a", "")
+    item.pcm = b"\1\0" * 100
+    assert item.message() is None
+    assert item.message(hearing=True) == Message("user", "", audio=item.pcm)
+    item.speech = False
+    assert item.message(hearing=True) is None
+
+
+def test_audio_is_kept_for_so_many_items_or_so_many_seconds() -> None:
+    conversation = Conversation()
+    for name in "abcd":
+        item = user(name)
+        item.pcm = bytes(32_000)
+        conversation.add(item)
+    conversation.keep_audio(1, seconds=2.5)
+    assert [item.pcm is not None for item in conversation] == [False, False, True, True]

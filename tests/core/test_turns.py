@@ -20,6 +20,7 @@ from antiphon.sim.turn_rules import TurnRules
 
 PACED = TurnSettings(paced=True)
 BURST = TurnSettings(paced=False)
+HEARING = TurnSettings(paced=True, hears_audio=True)
 
 
 class Talk:
@@ -190,6 +191,48 @@ def test_a_sound_without_words_gets_no_reply(text: str | None) -> None:
     talk.final(text)
     assert "StartReply" not in kinds(talk.wait(1000))
     assert talk.state is State.IDLE
+
+
+def test_a_brain_that_hears_is_asked_before_there_are_words() -> None:
+    talk = Talk(HEARING)
+    talk.wait(500)
+    talk.speech()
+    talk.wait(600)
+    talk.silence()
+    assert kinds(talk.wait(100)) == ["PrepareReply"]
+    assert kinds(talk.wait(200)) == ["TellSpeechStopped", "CommitTurn", "StartReply"]
+    assert talk.send(on.FinalHeard(the_committed(talk), 1, "what is it")) == []
+
+
+def test_a_brain_that_hears_is_not_asked_about_a_sound_that_is_known_to_have_no_words() -> None:
+    talk = Talk(HEARING)
+    talk.wait(500)
+    talk.says("")
+    assert kinds(talk.wait(1000)) == ["TellSpeechStopped", "CommitTurn"]
+    assert talk.state is State.IDLE
+
+
+def test_a_brain_that_hears_needs_no_recognizer() -> None:
+    talk = Talk(HEARING)
+    talk.wait(500)
+    talk.speech()
+    talk.wait(600)
+    talk.silence()
+    talk.final(None)
+    assert "StartReply" in kinds(talk.wait(1000))
+
+
+def test_what_was_prepared_to_a_cough_is_dropped_when_the_recognizer_finds_no_words_in_time() -> None:
+    talk = Talk(HEARING)
+    talk.wait(500)
+    talk.speech()
+    talk.wait(200)
+    talk.silence()
+    talk.wait(100)
+    talk.final("")
+    done = kinds(talk.wait(1000))
+    assert "DiscardReply" in done
+    assert "StartReply" not in done
 
 
 def test_a_question_whose_words_are_late_is_answered_though_a_cough_comes_between() -> None:

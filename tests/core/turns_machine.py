@@ -35,6 +35,7 @@ def _settings(paced: bool) -> st.SearchStrategy[TurnSettings]:
         interrupt_response=st.sampled_from([True, True, True, False]),
         prepare_after_ms=st.sampled_from([0, 120, 400]),
         paced=st.just(paced),
+        hears_audio=st.sampled_from([False, False, True]),
     )
 
 

@@ -47,7 +47,7 @@ async def test_a_session_as_the_service_would_open_it(server: str) -> None:
         assert (session["type"], session["object"]) == ("realtime", "realtime.session")
         assert session["model"] == "alice", "the model that really answers"
         assert (session["output_modalities"], session["tools"], session["tool_choice"]) == (["audio"], [], "auto")
-        assert session["max_output_tokens"] == "inf"
+        assert session["max_output_tokens"] == 250
         assert session["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
         assert session["audio"]["input"]["transcription"] is None
         assert session["audio"]["input"]["turn_detection"] == {

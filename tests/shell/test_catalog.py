@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.engines.base import hears_audio
 from antiphon.engines.catalog import (
     make_brain,
     make_one_synthesizer,
@@ -119,6 +120,18 @@ async def test_brains(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "gpt at box (http://box/v1)" in (await make_brain("openai:gpt")).description
     with pytest.raises(ConfigError, match="openai:MODEL"):
         await make_brain("openai")
+
+
+async def test_brains_that_take_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://box/v1")
+    by_name = await make_brain("openai-audio:hearer")
+    by_url = await make_brain("audio+http://box:8000", "hearer")
+    assert [by_name.name, by_url.name] == ["openai-audio:hearer"] * 2
+    assert "(http://box:8000/v1)" in by_url.description
+    assert hears_audio(by_name) and hears_audio(by_url) and hears_audio(await make_brain("scripted:hears=1"))
+    assert not any([hears_audio(await make_brain(name)) for name in ("alice", "openai:gpt", "scripted:")])
+    with pytest.raises(ConfigError, match="openai-audio:MODEL"):
+        await make_brain("openai-audio")
 
 
 def test_nothing_heavy_is_imported_with_the_catalogue() -> None:

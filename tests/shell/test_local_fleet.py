@@ -19,7 +19,10 @@ from tests.shell.worker_client import hosting
 from antiphon.apps import local_fleet, supervisor
 from antiphon.apps.config import Config
 from antiphon.apps.server import Server
+from antiphon.audio import EAR_RATE_HZ
+from antiphon.engines import tone_code
 from antiphon.errors import ConfigError, EngineError
+from antiphon.riff import wav_of
 
 LIMIT_S = 30.0
 HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello!"}]}
@@ -95,6 +98,28 @@ async def test_it_names_its_workers_and_leaves_none(
             assert 'antiphon_workers_serving{stage="tts"} 2.0' in await answer.text()
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+async def test_a_brain_that_hears_can_be_the_recognizer_too(http: aiohttp.ClientSession, in_process: bool) -> None:
+    async with Server(config(asr="brain", llm="scripted:hears=1,token_ms=1", in_process=in_process)) as server:
+        health = await health_of(http, server)
+        assert (health["status"], health["engines"]["asr"]) == ("ok", "brain")
+        assert "asr" not in {worker["stage"] for worker in health["workers"]}
+        form = aiohttp.FormData({"model": "brain"})
+        said = wav_of(tone_code.encode("good morning", EAR_RATE_HZ), EAR_RATE_HZ)
+        form.add_field("file", said, filename="said.wav", content_type="audio/wav")
+        async with http.post(f"{server.url}/v1/audio/transcriptions", data=form) as answer:
+            assert (await answer.json())["text"] == "good morning"
+        async with http.ws_connect(f"{server.url}/v1/realtime") as call:
+            assert (await answered(call))["status"] == "completed"
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+async def test_a_brain_that_does_not_hear_cannot_be_the_recognizer(in_process: bool) -> None:
+    with pytest.raises(ConfigError, match="takes no audio"):
+        async with Server(config(asr="brain", in_process=in_process)):
+            pass
 
 
 async def test_a_stage_without_a_worker_is_told_plainly_and_comes_back(

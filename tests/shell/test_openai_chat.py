@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -13,7 +14,8 @@ from aiohttp import web
 
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
-from antiphon.engines.openai_chat import OpenAIChat
+from antiphon.engines.base import hears_audio
+from antiphon.engines.openai_chat import TRANSCRIBE, OpenAIChat
 from antiphon.errors import EngineError
 
 HELLO = BrainRequest((Message("user", "Hello."),))
@@ -113,6 +115,44 @@ async def test_text_streams_through_with_its_usage(server: ChatServer, brain: Op
         "max_tokens": 50,
     }
     assert server.headers == ["Bearer secret"]
+
+
+async def test_what_was_said_is_sent_as_audio_where_the_model_takes_it(server: ChatServer) -> None:
+    server.chunks = [chunk({"content": "Good day."}, "stop")]
+    brain = OpenAIChat(server.url, "small", hears=True)
+    assert hears_audio(brain)
+    said = Message("user", "hello", audio=b"\1\0" * 160)
+    assert (await answer(brain, BrainRequest((said,))))[0] == TextDelta("Good day.")
+    await answer(brain, BrainRequest((said,), transcribe=True))
+    first, second = (request["messages"][0]["content"] for request in server.requests)
+    [part] = first
+    assert part["type"] == "input_audio"
+    assert base64.b64decode(part["input_audio"]["data"]).startswith(b"RIFF")
+    assert second == [part, {"type": "text", "text": TRANSCRIBE}]
+    await brain.close()
+
+
+async def test_instructions_open_what_was_said_where_the_server_takes_none_beside_audio(server: ChatServer) -> None:
+    async def refuse_system(request: web.Request) -> web.StreamResponse:
+        sent = await request.json()
+        if sent["messages"][0]["role"] == "system":
+            said = "Found system messages at indexes [0] and audio chunks in messages at indexes [1]"
+            return web.json_response({"error": {"message": said, "type": "BadRequestError"}}, status=400)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(f"data: {json.dumps(chunk({'content': 'Good day.'}, 'stop'))}\n\n".encode())
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    server.answer = refuse_system
+    brain = OpenAIChat(server.url, "small", hears=True)
+    request = BrainRequest((Message("system", "Be kind."), Message("user", audio=b"\1\0" * 160)))
+    for _ in range(2):
+        assert (await answer(brain, request))[0] == TextDelta("Good day.")
+    assert [len(sent["messages"]) for sent in server.requests] == [2, 1, 1], "it is asked for once"
+    told, sound = server.requests[-1]["messages"][0]["content"]
+    assert (told, sound["type"]) == ({"type": "text", "text": "Be kind."}, "input_audio")
+    await brain.close()
 
 
 async def test_a_cut_answer_says_so(server: ChatServer, brain: OpenAIChat) -> None:

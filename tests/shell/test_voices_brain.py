@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from tests.shell.fleet_client import WAIT_S, Stage, staged
 
+from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
+from antiphon.engines import tone_code
+from antiphon.engines.base import hears_audio
 from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
@@ -55,6 +58,19 @@ async def test_calls_and_their_results(tmp_path: Path) -> None:
         called = Message("assistant", call_id=calls[0].call_id, name="lights", arguments='{"on": true}')
         result = Message("tool", "done", call_id=calls[0].call_id)
         assert text_of(await answer(brain, Message("user", "call lights"), called, result)) == "lights says done"
+
+
+async def test_what_was_said_goes_to_workers_that_hear(tmp_path: Path) -> None:
+    said = Message("user", "not this", audio=tone_code.encode("echo good morning", EAR_RATE_HZ))
+    async with staged(tmp_path, "llm", QUICK + ",hears=1") as stage:
+        brain = FleetBrain(stage.fleet)
+        assert hears_audio(brain)
+        assert hears_audio(brain.of_session("s"))
+        assert text_of(await answer(brain, said)) == "good morning"
+        request = BrainRequest((said,), transcribe=True)
+        assert text_of([delta async for delta in brain.respond(request)]) == "echo good morning"
+    async with staged(tmp_path, "llm", QUICK) as stage:
+        assert not hears_audio(FleetBrain(stage.fleet))
 
 
 async def test_closing_stops_the_work(tmp_path: Path) -> None:

@@ -154,6 +154,9 @@ def serve(
     resume_s: Annotated[
         float | None, Option(help="How long a session waits for a client that was lost.", rich_help_panel=LIMITS)
     ] = None,
+    speech_cache_mb: Annotated[
+        int | None, Option(help="Memory for speech that is said again.", metavar="MB", rich_help_panel=LIMITS)
+    ] = None,
     log_format: Annotated[
         str | None, Option(help="How log lines look.", metavar="auto|json|console", rich_help_panel=LOGS)
     ] = None,

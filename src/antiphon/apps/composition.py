@@ -16,6 +16,8 @@ from antiphon.apps.local_models import LocalModels
 from antiphon.core.settings import ReplySettings
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, models_of
+from antiphon.engines.brain_transcripts import NAME as BY_BRAIN
+from antiphon.engines.brain_transcripts import BrainRecognizer, check_hears
 from antiphon.engines.brains import MultiBrain
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
@@ -160,11 +162,15 @@ async def engines_of(
 
 async def choose_engines(config: Config, own_port: int | None = None) -> Suite:
     """The engines that the configuration names, for this process. Raises ConfigError."""
+    vad = catalog.make_vad(config.vad)
     brains = await brains_of(config, own_port)
+    brain = MultiBrain(brains) if len(brains) > 1 else next(iter(brains.values()))
+    if config.asr == BY_BRAIN:
+        check_hears(brain)
     return Suite(
-        vad=catalog.make_vad(config.vad),
-        recognizer=catalog.make_recognizer(config.asr),
-        brain=MultiBrain(brains) if len(brains) > 1 else next(iter(brains.values())),
+        vad=vad,
+        recognizer=BrainRecognizer(brain) if config.asr == BY_BRAIN else catalog.make_recognizer(config.asr),
+        brain=brain,
         synthesizer=voicing_of(config).all(config.tts),
     )
 
@@ -205,6 +211,8 @@ def make_offer(config: Config, suite: Suite) -> Offer:
         other_models=(suite.recognizer.name, *(engines or [synthesizer.name])),
         instructions=config.session.instructions,
         turn=config.session.turn_settings(),
+        max_output_tokens=config.session.max_output_tokens,
+        speech=config.session.speech_settings(),
         voice_called=find,
     )
     wanted = config.session.voice

@@ -78,6 +78,9 @@ class Config(Section):
     enrolments: Path | None = None
     """The folder of enrolled voices; `antiphon/speakers` in the platform's data folder when it is not set."""
 
+    speech_cache_mb: int = Field(default=32, ge=0, le=4096)
+    """Memory for the audio of greetings, fillers, and openings of answers that were said before; 0 keeps none."""
+
     in_process: bool = False
     """Run the engines in the server's own process, instead of one beside it for each stage."""
     tts_workers: PositiveInt = 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from antiphon.core.barge_in import BargeInPolicy
-from antiphon.core.settings import Detection, TurnSettings
+from antiphon.core.settings import Detection, SpeechSettings, TurnSettings
 
 _TURN = TurnSettings()
+_SPEECH = SpeechSettings()
 
 
 class Section(BaseModel):
@@ -39,6 +40,17 @@ class TurnDetection(Section):
     """How much of the end-of-turn silence must have passed before a reply is prepared."""
 
 
+class Speech(Section):
+    """How the text of an answer is handed to the voice."""
+
+    words_trigger_threshold: int = Field(default=_SPEECH.words_trigger_threshold, ge=1, le=8)
+    """An answer begins with so many words, where the voice takes words."""
+    word_start: Literal["auto", "always", "never"] = _SPEECH.word_start
+    """Which voices take words: those that say so of themselves, all, or none, which begin with a clause."""
+    clauses_at_once: int = Field(default=_SPEECH.clauses_at_once, ge=1, le=3)
+    """So many clauses at most are spoken at a time, where the voice would be late otherwise."""
+
+
 class SessionDefaults(Section):
     """What a session begins with. A client's own settings go before these."""
 
@@ -46,11 +58,17 @@ class SessionDefaults(Section):
     """The voice that speaks, by its name or as `engine:voice`; the first that is offered when it is not set."""
     instructions: str = ""
     """What the language model is told to be."""
+    max_output_tokens: PositiveInt | Literal["inf"] = 250
+    """How long an answer may become, with what the model thinks before it; `inf` sets no limit."""
     turn_detection: TurnDetection = TurnDetection()
     barge_in: BargeInPolicy = BargeInPolicy()
     """What to do with a reply while the user makes a sound over it."""
+    speech: Speech = Speech()
 
     def turn_settings(self) -> TurnSettings:
         """The turn-taking of these defaults as the core reads it."""
         fields = self.turn_detection.model_dump(exclude={"type"})
         return TurnSettings(detection=Detection(self.turn_detection.type), barge_in=self.barge_in, **fields)
+
+    def speech_settings(self) -> SpeechSettings:
+        return SpeechSettings(**self.speech.model_dump())

@@ -19,6 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from antiphon.apps.config import Config
+from antiphon.apps.config_streaming import KeyPath, is_streaming_form, translated
 from antiphon.errors import ConfigError
 
 FILE_NAME = "antiphon.yaml"
@@ -30,8 +31,6 @@ _ELSEWHERE = frozenset({"ANTIPHON_CONFIG", "ANTIPHON_MODELS"})
 
 _SERVICE_LINK = re.compile(r"ANTIPHON_(SERVICE_|PORT_\d)")
 """Kubernetes sets variables of this form, and ANTIPHON_PORT=tcp://..., for a service that is called antiphon."""
-
-KeyPath = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +93,18 @@ def _from_file(path: Path) -> dict[KeyPath, Given]:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold keys and values, such as 'port: 8080'")
-    return {key: Given(value, str(path)) for key, value in _leaves(content)}
+    leaves = dict(leaves_of(content))
+    if is_streaming_form(content):
+        return {key: Given(value, f"{path}: {source}") for key, value, source in translated(leaves, str(path))}
+    return {key: Given(value, str(path)) for key, value in leaves.items()}
 
 
-def _leaves(tree: Mapping[Any, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+def leaves_of(tree: Mapping[Any, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Each leaf and its path. A key without a value says nothing."""
     for key, value in tree.items():
         path = (*above, str(key))
         if isinstance(value, dict):
-            yield from _leaves(value, path)
+            yield from leaves_of(value, path)
         elif value is not None:
             yield path, value
 

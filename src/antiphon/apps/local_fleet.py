@@ -22,6 +22,8 @@ from antiphon.core.fleet import Health
 from antiphon.core.settings import ReplySettings
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
+from antiphon.engines.brain_transcripts import NAME as BY_BRAIN
+from antiphon.engines.brain_transcripts import BrainRecognizer, check_hears
 from antiphon.engines.brains import brain_names
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
@@ -116,7 +118,7 @@ class FleetEngines:
     def __init__(
         self,
         vad: Vad,
-        stages: tuple[FleetRecognizer, FleetBrain, FleetSynthesizer],
+        stages: tuple[FleetRecognizer | BrainRecognizer, FleetBrain, FleetSynthesizer],
         fleets: Mapping[str, Fleet],
         supervisor: Supervisor,
         local: Mapping[str, _Local],
@@ -140,10 +142,13 @@ class FleetEngines:
     def of_session(self, session_id: str) -> Suite:
         """The engines for one conversation, which stays at one worker as long as it can."""
         recognizer, brain, synthesizer = self._stages
+        brain = brain.of_session(session_id)
         return replace(
             self.suite,
-            recognizer=recognizer.of_session(session_id),
-            brain=brain.of_session(session_id),
+            recognizer=recognizer.of_session(session_id)
+            if isinstance(recognizer, FleetRecognizer)
+            else BrainRecognizer(brain),
+            brain=brain,
             synthesizer=synthesizer.of_session(session_id),
         )
 
@@ -195,7 +200,8 @@ class FleetEngines:
         ]
 
     def serving(self, stage: str) -> int:
-        return sum(worker.health is Health.SERVING for worker in self._fleets[stage].workers)
+        fleet = self._fleets.get(stage)
+        return 0 if fleet is None else sum(worker.health is Health.SERVING for worker in fleet.workers)
 
     def workers(self) -> list[dict[str, Any]]:
         """Each worker, in plain types."""
@@ -263,7 +269,8 @@ async def fleet_engines(
     Raises ConfigError.
     """
     elsewhere = registries_of(config)
-    local = {stage: await _local(config, stage, own_port) for stage in STAGES if stage not in elsewhere}
+    stages = [stage for stage in STAGES if stage != "asr" or config.asr != BY_BRAIN]
+    local = {stage: await _local(config, stage, own_port) for stage in stages if stage not in elsewhere}
     tls = tls_of(config)
     if tls is not None:
         tls.credentials()  # files of no use are told before anything is started
@@ -279,7 +286,7 @@ async def fleet_engines(
         on_restart = watcher.restarted if watcher is not None else None
         supervisor = await stack.enter_async_context(Supervisor(commands if shared is None else (), on_restart))
         registries = {
-            stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in STAGES
+            stage: elsewhere[stage] if stage in elsewhere else StaticRegistry(addresses[stage]) for stage in stages
         }
         fleets = {
             stage: _fleet(stage, registry, watcher, tls, own=stage in local) for stage, registry in registries.items()
@@ -291,10 +298,14 @@ async def fleet_engines(
 
 def _engines(
     fleets: Mapping[str, Fleet], local: Mapping[str, _Local]
-) -> tuple[FleetRecognizer, FleetBrain, FleetSynthesizer]:
-    recognizer = _LocalRecognizer(fleets["asr"]) if "asr" in local else FleetRecognizer(fleets["asr"])
+) -> tuple[FleetRecognizer | BrainRecognizer, FleetBrain, FleetSynthesizer]:
     brain = _LocalBrain(fleets["llm"], names=local["llm"].names) if "llm" in local else FleetBrain(fleets["llm"])
     synthesizer = _LocalSynthesizer(fleets["tts"]) if "tts" in local else FleetSynthesizer(fleets["tts"])
+    recognizer: FleetRecognizer | BrainRecognizer
+    if "asr" in local:
+        recognizer = _LocalRecognizer(fleets["asr"])
+    else:
+        recognizer = FleetRecognizer(fleets["asr"]) if "asr" in fleets else BrainRecognizer(brain)
     for stage, engine in zip(STAGES, (recognizer, brain, synthesizer), strict=True):
         if isinstance(engine, _Like):
             engine.like = local[stage].like
@@ -309,6 +320,8 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
         case "llm":
             brains = await brains_of(config, own_port)
             models = tuple(brains)
+            if config.asr == BY_BRAIN:
+                check_hears(brains[models[0]])
             return _Local(models, brains[models[0]], names=brain_names(brains), preload=models[:1])
         case _:
             models = catalog.synthesizer_names(config.tts)

@@ -19,8 +19,10 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from antiphon.apps.own_load import OwnLoad
+from antiphon.apps.streaming_metrics import StreamingMetrics
 from antiphon.core.admission import Admission
 from antiphon.core.shedding import Shedding
+from antiphon.core.speech_memory import SpeechMemory
 
 if TYPE_CHECKING:
     from antiphon.core.fleet import Shortage
@@ -108,6 +110,7 @@ class Metrics:
             registry=self.registry,
         )
         self._tasks = self._gauge("event_loop_tasks", "Tasks that the event loop has")
+        self.streaming = StreamingMetrics()
         self.admission = Admission()
         """What these figures say of one more call over WebRTC."""
         self.shedding = Shedding()
@@ -137,6 +140,13 @@ class Metrics:
         self._queued.set_function(queued_bytes)
         self._own_load = OwnLoad(workers)
 
+    def watch_memory(self, memory: SpeechMemory) -> None:
+        """Of what was said before."""
+        self._gauge("speech_cache_bytes", "Audio that is kept for when it is said again").set_function(
+            lambda: memory.used_bytes
+        )
+        self._gauge("speech_cache_hits", "How often something was said from memory").set_function(lambda: memory.hits)
+
     # The Watcher of the connections.
 
     def opened(self) -> None:
@@ -154,10 +164,12 @@ class Metrics:
     def turn(self, figures: dict[str, float]) -> None:
         self._turns.inc()
         _observe(self._turn_parts, figures)
+        self.streaming.take(figures)
 
     def barge_in(self, figures: dict[str, float]) -> None:
         (self._resumes if figures.get("resumed") else self._barge_ins).inc()
         _observe(self._barge_in_parts, figures)
+        self.streaming.take(figures)
 
     def work_ahead(self, figures: dict[str, float]) -> None:
         self._ahead_won.inc(figures["won_ms"] / 1000)

@@ -29,6 +29,7 @@ from antiphon.apps.standing import News, health_of, standing_of
 from antiphon.apps.tls import tls_of
 from antiphon.apps.webrtc import calls_of, check_processes, front_of
 from antiphon.core.settings import SessionSettings
+from antiphon.core.speech_memory import SpeechMemory
 from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
@@ -48,6 +49,7 @@ CLOSE_TIMEOUT_S = 0.8
 """What a client and a session get to end in order when the server stops."""
 
 _BACKLOG = 1024
+_MB = 1_000_000
 _ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 _log = structlog.get_logger(__name__)
@@ -164,6 +166,8 @@ class Server:
         config = self.config
         recordings = Recordings(config, stack)
         pacer = Pacer()
+        memory = SpeechMemory(config.speech_cache_mb * _MB)
+        self.metrics.watch_memory(memory)
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
             recorder = recordings.recorder(session_id)
@@ -180,6 +184,7 @@ class Server:
                 stay=stay,
                 room_ahead=lambda: self.metrics.shedding.level,
                 speakers=self._speakers,
+                memory=memory,
             )
 
         offer = offers_of(config, self.suite)
@@ -206,11 +211,17 @@ class Server:
             names=part.names,
             rooms=rooms_of(config),
             shelf=recordings.shelf,
-            more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes(), *part.routes),
+            more_routes=(
+                *speech.routes(),
+                *ModelRoutes(self.engines.models).routes(),
+                *self.metrics.streaming.routes(),
+                *part.routes,
+            ),
             free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]
         self.engines.move_voices_by(partial(self._move_voices, gateway))
+        self.metrics.streaming.states = gateway.states
         self.metrics.watch(
             sessions=lambda: gateway.active,
             queued_bytes=lambda: gateway.queued_bytes,

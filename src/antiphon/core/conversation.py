@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.segments import Segment, tagged
 from antiphon.core.speech import Message, Spoken
 from antiphon.core.spoken import heard_text
@@ -14,6 +15,15 @@ from antiphon.ids import ItemId
 
 ROOT = ItemId("root")
 """As ``previous``: the front of the conversation."""
+
+_BYTES_PER_S = 2 * EAR_RATE_HZ
+
+HEARD_TURN_S = 60
+"""A brain that hears gets so much of one turn, its end."""
+
+HEARD_S = 60
+"""And so much of the turns before it, which with it stay below the 4 MiB of a worker's message; it reads older ones by
+their words."""
 
 
 @dataclass(slots=True)
@@ -40,6 +50,8 @@ class Item:
     """What the user said by who said it, where speakers are told apart."""
     pcm: bytes | None = None
     """The user's audio, mono s16 at 16 kHz, while it is kept."""
+    speech: bool = True
+    """Somebody speaks in that audio, as far as is known."""
     spoken: list[Spoken] = field(default_factory=list)
     """When each word of ``text`` sounded, in order; empty for text."""
     heard_ms: float | None = None
@@ -60,15 +72,16 @@ class Item:
         """The words that the listener has heard; for all that was not cut, the text."""
         return self.text if self.heard_ms is None else heard_text(self.spoken, self.heard_ms)
 
-    def message(self, *, with_speakers: bool = False) -> Message | None:
-        """The item as the brain reads it, ``with_speakers`` by who said what; None when it says nothing."""
+    def message(self, *, with_speakers: bool = False, hearing: bool = False) -> Message | None:
+        """The item as the brain reads it, ``with_speakers`` by who said what, or hears it; None when it says nothing."""
         if self.kind == "function_call":
             return Message("assistant", call_id=self.call_id, name=self.name, arguments=self.arguments)
         if self.kind == "function_call_output":
             return Message("tool", self.output, call_id=self.call_id)
         images = tuple(part["image_url"] for part in self.content if part.get("image_url"))
         text = tagged(self.segments) if with_speakers and self.segments else self.heard().strip()
-        return Message(self.role or "user", text, images=images) if text or images else None
+        audio = self.pcm[-HEARD_TURN_S * _BYTES_PER_S :] if hearing and self.pcm and self.speech else None
+        return Message(self.role or "user", text, images=images, audio=audio) if text or images or audio else None
 
 
 class Conversation:
@@ -166,24 +179,29 @@ class Conversation:
         self.changes += 1
         return end_ms
 
-    def context(self, then: Sequence[Segment] = ()) -> tuple[Message, ...]:
+    def context(
+        self, then: Sequence[Segment] = (), *, audio: bytes | None = None, hearing: bool = False
+    ) -> tuple[Message, ...]:
         """All that the brain may know, in order, and ``then`` what the user says in a turn that is no item yet.
 
-        Where more than one speaker is known, each line of the user says whose it is.
+        Where more than one speaker is known, each line of the user says whose it is. A brain that is ``hearing`` gets
+        the user's audio too, ``audio`` being that of the turn.
         """
         said = [segment for item in self._items for segment in item.segments]
         several = len({segment.speaker for segment in (*said, *then)} - {None}) > 1
-        messages = [message for item in self._items if (message := item.message(with_speakers=several)) is not None]
-        if then:
+        read = (item.message(with_speakers=several, hearing=hearing) for item in self._items)
+        messages = [message for message in read if message is not None]
+        if then or audio:
             text = tagged(then) if several else " ".join(segment.text for segment in then)
-            messages.append(Message("user", text))
+            messages.append(Message("user", text, audio=audio))
         return tuple(messages)
 
-    def keep_audio(self, items: int) -> None:
-        """Forgets the user's audio but for the newest ``items`` items that have some."""
-        kept = 0
+    def keep_audio(self, items: int, seconds: float = 0.0) -> None:
+        """Forgets the user's audio but for the newest ``items`` that have some, and for the newest ``seconds``."""
+        kept, kept_bytes = 0, 0
         for item in reversed(self._items):
             if item.pcm is not None:
                 kept += 1
-                if kept > items:
+                kept_bytes += len(item.pcm)
+                if kept > items and kept_bytes > seconds * _BYTES_PER_S:
                     item.pcm = None

@@ -66,7 +66,7 @@ class Worker:
     languages: frozenset[str] = frozenset()
     """By ``base_language``; none where it takes any."""
     capabilities: frozenset[str] = frozenset()
-    """Of ``streaming``, ``zero_shot``, ``lora``, ``cpu``, ``emotion``."""
+    """Of ``streaming``, ``zero_shot``, ``lora``, ``cpu``, ``emotion``, ``hears``."""
     models: frozenset[str] = frozenset()
     resident: frozenset[str] = frozenset()
     max_concurrent: int = 0

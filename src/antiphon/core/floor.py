@@ -46,6 +46,11 @@ class Turn:
         """``text`` is the recognizer's last word on the turn as it stands."""
         return self.quiet and self.final_revision == self.revision
 
+    def answerable(self, settings: TurnSettings) -> bool:
+        """An answer could begin: its words are there, or the brain hears it and nobody says that there are none."""
+        heard = settings.hears_audio and (self.text is None or not self.final)
+        return self.quiet and (heard or (self.final and bool(self.text)))
+
     def ends_at(self, settings: TurnSettings) -> float | None:
         """When the silence will have lasted long enough; None while speaking, and where the client decides."""
         if not self.quiet or settings.detection is Detection.MANUAL:

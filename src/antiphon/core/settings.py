@@ -36,6 +36,8 @@ class TurnSettings:
     """The server sends frames on its own clock, so a reply can be held and resumed from the exact sample."""
     prepare_after_ms: int = 100
     """How much of the end-of-turn silence must have passed before a reply is prepared."""
+    hears_audio: bool = False
+    """The brain takes what the user said as audio, so an answer waits for no words. The session knows it by itself."""
     barge_in: BargeInPolicy = field(default_factory=BargeInPolicy)
 
 

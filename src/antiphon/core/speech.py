@@ -13,7 +13,8 @@ class Message:
 
     ``role`` is ``system``, ``user``, ``assistant`` or ``tool``. An assistant's call of a function has
     ``call_id``, ``name`` and ``arguments`` (a JSON text); a ``tool`` message answers it by ``call_id``.
-    ``images`` are data or http URLs.
+    ``images`` are data or http URLs. ``audio`` is what the user said, mono s16 at 16 kHz, for brains that hear; the
+    ``text`` beside it is what a recognizer made of that, as far as it is known, and for those that do not.
     """
 
     role: str
@@ -22,11 +23,16 @@ class Message:
     name: str | None = None
     arguments: str | None = None
     images: tuple[str, ...] = ()
+    audio: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BrainRequest:
-    """What a brain is asked. ``tool_choice`` is that of ``ReplySettings``."""
+    """What a brain is asked. ``tool_choice`` is that of ``ReplySettings``.
+
+    ``transcribe``: not to answer, but to write down what is said in the audio of the one message that there is. Only
+    brains that hear are asked it.
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
@@ -34,6 +40,7 @@ class BrainRequest:
     max_output_tokens: int | None = None
     model: str = ""
     """That of ``ReplySettings``."""
+    transcribe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

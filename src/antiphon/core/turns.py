@@ -150,13 +150,14 @@ class Turns:
 
     def _final_heard(self, event: on.FinalHeard) -> None:
         owed, turn = self._owed.get(event.turn), self._turn
+        heard = event.text is None and self._settings.hears_audio  # by the brain, whatever ails the recognizer
         if owed is not None and owed.revision == event.revision:
-            if event.text:
+            if event.text or heard:
                 owed.heard = True
             else:
                 del self._owed[event.turn]  # a sound without words needs no answer
         elif turn is not None and turn.quiet and (turn.id, turn.revision) == (event.turn, event.revision):
-            turn.text, turn.final_revision = event.text or "", event.revision
+            turn.text, turn.final_revision = turn.text if heard else event.text or "", event.revision
 
     def _announce(self) -> None:
         if self._turn is not None and not self._turn.announced:
@@ -342,8 +343,7 @@ class Turns:
             self._prepared is None
             and self.state is State.LISTENING
             and turn is not None
-            and turn.final
-            and bool(turn.text)
+            and turn.answerable(self._settings)
             and self._settings.create_response
             and self._settings.detection is not Detection.MANUAL
         )
@@ -353,13 +353,13 @@ class Turns:
         turn, prepared = self._turn, self._prepared
         assert turn is not None and turn.paused_ms is not None
         self._commit(turn, turn.paused_ms)
-        if not self._settings.create_response or (turn.final and not turn.text):
+        if not self._settings.create_response or (turn.final and not turn.answerable(self._settings)):
             self._discard()
         elif prepared is not None:
             self._prepared = None
             self._start(prepared, prepared=True)
         else:
-            self._owed[turn.id] = Owed(turn.revision, heard=turn.final)
+            self._owed[turn.id] = Owed(turn.revision, heard=turn.answerable(self._settings))
 
     def _commit(self, turn: Turn, end_ms: int) -> None:
         self._turn = None

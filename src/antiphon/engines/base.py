@@ -174,6 +174,19 @@ async def prepare_brain(brain: Brain, model: str) -> None:
     if isinstance(brain, Choosing):
         await brain.prepare(model)
 
+@runtime_checkable
+class Hearing(Protocol):
+    """A brain that may take the user's audio itself."""
+
+    @property
+    def hears(self) -> bool:
+        """It takes ``Message.audio``. May change while it is not loaded."""
+        ...
+
+
+def hears_audio(brain: Brain) -> bool:
+    return isinstance(brain, Hearing) and brain.hears
+
 
 @dataclass(frozen=True, slots=True)
 class VoiceInfo:

@@ -22,6 +22,8 @@ class Capabilities:
     languages: tuple[str, ...] = ()
     """BCP 47; none where it is not known or does not matter."""
     emotion: bool = False
+    hears: bool = False
+    """It takes what the user said as audio."""
     voices: tuple[VoiceInfo, ...] = ()
 
 
@@ -34,9 +36,9 @@ class Capable(Protocol):
 
 
 def capabilities_of(engine: Any) -> Capabilities:
-    """What the engine says, or else what can be seen: the languages of its voices."""
+    """What the engine says, or else what can be seen: the languages of its voices, and that it hears."""
     if isinstance(engine, Capable):
         return engine.capabilities
     voices: tuple[VoiceInfo, ...] = getattr(engine, "voices", ())
     languages = dict.fromkeys(voice.language for voice in voices)
-    return Capabilities(languages=tuple(languages), voices=tuple(voices))
+    return Capabilities(languages=tuple(languages), voices=tuple(voices), hears=bool(getattr(engine, "hears", False)))

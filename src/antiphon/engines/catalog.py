@@ -15,13 +15,23 @@ from antiphon.errors import ConfigError
 VADS = ("silero", "scripted:KEY=VALUE,...")
 RECOGNIZERS = (
     "moonshine:tiny-en",
+    "brain (a language model that hears)",
     "faster-whisper:MODEL",
     "parakeet:MODEL",
     "openai:MODEL",
     "http://HOST:PORT/v1#MODEL",
     "scripted:KEY=VALUE,...",
 )
-BRAINS = ("auto", "alice", "openai:MODEL", "http://HOST:PORT/v1[#MODEL]", "scripted:KEY=VALUE,...")
+BRAINS = (
+    "auto",
+    "alice",
+    "voxtral:MODEL",
+    "openai:MODEL",
+    "openai-audio:MODEL",
+    "http://HOST:PORT/v1[#MODEL]",
+    "audio+http://HOST:PORT/v1[#MODEL]",
+    "scripted:KEY=VALUE,...",
+)
 SYNTHESIZERS = (
     "auto",
     "pico:VOICE",
@@ -39,6 +49,10 @@ SYNTHESIZERS = (
     "several, with commas between",
     "scripted:KEY=VALUE,...",
 )
+
+AUDIO = "audio+"
+"""Before a URL: the model there takes audio."""
+_HEARING_URLS = (f"{AUDIO}http", f"{AUDIO}https")
 
 E = TypeVar("E", bound=Engine)
 
@@ -81,12 +95,17 @@ def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
 
 
 async def make_brain(
-    name: str, model: str | None = None, *, api_key: str | None = None, exclude_ports: Collection[int] = ()
+    name: str,
+    model: str | None = None,
+    *,
+    api_key: str | None = None,
+    exclude_ports: Collection[int] = (),
+    device: str = "auto",
 ) -> Brain:
     """The brain called ``name``; "auto" looks for a local server, but on none of ``exclude_ports``.
 
     ``model`` is the one to ask a server for, which may stand in the name too: ``URL#MODEL``. Without ``api_key`` it is
-    the environment's OPENAI_API_KEY. Raises ConfigError.
+    the environment's OPENAI_API_KEY. ``device`` is where engines that can choose run. Raises ConfigError.
     """
     name, _, named = name.partition("#")
     model = model or named or None
@@ -101,19 +120,23 @@ async def make_brain(
         from antiphon.engines.alice import AliceBrain
 
         return AliceBrain()
+    if engine == "voxtral":
+        from antiphon.engines.voxtral import VoxtralBrain
+
+        return VoxtralBrain(model or rest, device=device)
     from antiphon.engines.openai_chat import OpenAIChat
 
     key = api_key or os.environ.get("OPENAI_API_KEY") or "none"
-    if engine in ("http", "https"):
-        return OpenAIChat(completed(name), model, api_key=key)
-    if engine == "openai":
+    if engine in ("http", "https", *_HEARING_URLS):
+        return OpenAIChat(completed(name.removeprefix(AUDIO)), model, api_key=key, hears=name.startswith(AUDIO))
+    if engine in ("openai", "openai-audio"):
         model = model or rest
         if not model:
-            raise ConfigError("openai needs a model: --llm openai:MODEL")
+            raise ConfigError(f"{engine} needs a model: --llm {engine}:MODEL")
         url = openai_url()
         if url == OPENAI_URL and key == "none":
             raise ConfigError(f"--llm {name} needs a key: set OPENAI_API_KEY, or OPENAI_BASE_URL for another server")
-        return OpenAIChat(url, model, api_key=key)
+        return OpenAIChat(url, model, api_key=key, hears=engine == "openai-audio")
     raise _unknown("language model", name, BRAINS)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.settings import Tool
 from antiphon.core.speech import Message, ToolCallDelta
+from antiphon.riff import wav_of
 
 _NO_RESULT = "(no result yet)"
 
 
-def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The messages as servers insist on them.
+def chat_messages(messages: Sequence[Message], *, hearing: bool = False) -> list[dict[str, Any]]:
+    """The messages as servers insist on them. With ``hearing`` the user's are audio where there is some.
 
     Calls that follow on each other are one message, their results come right after it and none is missing; results of
     unknown calls are left out. What the user said in several goes is one message: many chat templates want the roles
@@ -32,9 +35,9 @@ def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
         chat += _calls_with_results(pending, results)
         pending = []
         if message.role == "user" and chat and chat[-1]["role"] == "user":
-            chat[-1]["content"] = _joined(chat[-1]["content"], _content(message))
+            chat[-1]["content"] = _joined(chat[-1]["content"], _content(message, hearing))
         else:
-            chat.append({"role": message.role, "content": _content(message)})
+            chat.append({"role": message.role, "content": _content(message, hearing)})
     chat += _calls_with_results(pending, results)
     return chat
 
@@ -51,11 +54,29 @@ def _calls_with_results(calls: list[dict[str, Any]], results: dict[str | None, s
         yield {"role": "tool", "tool_call_id": call["id"], "content": results.get(call["id"], _NO_RESULT)}
 
 
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    if not message.images:
-        return message.text
+def _content(message: Message, hearing: bool) -> str | list[dict[str, Any]]:
     pictures: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
+    if hearing and message.audio:
+        return [_sound(message.audio), *pictures]
+    if not pictures:
+        return message.text
     return [{"type": "text", "text": message.text}, *pictures] if message.text else pictures
+
+
+def instructions_in_front(chat: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same without system messages: what they say opens the user's first message, where there is one in front."""
+    told = "\n\n".join(message["content"] for message in chat if message["role"] == "system" and message["content"])
+    rest = [message for message in chat if message["role"] != "system"]
+    if not told:
+        return rest
+    if not rest or rest[0]["role"] != "user":
+        return [{"role": "user", "content": told}, *rest]
+    return [rest[0] | {"content": _joined(told, rest[0]["content"])}, *rest[1:]]
+
+
+def _sound(pcm: bytes) -> dict[str, Any]:
+    data = binascii.b2a_base64(wav_of(pcm, EAR_RATE_HZ), newline=False).decode()
+    return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
 
 
 def _joined(first: str | list[dict[str, Any]], second: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:

@@ -10,8 +10,14 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta
-from antiphon.engines.chat_messages import CallCollector, ThoughtFilter, chat_messages, chat_tools
+from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta
+from antiphon.engines.chat_messages import (
+    CallCollector,
+    ThoughtFilter,
+    chat_messages,
+    chat_tools,
+    instructions_in_front,
+)
 from antiphon.errors import EngineError
 
 if TYPE_CHECKING:
@@ -22,6 +28,8 @@ _log = structlog.get_logger(__name__)
 CONNECT_S = 5.0
 FIRST_TOKEN_S = 30.0
 """How long a server may be silent, before its first token or between two."""
+
+TRANSCRIBE = "Write down what is said in this recording, word for word and in its language, and nothing else."
 
 _OPENAI_HOST = "api.openai.com"
 _LISTED_MODELS = 8
@@ -38,8 +46,13 @@ class OpenAIChat:
         api_key: str = "none",
         first_token_s: float = FIRST_TOKEN_S,
         server_name: str = "",
+        hears: bool = False,
     ) -> None:
-        """``base_url`` ends in ``/v1`` as a rule. Without ``model`` the first that the server lists is taken."""
+        """``base_url`` ends in ``/v1`` as a rule. Without ``model`` the first that the server lists is taken.
+
+        ``hears``: its model takes audio, and what the user said is sent as such.
+        """
+        self._hears = hears
         self._base_url = base_url.rstrip("/")
         self._model = model
         self._api_key = api_key
@@ -47,6 +60,7 @@ class OpenAIChat:
         self._server_name = server_name or urlsplit(base_url).netloc
         self._client: AsyncOpenAI | None = None
         self._gives_usage = True
+        self._takes_system = True
 
     @property
     def base_url(self) -> str:
@@ -58,12 +72,17 @@ class OpenAIChat:
         return self._model
 
     @property
+    def hears(self) -> bool:
+        return self._hears
+
+    @property
     def name(self) -> str:
-        return f"openai:{self._model or 'first'}"
+        return f"{'openai-audio' if self._hears else 'openai'}:{self._model or 'first'}"
 
     @property
     def description(self) -> str:
-        return f"{self._model or 'the first model'} at {self._server_name} ({self._base_url})"
+        takes = ", which takes what is said as audio" if self._hears else ""
+        return f"{self._model or 'the first model'} at {self._server_name} ({self._base_url}){takes}"
 
     async def load(self) -> None:
         """Sees to it that the server answers and has the model. Raises EngineError with what to do."""
@@ -130,9 +149,12 @@ class OpenAIChat:
     async def _open(self, client: AsyncOpenAI, request: BrainRequest) -> Any:
         import openai
 
+        messages = request.messages
+        if request.transcribe:
+            messages = (*messages, Message("user", TRANSCRIBE))
         body: dict[str, Any] = {
             "model": self._model or "default",
-            "messages": chat_messages(request.messages),
+            "messages": chat_messages(messages, hearing=self._hears),
             "stream": True,
             **chat_tools(request.tools, request.tool_choice),
         }
@@ -142,12 +164,25 @@ class OpenAIChat:
             body["max_completion_tokens" if is_openai else "max_tokens"] = request.max_output_tokens
         if self._gives_usage:
             try:
-                return await client.chat.completions.create(**body, stream_options={"include_usage": True})
+                return await self._create(client, body | {"stream_options": {"include_usage": True}})
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if "stream_options" not in str(error):
                     raise
                 self._gives_usage = False
-        return await client.chat.completions.create(**body)
+        return await self._create(client, body)
+
+    async def _create(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
+        """Voxtral's tokenizer, and so a server that has it, takes no system messages beside audio."""
+        import openai
+
+        if self._takes_system:
+            try:
+                return await client.chat.completions.create(**body)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not self._hears or "system" not in str(error):
+                    raise
+                self._takes_system = False
+        return await client.chat.completions.create(**body | {"messages": instructions_in_front(body["messages"])})
 
     def _among(self, listed: list[str]) -> str:
         """The model's name as the server has it. "llama3" is also "llama3:latest", or "/models/llama3.gguf"."""

@@ -6,8 +6,6 @@ that refuses that is asked for plain JSON from then on.
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +18,7 @@ from antiphon.engines.capabilities import Capabilities
 from antiphon.engines.speech_server import SILENT_S, RefusedError, SpeechServer
 from antiphon.engines.whole_turns import WholeTurn
 from antiphon.errors import EngineError
+from antiphon.riff import wav_of
 
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +90,7 @@ class OpenAITranscription:
 
     def _form(self, pcm: bytes, language: str) -> aiohttp.FormData:
         form = aiohttp.FormData()
-        form.add_field("file", _wav(pcm), filename="turn.wav", content_type="audio/wav")
+        form.add_field("file", wav_of(pcm, EAR_RATE_HZ), filename="turn.wav", content_type="audio/wav")
         form.add_field("model", self._model)
         if language:
             form.add_field("language", language)
@@ -111,13 +110,3 @@ class OpenAITranscription:
         except (KeyError, TypeError) as error:
             raise EngineError(f"{self._server.base_url} sent words that cannot be read ({error!r})") from error
         return Transcript(answer["text"].strip(), words)
-
-
-def _wav(pcm: bytes) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(EAR_RATE_HZ)
-        sound.writeframes(pcm)
-    return file.getvalue()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -198,6 +198,8 @@ class BrainOptions(Options):
     """How many words an answer has where the user does not say."""
     fail_after: int = 0
     """How many tokens a failing answer gives before it fails."""
+    hears: int = 0
+    """1: it takes what the user said as audio, and reads the tone code in it."""
 
 
 def _words_with_spaces(text: str) -> Iterator[str]:
@@ -239,10 +241,15 @@ class ScriptedBrain(_Scripted):
     def from_options(cls, options: str) -> Self:
         return cls(BrainOptions.parse(options))
 
+    @property
+    def hears(self) -> bool:
+        return bool(self._options.hears)
+
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         self.requests.append(request)
         fails_after = self._options.fail_after if self._failures.next_job() else None
-        answer = self._answer(request.messages)
+        messages = tuple(map(_heard, request.messages)) if self.hears else request.messages
+        answer = _Answer(messages[-1].text) if request.transcribe else self._answer(messages)
         limit = request.max_output_tokens
         self.running += 1
         try:
@@ -296,6 +303,10 @@ def _deltas(answer: _Answer, call_id: str) -> Iterator[BrainDelta]:
     half = len(arguments) // 2
     yield ToolCallDelta(call_id, name, arguments[:half])
     yield ToolCallDelta(call_id, name, arguments[half:])
+
+
+def _heard(message: Message) -> Message:
+    return replace(message, text=tone_code.decode(message.audio)) if message.audio else message
 
 
 def _count(messages: Sequence[Message]) -> int:

@@ -194,7 +194,8 @@ class Hearing:
 
     def _new_utterance(self, prefix_bytes: int) -> Utterance:
         voices = None if self._identity is None else self._identity.open()
-        utterance = Utterance(self._recognizer, self._settings.language, self._post_words, voices)
+        heard = self._settings.turn.hears_audio
+        utterance = Utterance(self._recognizer, self._settings.language, self._post_words, voices, heard=heard)
         if prefix_bytes < ms_to_bytes(LEAD_MS, EAR_RATE_HZ):
             utterance.lead_in()
         return utterance

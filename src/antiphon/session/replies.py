@@ -17,7 +17,8 @@ from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
-from antiphon.engines.base import Brain, place_of, prepare_brain, prepare_voice
+from antiphon.core.speech_memory import SpeechMemory
+from antiphon.engines.base import Brain, hears_audio, place_of, prepare_brain, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
@@ -64,8 +65,9 @@ class Replies:
         pacer: Pacer,
         settings: SessionSettings,
         room_ahead: Callable[[], Ahead],
+        memory: SpeechMemory,
     ) -> None:
-        """``room_ahead`` is asked how much may be done ahead at the moment."""
+        """``room_ahead`` is asked how much may be done ahead at the moment. ``memory``: of what was said before."""
         self._suite = suite
         self._outlet = outlet
         self._ids = ids
@@ -76,7 +78,7 @@ class Replies:
         self._pacer = pacer
         self._settings = settings
         self._room_ahead = room_ahead
-        self._speech = SpeechSource(suite.synthesizer, room_ahead)
+        self._speech = SpeechSource(suite.synthesizer, room_ahead, memory)
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
@@ -282,7 +284,7 @@ class Replies:
             settings,
             messages,
             brain or self._suite.brain,
-            self._speech,
+            self._speech.for_fixed_texts() if isinstance(brain, GivenText) else self._speech,
             self._outlet,
             self._side_host if side else self._host,
             self._ids,
@@ -295,14 +297,20 @@ class Replies:
 
     # What a reply answers to.
 
+    @property
+    def _hearing(self) -> bool:
+        return hears_audio(self._suite.brain)
+
     def _ahead_of(self, turn: TurnId) -> _Messages:
         """The conversation as it would be, were the turn over now."""
         said = self._transcripts.segments(turn)
+        hearing = self._hearing
+        audio = self._transcripts.audio(turn) if hearing else None
         self._changes_before = self._conversation.changes
 
         async def messages() -> tuple[Message, ...]:
-            await self._transcripts.settled()
-            return self._conversation.context(said)
+            await self._transcripts.settled(hearing=hearing)
+            return self._conversation.context(said, audio=audio, hearing=hearing)
 
         return messages
 
@@ -311,9 +319,10 @@ class Replies:
             given = command.messages if command is not None else None
             if given is not None and not any(isinstance(entry, ItemReference) for entry in given):
                 return self._resolved(given)
-            await self._transcripts.settled()
+            hearing = self._hearing
+            await self._transcripts.settled(hearing=hearing)
             self.refresh_items()
-            return self._conversation.context() if given is None else self._resolved(given)
+            return self._conversation.context(hearing=hearing) if given is None else self._resolved(given)
 
         return messages
 
@@ -324,7 +333,7 @@ class Replies:
 
     def _message_of(self, reference: ItemReference) -> Message | None:
         item = self._conversation.find(reference.item)
-        return None if item is None else item.message()
+        return None if item is None else item.message(hearing=self._hearing)
 
     def refresh_items(self) -> None:
         for live in self._live.values():

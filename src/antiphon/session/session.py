@@ -10,20 +10,23 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from antiphon.core import actions as do
 from antiphon.core import commands as ask
 from antiphon.core import events as on
 from antiphon.core.actions import Action, State
 from antiphon.core.commands import Command
-from antiphon.core.conversation import Conversation, Item
+from antiphon.core.conversation import HEARD_S, Conversation, Item
 from antiphon.core.events import Event
 from antiphon.core.settings import SessionSettings
 from antiphon.core.shedding import Ahead
+from antiphon.core.speech_memory import SpeechMemory
 from antiphon.core.turns import Turns
+from antiphon.engines.base import hears_audio
 from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
-from antiphon.ids import IdSource
+from antiphon.ids import IdSource, TurnId
 from antiphon.session.hearing import Hearing
 from antiphon.session.identity import Identity, Speakers
 from antiphon.session.meter import Meter, NoMeter, NoRecorder, Recorder
@@ -60,21 +63,26 @@ class Session:
         stay: AbstractContextManager[object] | None = None,
         room_ahead: Callable[[], Ahead] | None = None,
         speakers: Speakers | None = None,
+        memory: SpeechMemory | None = None,
     ) -> None:
         """``stay`` is entered for as long as the session runs. ``room_ahead`` says how much may be done ahead of the
         end of a turn at the moment; all, when it is not given. ``speakers``: tell those who speak to it apart.
+        ``memory``: of what was said before, here and elsewhere.
         """
         self.ids = ids or IdSource()
         self.conversation = Conversation()
         self._stay = stay or nullcontext()
         self._outlet = outlet
-        self._settings = settings
+        self._suite = suite
+        self._settings = settings = self._attuned(settings)
         self._recorder = recorder or NoRecorder()
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Event | Command] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._group: asyncio.TaskGroup | None = None
+        self._silent: TurnId | None = None
+        """The latest turn in which nobody spoke: it stands for the user's silence."""
         seed = self.ids.seed()
         self._turns = Turns(settings.turn, IdSource(seed))  # ids of its own, so that a recording repeats them
         self._recorder.begin(self._loop.time(), settings, seed)
@@ -96,7 +104,12 @@ class Session:
             pacer or Pacer(),
             settings,
             room_ahead or (lambda: Ahead.VOICE),
+            SpeechMemory(0) if memory is None else memory,
         )
+
+    def _attuned(self, settings: SessionSettings) -> SessionSettings:
+        """The same, with what follows from the engines."""
+        return replace(settings, turn=replace(settings.turn, hears_audio=hears_audio(self._suite.brain)))
 
     # From the transport.
 
@@ -222,6 +235,7 @@ class Session:
             case do.CommitTurn(turn):
                 self._commit(action)
             case do.TellTimeout(turn, start_ms, end_ms):
+                self._silent = turn
                 self._outlet.idle_timeout(turn, start_ms, end_ms)
             case do.Refuse(code, message, client_event_id):
                 self._outlet.refused(message, code, client_event_id)
@@ -232,20 +246,23 @@ class Session:
         """The turn becomes the user's item."""
         turn = action.turn
         self._hearing.commit(action.end_ms)
-        item = Item(turn, "message", "user", audio=True)
+        item = Item(turn, "message", "user", audio=True, speech=turn != self._silent)
         previous = self.conversation.add(item)
         self._outlet.committed(turn, previous)
         self._outlet.item_added(item, previous)
         self._outlet.item_done(item, previous)
         self._transcripts.commit(turn, item)
-        self.conversation.keep_audio(_KEPT_AUDIO_ITEMS)
+        self._keep_audio()
+
+    def _keep_audio(self) -> None:
+        self.conversation.keep_audio(_KEPT_AUDIO_ITEMS, HEARD_S if self._settings.turn.hears_audio else 0.0)
 
     # What the client asks.
 
     def _obey(self, command: Command, group: asyncio.TaskGroup) -> None:
         match command:
             case ask.Configure(settings):
-                self._settings = settings
+                self._settings = settings = self._attuned(settings)
                 self._hearing.configure(settings)
                 self._transcripts.configure(settings)
                 self._replies.configure(settings, group)
@@ -262,6 +279,8 @@ class Session:
                 self._outlet.item_done(item, before)
                 if item.pcm is not None:
                     self._transcripts.transcribe_item(item, group)
+                    if self._settings.turn.hears_audio:
+                        self._keep_audio()
             case ask.DeleteItem(item_id):
                 self.conversation.delete(item_id)
                 self._outlet.item_deleted(item_id)

@@ -172,7 +172,7 @@ def _marks(turn: Answered, marks: Marks) -> dict[str, float]:
 
 
 def _figures(turn: Answered, marks: Marks) -> dict[str, float]:
-    final_at = max(turn.ended_at, turn.final_at)
+    final_at = max(turn.ended_at, min(turn.final_at, marks.brain_started_at))  # a brain that hears waits for no final
     brain_at = max(final_at, marks.brain_at)
     voice_at = max(brain_at, marks.voice_at)
     return {

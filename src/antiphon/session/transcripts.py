@@ -61,6 +61,10 @@ class Transcripts:
             return utterance.segments
         return (Segment(None, words, 0, 0),)
 
+    def audio(self, turn: TurnId) -> bytes:
+        """What was said in a turn so far, mono s16 at 16 kHz, or the end of it."""
+        return bytes(self._open[turn].pcm)
+
     def announce(self, turn: TurnId) -> None:
         """The client knows of the turn: its captions may be told."""
         self._announced.add(turn)
@@ -103,6 +107,7 @@ class Transcripts:
         item.text = text or ""
         if text and any(segment.speaker for segment in utterance.segments):
             item.segments = utterance.segments
+        item.speech = item.speech and text != ""
         if self._settings.transcription:
             if text is None:
                 self._outlet.transcript_failed(turn, "The speech could not be recognized.")
@@ -136,8 +141,10 @@ class Transcripts:
         self._open.pop(turn).close()
         self._forget(turn)
 
-    async def settled(self) -> None:
-        """Returns when every committed turn has its words, or after the longest wait."""
+    async def settled(self, *, hearing: bool = False) -> None:
+        """Returns when every committed turn has words, or audio for a brain that hears, or after the longest wait."""
+        if hearing and all(item.pcm is not None for item in self._pending.values()):
+            return
         try:
             async with asyncio.timeout(_LONGEST_WAIT_S):
                 await self._settled.wait()
@@ -148,14 +155,14 @@ class Transcripts:
         """Recognizes audio that came as an item."""
         self._pending[item.id] = item
         self._settled.clear()
-        task = group.create_task(self._recognize(item))
+        task = group.create_task(self._recognize(item, item.pcm or b""))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _recognize(self, item: Item) -> None:
+    async def _recognize(self, item: Item, pcm: bytes) -> None:
         stream = self._recognizer.open(lambda _: None, self._settings.language)
         try:
-            stream.feed(item.pcm or b"")
+            stream.feed(pcm)
             item.text = (await stream.final()).text.strip()
         except EngineError as error:
             log.warning("recognizer failed", item=item.id, error=str(error))

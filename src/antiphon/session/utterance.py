@@ -9,6 +9,7 @@ import structlog
 
 from antiphon.audio import EAR_RATE_HZ, bytes_to_ms, ms_to_bytes
 from antiphon.core.captions import Captions
+from antiphon.core.conversation import HEARD_TURN_S
 from antiphon.core.events import FinalHeard, PartialHeard
 from antiphon.core.segments import Segment, one_segment
 from antiphon.core.voice_spans import NamedSpan
@@ -29,6 +30,8 @@ LEAD_MS = 100
 SPEAKER_WAIT_S = 0.5
 """A final waits so long for who said it; then it goes by what was known before."""
 
+_HEARD_BYTES = HEARD_TURN_S * EAR_RATE_HZ * 2
+
 Post = Callable[[PartialHeard | FinalHeard], None]
 
 
@@ -40,10 +43,18 @@ class Utterance:
     """
 
     def __init__(
-        self, recognizer: Recognizer, language: str | None, post: Post, voices: TurnVoices | None = None
+        self,
+        recognizer: Recognizer,
+        language: str | None,
+        post: Post,
+        voices: TurnVoices | None = None,
+        *,
+        heard: bool = False,
     ) -> None:
+        """``heard``: its audio is for the brain, too, so the end of it is kept and not the beginning."""
         self._recognizer = recognizer
         self._language = language
+        self._heard = heard
         self._stream = recognizer.open(self._on_partial, language)
         self._post = post
         self._voices = voices
@@ -79,8 +90,10 @@ class Utterance:
 
     def feed(self, pcm: bytes) -> None:
         self._length_bytes += len(pcm)
-        if len(self.pcm) < KEPT_BYTES:
+        if self._heard or len(self.pcm) < KEPT_BYTES:
             self.pcm += pcm
+        if len(self.pcm) > _HEARD_BYTES + KEPT_BYTES:
+            del self.pcm[:-_HEARD_BYTES]
         self._stream.feed(pcm)
         if self._voices is not None:
             self._voices.feed(pcm)

@@ -94,7 +94,7 @@ class VoiceRuns:
         """The audio of the clause that was handed over last has come to its end."""
         self._failed: frozenset[str] = frozenset()
         self._ended = False
-        self._handed_at = 0.0
+        self._begun = False
         self._left_chars = 0.0
         """Of the clause that is spoken, about so many are still to come."""
 
@@ -127,13 +127,10 @@ class VoiceRuns:
     async def _spoken(self, text: AsyncGenerator[str], voice: Voice) -> AsyncGenerator[AudioChunk]:
         """What ``voice`` makes of the text, and after each clause those that were begun beside it."""
         pace = self._source.pace(voice)
-        pace.start_over()
-        asked_at = self._loop.time()
-        async with aclosing(self._source.synthesizer.speak(text, voice)) as chunks:
+        opening, self._begun = not self._begun, True
+        async with aclosing(self._source.speak(text, voice, opening=opening)) as chunks:
             async for chunk in chunks:
-                audio_s = len(chunk.pcm) / 2 / MOUTH_RATE_HZ
-                pace.took(self._loop.time() - max(asked_at, self._handed_at), audio_s, last=chunk.last)
-                self._left_chars = max(self._left_chars - audio_s * CHARS_PER_S, 0.0)
+                self._left_chars = max(self._left_chars - len(chunk.pcm) / 2 / MOUTH_RATE_HZ * CHARS_PER_S, 0.0)
                 self._speak_beside(voice, pace)
                 yield chunk
                 if chunk.last:
@@ -142,14 +139,13 @@ class VoiceRuns:
                             self._speak_beside(voice, pace)
                             yield other
                     self._taken.set()
-                asked_at = self._loop.time()
 
     async def _run(self, voice: Voice) -> AsyncGenerator[str]:
         """What ``voice`` has to say, until another is wanted or the reply is over."""
         while (text := await self._text(voice)) is not None:
             self._taken.clear()
-            self._handed_at, self._left_chars = self._loop.time(), float(len(text))
-            self._marks.voice_started_at = self._marks.voice_started_at or self._handed_at
+            self._left_chars = float(len(text))
+            self._marks.voice_started_at = self._marks.voice_started_at or self._loop.time()
             yield text
             await self._taken.wait()
 

@@ -24,6 +24,7 @@ from antiphon.core.commands import CancelResponse, CreateItem, CreateReply
 from antiphon.core.conversation import Item
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
 from antiphon.core.shedding import Ahead
+from antiphon.core.speech_memory import SpeechMemory
 from antiphon.engines import tone_code
 from antiphon.engines.scripted import ScriptedBrain, ScriptedRecognizer, ScriptedSynthesizer, ScriptedVad
 from antiphon.engines.suite import Suite
@@ -167,6 +168,7 @@ async def call(
     recorder: Recorder | None = None,
     speakers: Speakers | None = None,
     room_ahead: Callable[[], Ahead] | None = None,
+    memory: SpeechMemory | None = None,
 ) -> AsyncIterator[Caller]:
     """A session with a caller in it, closed at the end. ``paced`` counts where no settings are given."""
     settings = settings or SessionSettings(turn=TurnSettings(paced=paced), transcription=True)
@@ -180,6 +182,7 @@ async def call(
         recorder=recorder,
         speakers=speakers,
         room_ahead=room_ahead,
+        memory=memory,
     )
     caller = Caller(session, outlet)
     async with asyncio.TaskGroup() as group:

@@ -213,7 +213,11 @@ class TurnRules:
                 _need(opened is not None and opened.id == turn, "a reply is prepared to the open turn")
                 assert opened is not None
                 _need(not self.speaking, "no reply is prepared while the user speaks")
-                _need(bool(opened.text) and opened.answered == opened.revision, "a reply is prepared to known words")
+                known = opened.answered == opened.revision
+                if self.settings.hears_audio:
+                    _need(not known or opened.text != "", "a reply is prepared to a sound that may have words")
+                else:
+                    _need(known and bool(opened.text), "a reply is prepared to known words")
                 _need(self.main is None, "no reply is prepared beside another")
                 _need(reply not in self.over, "an id is used once")
                 self.prepared = Prepared(reply, turn)

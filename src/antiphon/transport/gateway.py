@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
+from antiphon.core.actions import State
 from antiphon.ids import IdSource
 from antiphon.session.shelf import Shelf
 from antiphon.transport.limits import Limits
@@ -87,6 +89,10 @@ class Gateway:
     def active(self) -> int:
         """Sessions of this process that are open, or about to be."""
         return self.limits.max_sessions - self._places
+
+    def states(self) -> Counter[State]:
+        """How many sessions are in each state."""
+        return Counter(seat.outlet.current_state for seat in self._seats)
 
     @property
     def queued_bytes(self) -> int:

@@ -10,20 +10,22 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class GenerateRequest(_message.Message):
     __slots__ = ("start", "append")
     class Start(_message.Message):
-        __slots__ = ("session", "model", "messages", "tools", "tool_choice", "max_output_tokens")
+        __slots__ = ("session", "model", "messages", "tools", "tool_choice", "max_output_tokens", "transcribe")
         SESSION_FIELD_NUMBER: _ClassVar[int]
         MODEL_FIELD_NUMBER: _ClassVar[int]
         MESSAGES_FIELD_NUMBER: _ClassVar[int]
         TOOLS_FIELD_NUMBER: _ClassVar[int]
         TOOL_CHOICE_FIELD_NUMBER: _ClassVar[int]
         MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+        TRANSCRIBE_FIELD_NUMBER: _ClassVar[int]
         session: str
         model: str
         messages: _containers.RepeatedCompositeFieldContainer[Message]
         tools: _containers.RepeatedCompositeFieldContainer[Tool]
         tool_choice: str
         max_output_tokens: int
-        def __init__(self, session: _Optional[str] = ..., model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[Tool, _Mapping]]] = ..., tool_choice: _Optional[str] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
+        transcribe: bool
+        def __init__(self, session: _Optional[str] = ..., model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[Tool, _Mapping]]] = ..., tool_choice: _Optional[str] = ..., max_output_tokens: _Optional[int] = ..., transcribe: _Optional[bool] = ...) -> None: ...
     class Append(_message.Message):
         __slots__ = ("messages",)
         MESSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -36,20 +38,22 @@ class GenerateRequest(_message.Message):
     def __init__(self, start: _Optional[_Union[GenerateRequest.Start, _Mapping]] = ..., append: _Optional[_Union[GenerateRequest.Append, _Mapping]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("role", "text", "call_id", "name", "arguments", "images")
+    __slots__ = ("role", "text", "call_id", "name", "arguments", "images", "audio")
     ROLE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
     role: str
     text: str
     call_id: str
     name: str
     arguments: str
     images: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, role: _Optional[str] = ..., text: _Optional[str] = ..., call_id: _Optional[str] = ..., name: _Optional[str] = ..., arguments: _Optional[str] = ..., images: _Optional[_Iterable[str]] = ...) -> None: ...
+    audio: bytes
+    def __init__(self, role: _Optional[str] = ..., text: _Optional[str] = ..., call_id: _Optional[str] = ..., name: _Optional[str] = ..., arguments: _Optional[str] = ..., images: _Optional[_Iterable[str]] = ..., audio: _Optional[bytes] = ...) -> None: ...
 
 class Tool(_message.Message):
     __slots__ = ("name", "description", "parameters")

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import orjson
 import structlog
@@ -115,12 +116,17 @@ class FleetBrain(StageEngine):
 
     # Answers.
 
+    @property
+    def hears(self) -> bool:
+        """A worker of it does, also while it is away. Those that do not are not asked then."""
+        return any("hears" in worker.capabilities for worker in self.fleet.workers)
+
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
         loop = asyncio.get_running_loop()
         avoid: frozenset[str] = frozenset()
         for _ in range(MAX_LOSSES):
-            wanted = self._request(request.model)
+            wanted = replace(self._request(request.model), needs=_needs(request))
             lease = await self.fleet.acquire_but(wanted, avoid, patience_s=self.fleet.patience_s)
             call: _Call = WorkerCall(self.fleet, lease, "Generate")
             call.send(_start(request, visit.session, lease.model))
@@ -147,6 +153,10 @@ class FleetBrain(StageEngine):
                 self.fleet.spawn(call.close(GOODBYE_S if finished else 0.0))
         reason = f"{MAX_LOSSES} llm workers were lost in a row: see the log"
         raise EngineError(reason, retryable=True, retry_after_s=BUSY_RETRY_S)
+
+
+def _needs(request: BrainRequest) -> frozenset[str]:
+    return frozenset(("hears",) if any(message.audio for message in request.messages) else ())
 
 
 _Call = WorkerCall[pb.GenerateRequest, pb.GenerateResponse]
@@ -181,6 +191,7 @@ def _start(request: BrainRequest, session: str, model: str) -> pb.GenerateReques
         ],
         tool_choice=request.tool_choice,
         max_output_tokens=request.max_output_tokens or 0,
+        transcribe=request.transcribe,
     )
     return pb.GenerateRequest(start=start)
 
@@ -193,4 +204,5 @@ def _message(message: Message) -> pb.Message:
         name=message.name or "",
         arguments=message.arguments or "",
         images=message.images,
+        audio=message.audio or b"",
     )

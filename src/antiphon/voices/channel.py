@@ -48,7 +48,7 @@ _STUBS: dict[str, Callable[[grpc.aio.Channel], Any]] = {
     "asr": recognizer_pb2_grpc.RecognizerStub,
     "llm": generator_pb2_grpc.GeneratorStub,
 }
-_ABILITIES = ("streaming", "zero_shot", "lora", "cpu", "emotion")
+_ABILITIES = ("streaming", "zero_shot", "lora", "cpu", "emotion", "hears")
 
 
 class Call(Protocol):

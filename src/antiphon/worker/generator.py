@@ -121,6 +121,7 @@ def _request(start: pb.GenerateRequest.Start) -> BrainRequest:
         tools=tools,
         tool_choice=start.tool_choice or "auto",
         max_output_tokens=start.max_output_tokens or None,
+        transcribe=start.transcribe,
     )
 
 
@@ -132,6 +133,7 @@ def _context_message(message: pb.Message) -> ContextMessage:
         name=message.name or None,
         arguments=message.arguments or None,
         images=tuple(message.images),
+        audio=message.audio or None,
     )
 
 

@@ -127,6 +127,7 @@ class Host(Generic[E]):
             queued=self.models.waiting,
             default_model=self.identity.default_model,
             sessions=len(self.sessions),
+            hears=any(each.hears for each in known.values()),
         )
 
 

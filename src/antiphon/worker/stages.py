@@ -65,8 +65,15 @@ async def _no_more(names: Collection[str], model: str = "") -> tuple[str, ...]:
     return ()
 
 
-async def _make_brain(name: str) -> Brain:
-    return await make_brain(name)
+def llm_stage(device: str = AUTO) -> Stage:
+    """Its engines on ``device``, if they can choose."""
+
+    async def make(name: str) -> Brain:
+        """``URL#MODEL`` asks the server at that URL for that model."""
+        name, _, model = name.partition("#")
+        return await make_brain(name, model or None, device=device)
+
+    return Stage("llm", "antiphon.v1.Generator", make, _warm_brain, _no_more, _no_more)
 
 
 def tts_stage(voicing: Voicing) -> Stage:
@@ -96,7 +103,7 @@ def asr_stage(device: str = AUTO) -> Stage:
 
 TTS = tts_stage(Voicing())
 ASR = asr_stage()
-LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain, _no_more, _no_more)
+LLM = llm_stage()
 STAGES = {stage.name: stage for stage in (TTS, ASR, LLM)}
 
 

@@ -212,6 +212,27 @@ _CSM = Model(
 )
 """The export for transformers alone: the repository has the same weights twice more."""
 
+_VOXTRAL = Model(
+    "voxtral:mini-3b",
+    "Voxtral Mini 3B, hears eight languages and answers, for GPUs",
+    f"{HUB}mistralai/Voxtral-Mini-3B-2507@main",
+    tuple(
+        File(name, name)
+        for name in (
+            "config.json",
+            "generation_config.json",
+            "preprocessor_config.json",
+            "tekken.json",
+            "model.safetensors.index.json",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+        )
+    ),
+    "Apache-2.0",
+    9350,
+)
+"""The export for transformers alone: the repository has the same weights once more."""
+
 _XTTS = Model(
     "xtts:v2",
     "XTTS-v2, 17 languages, clones voices, for GPUs",
@@ -254,6 +275,7 @@ def _listed() -> Iterator[Model]:
         yield _pocket(language)
     yield _pocket("english", cloning=True)
     yield _CSM
+    yield _VOXTRAL
     yield _XTTS
     yield _MOONSHINE
 

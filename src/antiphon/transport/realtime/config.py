@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from antiphon.core.settings import Detection, ReplySettings, SessionSettings, Tool, TurnSettings
+from antiphon.core.settings import Detection, ReplySettings, SessionSettings, SpeechSettings, Tool, TurnSettings
 from antiphon.errors import ProtocolError
 from antiphon.transport.realtime import fields
 from antiphon.transport.realtime.codecs import AudioFormat
@@ -35,6 +35,8 @@ class Offer:
     """Those that serve requests without a conversation."""
     instructions: str = ""
     turn: TurnSettings = field(default_factory=TurnSettings)
+    max_output_tokens: int | Literal["inf"] = "inf"
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
     voice_called: Callable[[str], str | None] = lambda name: None
     """Which of the voices is meant by a name that is not among them, if any."""
     agents: Mapping[str, str | None] = field(default_factory=dict)
@@ -72,7 +74,7 @@ def _defaults(offer: Offer) -> Json:
         "instructions": offer.instructions,
         "tools": [],
         "tool_choice": "auto",
-        "max_output_tokens": "inf",
+        "max_output_tokens": offer.max_output_tokens,
         "tracing": None,
         "truncation": "auto",
         "prompt": None,
@@ -430,6 +432,7 @@ class SessionConfig:
             speed=output["speed"],
             max_output_tokens=None if wire["max_output_tokens"] == "inf" else wire["max_output_tokens"],
             model=_read_vendor_model(source, self._model, self._offer, "response.antiphon"),
+            speech=self._offer.speech,
         )
         return ReplyPlan(
             settings=settings,

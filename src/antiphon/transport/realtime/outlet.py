@@ -88,6 +88,7 @@ class RealtimeOutlet:
         self._conversation_id = conversation_id
         self.vendor = vendor
         self._mouth = mouth
+        self.current_state = State.IDLE
         self.record: Mapping[str, Any] | None = None
         """Where the client finds the record of the session, if it wants one."""
         self.asides = Asides()
@@ -287,6 +288,7 @@ class RealtimeOutlet:
             self._emit(f"antiphon.{event}", **values)
 
     def state(self, state: State) -> None:
+        self.current_state = state
         self._tell("state", state=state.value)
 
     def speaker(self, turn: TurnId, name: str) -> None:
