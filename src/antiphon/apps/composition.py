@@ -176,7 +176,8 @@ def make_offer(config: Config, suite: Suite) -> Offer:
         transcription_models=(suite.recognizer.name,),
         other_models=(suite.recognizer.name, *(engines or [synthesizer.name])),
         instructions=config.session.instructions,
-        turn=config.session.turn_settings(),
+        turn=config.turn_settings(),
+        listening=config.listening_settings(),
         voice_called=find,
     )
     wanted = config.session.voice

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -15,13 +16,14 @@ from antiphon.core.conversation import Conversation, Item
 from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.speech import Message, Voice
-from antiphon.engines.base import place_of, prepare_voice
+from antiphon.engines.base import Brain, place_of, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
 from antiphon.session.pacer import Pacer
 from antiphon.session.reply import Reply
 from antiphon.session.reply_host import ReplyHost
+from antiphon.session.span import Span
 from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
 from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
@@ -30,6 +32,16 @@ from antiphon.transport.base import Outlet
 log = structlog.get_logger(__name__)
 
 _Messages = Callable[[], Awaitable[tuple[Message, ...]]]
+
+
+class Context(Protocol):
+    """What is known beyond the conversation's items, for replies that the session or the client asks for."""
+
+    def context(self) -> tuple[Message, ...]: ...
+
+    def note_item(self, item: Item) -> None:
+        """An item that such a reply has brought."""
+        ...
 
 
 @dataclass(slots=True)
@@ -75,7 +87,19 @@ class Replies:
         self._on_hold = False
         """The client cannot be reached."""
         self._preparing: asyncio.Task[None] | None = None
+        self._offered: dict[ReplyId, Span] = {}
+        """What a listening brain wants to say, until turn-taking has decided about it."""
+        self._brain = suite.brain
+        self._known: Context | None = None
         self._host = ReplyHost(
+            add_item=self._add_asked_item,
+            audible=lambda reply: post(ReplyAudible(reply)),
+            sounded=self._sounded,
+            made=lambda reply, outcome, audible: post(ReplyMade(reply, outcome, audible)),
+            drained=lambda reply: post(PlayoutDrained(reply)),
+            failed=stopwatch.meter.failed,
+        )
+        self._span_host = ReplyHost(
             add_item=self._add_item,
             audible=lambda reply: post(ReplyAudible(reply)),
             sounded=self._sounded,
@@ -125,6 +149,20 @@ class Replies:
     def forget_unstarted(self, reply: ReplyId) -> None:
         self._expected.pop(reply, None)
 
+    # What a listening brain wants to say.
+
+    def offer(self, span: Span) -> None:
+        """The words of a reply that may be wanted soon."""
+        self._offered[span.id] = span
+
+    def withdraw(self, reply: ReplyId) -> None:
+        self._offered.pop(reply, None)
+
+    def answer_with(self, brain: Brain | None, known: Context | None) -> None:
+        """Who makes the other replies, and what it knows; None for the suite's brain and the conversation."""
+        self._brain = brain or self._suite.brain
+        self._known = known
+
     # Time.
 
     def deadline(self) -> float | None:
@@ -143,9 +181,13 @@ class Replies:
     def apply(self, action: Action, group: asyncio.TaskGroup) -> None:
         match action:
             case do.PrepareReply(reply, turn):
-                self._prepared[reply] = self._begin(reply, group, self._settings.reply, self._ahead_of(turn))
+                span = self._offered.pop(reply, None)
+                context = self._ahead_of(turn) if span is None else _no_context
+                self._prepared[reply] = self._begin(reply, group, self._settings.reply, context, span=span)
             case do.DiscardReply(reply):
-                self._prepared.pop(reply).task.cancel()
+                self.withdraw(reply)
+                if (discarded := self._prepared.pop(reply, None)) is not None:
+                    discarded.task.cancel()
             case do.StartReply(reply, prepared, side):
                 self._start(reply, group, prepared=prepared, side=side)
             case do.PausePlayout(reply):
@@ -201,7 +243,9 @@ class Replies:
             live.ahead = True
         else:
             settings = self._settings.reply if command is None else command.settings
-            live = self._begin(reply, group, settings, self._context(command), side=side)
+            span = self._offered.pop(reply, None)
+            context = self._context(command) if span is None else _no_context
+            live = self._begin(reply, group, settings, context, side=side, span=span)
         self._live[reply] = live
         if not side:
             self._answer_turn(live.reply, command)
@@ -231,6 +275,7 @@ class Replies:
         messages: _Messages,
         *,
         side: bool = False,
+        span: Span | None = None,
     ) -> _Live:
         paced = self._settings.turn.paced and not side
 
@@ -241,14 +286,16 @@ class Replies:
             reply,
             settings,
             messages,
-            self._suite.brain,
+            self._brain if span is None else span,
             self._suite.synthesizer,
             self._outlet,
-            self._side_host if side else self._host,
+            self._side_host if side else self._host if span is None else self._span_host,
             self._ids,
             speaker_of,
             paced,
         )
+        if span is not None:
+            span.reply = made
         follows = _voice_of(settings) == _voice_of(self._settings.reply)
         return _Live(made, group.create_task(made.run()), side, follows)
 
@@ -271,7 +318,10 @@ class Replies:
                 return self._resolved(given)
             await self._transcripts.settled()
             self.refresh_items()
-            return self._conversation.context() if given is None else self._resolved(given)
+            if given is not None:
+                return self._resolved(given)
+            side = command is not None and command.side
+            return self._conversation.context() if self._known is None or side else self._known.context()
 
         return messages
 
@@ -297,6 +347,11 @@ class Replies:
 
     def _add_item(self, item: Item) -> None:
         self._conversation.add(item)
+
+    def _add_asked_item(self, item: Item) -> None:
+        self._add_item(item)
+        if self._known is not None:
+            self._known.note_item(item)
 
     def _sounded(self, reply: ReplyId) -> None:
         live = self._live.get(reply)
@@ -324,6 +379,11 @@ class Replies:
             live.task.cancel()
         self._prepared.clear()
         self._live.clear()
+
+
+async def _no_context() -> tuple[Message, ...]:
+    """What a listening brain says needs none."""
+    return ()
 
 
 def _voice_of(settings: ReplySettings) -> Voice:

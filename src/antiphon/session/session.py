@@ -15,7 +15,7 @@ from antiphon.core import commands as ask
 from antiphon.core import events as on
 from antiphon.core.actions import Action
 from antiphon.core.commands import Command
-from antiphon.core.conversation import Conversation, Item
+from antiphon.core.conversation import ROOT, Conversation, Item
 from antiphon.core.events import Event
 from antiphon.core.settings import SessionSettings
 from antiphon.core.turns import Turns
@@ -23,6 +23,8 @@ from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
 from antiphon.ids import IdSource
 from antiphon.session.hearing import Hearing
+from antiphon.session.listener import Listener
+from antiphon.session.listening import ListeningBrain
 from antiphon.session.meter import Meter, NoMeter, NoRecorder, Recorder
 from antiphon.session.pacer import Pacer
 from antiphon.session.replies import Replies
@@ -85,6 +87,14 @@ class Session:
             pacer or Pacer(),
             settings,
         )
+        self._listener = Listener(
+            suite.brain, self.ids, self.conversation, self._replies, outlet, self._post_event, settings
+        )
+
+    @property
+    def brain(self) -> ListeningBrain | None:
+        """The brain and its context, while it listens."""
+        return self._listener.brain
 
     # From the transport.
 
@@ -114,6 +124,7 @@ class Session:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
+            self._listener.configure(self._settings, self._group)
             try:
                 await self._loop_until_closed(self._group)
             finally:
@@ -129,6 +140,7 @@ class Session:
         while True:
             while self._inbox:
                 self._take(self._inbox.popleft(), group)
+                self._listener.pump()
             if self._closing:
                 return
             self._wake.clear()
@@ -140,6 +152,7 @@ class Session:
                     timer.cancel()
             if not self._inbox and not self._closing:
                 self._on_time(group)
+                self._listener.pump()
 
     def _arm(self) -> asyncio.TimerHandle | None:
         times = [at for at in (self._turns.deadline(), self._replies.deadline()) if at is not None]
@@ -159,13 +172,15 @@ class Session:
         assert group is not None
         self._handle(on.Closed(), group)
         self._inbox.clear()
+        self._listener.close()
         self._hearing.close()
         self._transcripts.close()
         self._replies.close()
 
     def _take(self, entry: Event | Command, group: asyncio.TaskGroup) -> None:
         if isinstance(entry, Event):
-            self._handle(entry, group)
+            if self._listener.stands(entry):
+                self._handle(entry, group)
             return
         self._recorder.command(self._loop.time(), entry)
         try:
@@ -179,6 +194,8 @@ class Session:
         self._stopwatch.note(event, now)
         self._transcripts.note(event)
         self._replies.note(event)
+        for void in self._listener.note(event):
+            self._handle(on.BrainStops(void), group)
         actions = self._turns.handle(event, now)
         self._recorder.event(now, event, actions)
         for action in actions:
@@ -188,6 +205,10 @@ class Session:
 
     def _apply(self, action: Action, group: asyncio.TaskGroup) -> None:
         self._stopwatch.note_action(action)
+        self._carry_out(action, group)
+        self._listener.applied(action)
+
+    def _carry_out(self, action: Action, group: asyncio.TaskGroup) -> None:
         match action:
             case do.ShowState(state):
                 self._outlet.state(state)
@@ -233,6 +254,7 @@ class Session:
                 self._hearing.configure(settings)
                 self._transcripts.configure(settings)
                 self._replies.configure(settings, group)
+                self._listener.configure(settings, group)
                 self._handle(on.Configured(settings.turn), group)
             case ask.CommitBuffer():
                 self._commit_buffer(group)
@@ -242,12 +264,14 @@ class Session:
                 self._outlet.cleared()
             case ask.CreateItem(item, previous):
                 before = self.conversation.add(item, previous)
+                self._listener.note_item(item, front=previous == ROOT)
                 self._outlet.item_added(item, before)
                 self._outlet.item_done(item, before)
                 if item.pcm is not None:
                     self._transcripts.transcribe_item(item, group)
             case ask.DeleteItem(item_id):
                 self.conversation.delete(item_id)
+                self._listener.forget_item(item_id)
                 self._outlet.item_deleted(item_id)
             case ask.RetrieveItem(item_id):
                 self._replies.refresh_items()

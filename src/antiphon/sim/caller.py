@@ -162,11 +162,14 @@ async def call(
     seed: int = 1,
     meter: Meter | None = None,
     recorder: Recorder | None = None,
+    session_class: type[Session] = Session,
 ) -> AsyncIterator[Caller]:
     """A session with a caller in it, closed at the end. ``paced`` counts where no settings are given."""
     settings = settings or SessionSettings(turn=TurnSettings(paced=paced), transcription=True)
     outlet = RecordingOutlet()
-    session = Session(suite or scripted_suite(), outlet, settings, ids=IdSource(seed), meter=meter, recorder=recorder)
+    session = session_class(
+        suite or scripted_suite(), outlet, settings, ids=IdSource(seed), meter=meter, recorder=recorder
+    )
     caller = Caller(session, outlet)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(session.run(), name="session")

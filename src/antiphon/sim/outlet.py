@@ -296,5 +296,8 @@ class RecordingOutlet:
         _need(times == sorted(times), "a barge-in's marks are in order")
         self._note("barge_in", barge_in)
 
+    def thought(self, text: str) -> None:
+        self._note("thought", text)
+
     def fleet(self, standing: Mapping[str, Any]) -> None:
         self._note("fleet", standing)

@@ -141,6 +141,10 @@ class Outlet(Protocol):
 
     def barge_in(self, barge_in: BargeIn) -> None: ...
 
+    def thought(self, text: str) -> None:
+        """The next piece of what a listening brain writes and does not say. Only told where the settings say so."""
+        ...
+
     def fleet(self, standing: Mapping[str, Any]) -> None:
         """How the workers stand, in plain types, when that has changed."""
         ...

@@ -303,5 +303,8 @@ class RealtimeOutlet:
             marks=barge_in.marks,
         )
 
+    def thought(self, text: str) -> None:
+        self._tell("thought", text=text)
+
     def fleet(self, standing: Mapping[str, Any]) -> None:
         self._tell("fleet", **standing)
