@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -12,7 +12,7 @@ from antiphon.apps.config import Config
 from antiphon.apps.config_session import SessionDefaults
 from antiphon.apps.local_models import LocalModels
 from antiphon.engines import catalog
-from antiphon.engines.base import Engine
+from antiphon.engines.base import Engine, Leaving, brain_of_session
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
 from antiphon.engines.voicing import Voicing
@@ -91,10 +91,15 @@ class InProcess:
         await engine.load()
 
     def of_session(self, session_id: str) -> Suite:
-        return self._suite
+        return replace(self._suite, brain=brain_of_session(self._suite.brain, session_id))
 
-    def attending(self, suite: Suite, voice: str) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def attending(self, suite: Suite, voice: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if isinstance(suite.brain, Leaving):
+                suite.brain.leave()
 
     def missing(self) -> list[str]:
         return []

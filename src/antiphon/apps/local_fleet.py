@@ -300,7 +300,7 @@ def _brain_name(config: Config, brain: Engine) -> str:
     """As a worker is told it: what "auto" has found, and the model with the server."""
     if config.llm != "auto":
         return f"{config.llm}#{config.model}" if config.model else config.llm
-    return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"
+    return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else brain.name
 
 
 def _fleet(stage: str, registry: Registry, watcher: Watcher | None, tls: WorkerTls | None, *, own: bool) -> Fleet:

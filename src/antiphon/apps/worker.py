@@ -170,13 +170,13 @@ def stage_of(options: WorkerOptions) -> Stage:
     from antiphon.engines.torch_device import check_device
     from antiphon.engines.voicing import Voicing
     from antiphon.loudness import TARGET_LUFS
-    from antiphon.worker.stages import LLM, STAGES, asr_stage, tts_stage
+    from antiphon.worker.stages import STAGES, asr_stage, llm_stage, tts_stage
 
     if options.stage not in STAGES:
         raise ConfigError(f"there is no stage {options.stage!r}; there are {', '.join(STAGES)}")
     device = check_device(options.device)
     if options.stage != "tts":
-        return asr_stage(device) if options.stage == "asr" else LLM
+        return asr_stage(device) if options.stage == "asr" else llm_stage(device)
     try:
         lufs = TARGET_LUFS if options.loudness is None else loudness_of(options.loudness)
     except ValueError as error:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from antiphon.engines.base import Brain, Engine, Recognizer, Synthesizer, Vad
 from antiphon.engines.local_llm import find_local_llm
+from antiphon.engines.own_models import OWN_MODELS, make_own_model
 from antiphon.engines.server_names import OPENAI_URL, completed, named_server, openai_url
 from antiphon.errors import ConfigError
 
@@ -21,7 +22,16 @@ RECOGNIZERS = (
     "http://HOST:PORT/v1#MODEL",
     "scripted:KEY=VALUE,...",
 )
-BRAINS = ("auto", "alice", "openai:MODEL", "http://HOST:PORT/v1 (with --model NAME)", "scripted:KEY=VALUE,...")
+BRAINS = (
+    "auto",
+    "alice",
+    "transformers:MODEL[#OPTIONS]",
+    "mlx-lm:MODEL[#OPTIONS]",
+    "gguf:MODEL[#OPTIONS]",
+    "openai:MODEL",
+    "http://HOST:PORT/v1 (with --model NAME)",
+    "scripted:KEY=VALUE,...",
+)
 SYNTHESIZERS = (
     "auto",
     "pico:VOICE",
@@ -81,14 +91,21 @@ def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
 
 
 async def make_brain(
-    name: str, model: str | None = None, *, api_key: str | None = None, exclude_ports: Collection[int] = ()
+    name: str,
+    model: str | None = None,
+    *,
+    api_key: str | None = None,
+    exclude_ports: Collection[int] = (),
+    device: str = "auto",
 ) -> Brain:
     """The brain called ``name``; "auto" looks for a local server, but on none of ``exclude_ports``.
 
-    ``model`` is the one to ask a server for. Without ``api_key`` it is the environment's OPENAI_API_KEY. Raises
-    ConfigError.
+    ``model`` is the one to ask a server for. Without ``api_key`` it is the environment's OPENAI_API_KEY. ``device`` is
+    where engines that can choose run. Raises ConfigError.
     """
     engine, _, rest = name.partition(":")
+    if engine in OWN_MODELS:
+        return make_own_model(engine, rest, model or "", device)
     if engine == "scripted":
         from antiphon.engines.scripted import ScriptedBrain
 

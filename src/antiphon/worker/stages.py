@@ -65,12 +65,6 @@ async def _no_more(names: Collection[str], model: str = "") -> tuple[str, ...]:
     return ()
 
 
-async def _make_brain(name: str) -> Brain:
-    """``URL#MODEL`` asks the server at that URL for that model."""
-    name, _, model = name.partition("#")
-    return await make_brain(name, model or None)
-
-
 def tts_stage(voicing: Voicing) -> Stage:
     """Its voices as ``voicing`` has them."""
 
@@ -96,9 +90,20 @@ def asr_stage(device: str = AUTO) -> Stage:
     return Stage("asr", "antiphon.v1.Recognizer", make, _warm_recognizer, _no_more, _no_more)
 
 
+def llm_stage(device: str = AUTO) -> Stage:
+    """As ``asr_stage``."""
+
+    async def make(name: str) -> Brain:
+        """``URL#MODEL`` asks the server at that URL for that model."""
+        name, _, model = name.partition("#")
+        return await make_brain(name, model or None, device=device)
+
+    return Stage("llm", "antiphon.v1.Generator", make, _warm_brain, _no_more, _no_more)
+
+
 TTS = tts_stage(Voicing())
 ASR = asr_stage()
-LLM = Stage("llm", "antiphon.v1.Generator", _make_brain, _warm_brain, _no_more, _no_more)
+LLM = llm_stage()
 STAGES = {stage.name: stage for stage in (TTS, ASR, LLM)}
 
 
