@@ -295,7 +295,7 @@ def _written(pieces: list[Piece], results: dict[str | None, str]) -> Iterator[Me
 
 def _cut(pieces: list[Piece], reply: ReplyId, heard: str) -> Iterator[Piece]:
     said = "".join(piece.event.text for piece in pieces if piece.reply == reply and isinstance(piece.event, Said))
-    whole = said.strip() == heard
+    whole = bool(heard) and said.strip() == heard
     began = SpeakBegan("")
     for piece in pieces:
         match piece.event:
