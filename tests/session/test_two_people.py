@@ -207,7 +207,7 @@ def test_thirty_minutes_cost_as_much_a_word_at_the_end_as_at_the_beginning() -> 
 
     async def main() -> None:
         brain = RuleBrain(decide)
-        listening = ListeningSettings(wait_k=3, speak_tool=True, max_words=600)
+        listening = ListeningSettings(wait_k=3, speak_tool=True, max_words=300)
         settings = replace(settings_of(), listening=listening)
         chance = random.Random(1)
         lines = [line for line in SCENE if line.over is None]
@@ -231,7 +231,7 @@ def test_thirty_minutes_cost_as_much_a_word_at_the_end_as_at_the_beginning() -> 
             assert len(caller.outlet.replies) > 100
             assert not caller.outlet.live
         assert brain.running == 0
-        assert max(longest) < 3 * 600
+        assert max(longest) < 3 * 300
         assert max(costs) < 1.5 * min(costs)
         assert max(costs) < 20
 

@@ -191,10 +191,8 @@ class Listener:
                 self._drop(turn)
             case do.PrepareReply(reply) if reply in self._spans:
                 self._stand(self._spans[reply], Standing.PREPARED)
-            case do.StartReply(reply) if reply in self._spans:
-                self._stand(self._spans[reply], Standing.STARTED)
-            case do.StartReply(_, side=False):
-                self._somebody_asked()
+            case do.StartReply(reply, side=False):
+                self._started(reply)
             case do.DiscardReply(reply) if reply in self._spans:
                 self._throw_away(self._spans[reply])
             case do.CancelReply(reply) if reply in self._spans:
@@ -349,16 +347,24 @@ class Listener:
         if span.run == self._writer.run:
             self._writer.break_off()
 
-    def _somebody_asked(self) -> None:
-        """Somebody else has asked for the reply that starts: the brain need not speak to the same."""
+    def _started(self, reply: ReplyId) -> None:
+        """One reply is live at a time: what was before it plays on unwatched, if at all."""
         assert self._brain is not None and self._writer is not None
-        self._writer.break_off()
-        self._asked_at = self._brain.mind.version
+        for span in self._spans.values():
+            if span.standing is Standing.STARTED:
+                span.standing = Standing.OVER
+        if reply in self._spans:
+            self._stand(self._spans[reply], Standing.STARTED)
+        else:  # somebody asked for it: the brain need not speak to the same
+            self._writer.break_off()
+            self._asked_at = self._brain.mind.version
 
     def _learn_what_was_heard(self) -> None:
         """The context keeps of each reply what was heard of it."""
         if self._brain is None:
             return
         for span in self._spans.values():
-            if (heard := span.heard) is not None:
+            heard = span.heard
+            if heard is not None and heard != span.learnt:
+                span.learnt = heard
                 self._brain.mind.cut(span.id, heard)

@@ -47,6 +47,8 @@ class Span:
         """Once it is being made."""
         self.cut = False
         """Not all of it may have been heard."""
+        self.learnt: str | None = None
+        """The beginning that the brain knows to have been heard."""
         self._pieces: asyncio.Queue[BrainDelta | EngineError] = asyncio.Queue()
         self._room = asyncio.Semaphore(_AHEAD)
 
