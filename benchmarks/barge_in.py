@@ -10,13 +10,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.conversation import calling, spoken_questions
-from benchmarks.tables import arguments, save, show, spread
-
 from antiphon.apps.realtime_client import Arrival, send
 from antiphon.apps.selftest.caller import Caller, Utterance
 from antiphon.apps.server_process import local_server
 from antiphon.audio import FRAME_MS
+from benchmarks.conversation import calling, spoken_questions
+from benchmarks.tables import arguments, save, show, spread
 
 LONG = "Tell me about yourself."
 INTERRUPTION = "Stop. How old are you?"

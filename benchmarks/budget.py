@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 import orjson
-from benchmarks.tables import arguments, save, show
 
 from antiphon.apps.loadtest import LoadTestOptions, loadtest
+from benchmarks.tables import arguments, save, show
 
 RATIOS = ("jitter_p95_ms", "response_p50_ms", "response_p95_ms", "cpu_s_per_session_minute")
 

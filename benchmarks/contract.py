@@ -17,7 +17,6 @@ from pathlib import Path
 
 import grpc.aio
 import psutil
-from benchmarks.tables import arguments, save, show, spread
 
 from antiphon.audio import FRAME_BYTES, FRAME_MS
 from antiphon.core.speech import Voice
@@ -26,6 +25,7 @@ from antiphon.engines.catalog import make_one_synthesizer
 from antiphon.engines.scripted import count_to
 from antiphon.v1 import synthesizer_pb2 as pb
 from antiphon.v1.synthesizer_pb2_grpc import SynthesizerStub
+from benchmarks.tables import arguments, save, show, spread
 
 MODELS = {"scripted": "scripted:first_audio_ms=0,speed=100000", "pico": "pico"}
 OPTIONS = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16384))

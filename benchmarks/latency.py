@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from benchmarks.conversation import SCRIPTED_SERVER, Turn, ask, calling, spoken_questions, tone_questions
-from benchmarks.tables import arguments, save, show, spread
-
 from antiphon.apps.selftest.caller import Utterance
 from antiphon.apps.server_process import local_server
+from benchmarks.conversation import SCRIPTED_SERVER, Turn, ask, calling, spoken_questions, tone_questions
+from benchmarks.tables import arguments, save, show, spread
 
 STAGES = ("end_of_turn_ms", "recognizer_ms", "brain_ms", "voice_ms", "server_ms", "response_ms")
 PAUSE_S = 0.5

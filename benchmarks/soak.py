@@ -21,8 +21,6 @@ import aiohttp
 import grpc.aio
 import numpy as np
 import psutil
-from benchmarks.conversation import calling, tone_questions
-from benchmarks.tables import arguments, save, show
 from prometheus_client.parser import text_string_to_metric_families
 
 from antiphon.apps.logs import logging_to
@@ -31,6 +29,8 @@ from antiphon.apps.selftest.caller import Caller, Utterance
 from antiphon.apps.server_process import LocalServer, local_server
 from antiphon.v1 import models_pb2
 from antiphon.v1.synthesizer_pb2_grpc import SynthesizerStub
+from benchmarks.conversation import calling, tone_questions
+from benchmarks.tables import arguments, save, show
 
 SERVER = (
     *("--vad", "scripted"),

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import psutil
-from benchmarks.tables import arguments, save, show
 
 from antiphon.apps.server_process import local_server
+from benchmarks.tables import arguments, save, show
 
 RUNS = 7
 MB = 1e6

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Sequence
 
 import uvloop
-from benchmarks.conversation import Turn, ask, calling, is_turn_timing, spoken_questions
-from benchmarks.tables import arguments, save, show, spread
-from benchmarks.webrtc_phone import Phone, dialled
 
 from antiphon.apps.selftest.caller import Utterance
 from antiphon.apps.server_process import local_server
 from antiphon.session.pacer import Pacer
+from benchmarks.conversation import Turn, ask, calling, is_turn_timing, spoken_questions
+from benchmarks.tables import arguments, save, show, spread
+from benchmarks.webrtc_phone import Phone, dialled
 
 STATED = (
     *("--llm", "scripted:first_token_ms=50,token_ms=20,tokens=12"),

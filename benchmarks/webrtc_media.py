@@ -11,9 +11,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import jiwer
-from benchmarks.tables import arguments, save, show, spread
-from benchmarks.webrtc_echo import Caller, echo_server
-from benchmarks.webrtc_line import Heard, through_ours, through_stock
 
 from antiphon.audio import samples_of
 from antiphon.core.speech_gate import SpeechGate
@@ -25,6 +22,9 @@ from antiphon.session.pacer import Pacer
 from antiphon.sim.lossy_line import LineQuality
 from antiphon.sim.speech import recordings
 from antiphon.sim.udp_relay import UdpRelay
+from benchmarks.tables import arguments, save, show, spread
+from benchmarks.webrtc_echo import Caller, echo_server
+from benchmarks.webrtc_line import Heard, through_ours, through_stock
 
 LINES = {
     "clean": LineQuality(),

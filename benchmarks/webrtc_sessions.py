@@ -12,10 +12,6 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 import uvloop
-from benchmarks.soak import beside
-from benchmarks.tables import arguments, save, show, spread
-from benchmarks.webrtc_phone import Phone
-from benchmarks.webrtc_server import MeasuredServer, measured_server
 
 from antiphon.apps.microphone import PacedMicrophone
 from antiphon.apps.realtime_client import Arrival, Connection, Journal, connect, send
@@ -23,6 +19,10 @@ from antiphon.apps.selftest.caller import Utterance
 from antiphon.audio import EAR_RATE_HZ, FRAME_MS, WIRE_PCM_RATE_HZ, first_audible, resample
 from antiphon.session.pacer import Pacer
 from antiphon.sim.speech import recordings
+from benchmarks.soak import beside
+from benchmarks.tables import arguments, save, show, spread
+from benchmarks.webrtc_phone import Phone
+from benchmarks.webrtc_server import MeasuredServer, measured_server
 
 WAYS = {"WebRTC, ours": "ours", "WebRTC, aiortc's stock": "stock", "WebSocket": "ours"}
 SETTLE_S = 3.0

@@ -15,10 +15,6 @@ from dataclasses import dataclass, field
 import aiohttp
 import numpy as np
 import uvloop
-from benchmarks.conversation import spoken_questions
-from benchmarks.soak import Place, Sample, beside, growth, watch
-from benchmarks.tables import arguments, save, show, spread
-from benchmarks.webrtc_phone import Phone, Said, dialled
 
 from antiphon.apps.realtime_client import ClientError
 from antiphon.apps.selftest.caller import COMPLETED, Utterance
@@ -30,6 +26,10 @@ from antiphon.engines.moonshine import Moonshine
 from antiphon.session.pacer import Pacer
 from antiphon.sim.lossy_line import LineQuality
 from antiphon.sim.udp_relay import UdpRelay
+from benchmarks.conversation import spoken_questions
+from benchmarks.soak import Place, Sample, beside, growth, watch
+from benchmarks.tables import arguments, save, show, spread
+from benchmarks.webrtc_phone import Phone, Said, dialled
 
 SERVER = ("--llm", "alice", "--idle-timeout-s", "3600")
 BAD = LineQuality(loss=0.05, jitter_ms=100)

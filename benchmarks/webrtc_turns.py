@@ -13,8 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from benchmarks.conversation import spoken_questions
-from benchmarks.tables import arguments, save, show
 
 from antiphon.apps.loadtest.question import breaths
 from antiphon.audio import (
@@ -43,6 +41,8 @@ from antiphon.sim.speech import recordings
 from antiphon.sim.virtual_time import run_virtual
 from antiphon.transport.webrtc.ear import Ear
 from antiphon.transport.webrtc.opus import OpusEncoder
+from benchmarks.conversation import spoken_questions
+from benchmarks.tables import arguments, save, show
 
 LINES = {
     "clean": LineQuality(),

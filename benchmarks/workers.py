@@ -22,9 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
-from benchmarks.barge_in import BargeIn, interrupt
-from benchmarks.conversation import calling, tone_questions
-from benchmarks.tables import arguments, save, show, spread
 
 from antiphon.apps.logs import logging_to
 from antiphon.apps.selftest.caller import Caller, Utterance
@@ -35,6 +32,9 @@ from antiphon.v1 import generator_pb2_grpc, models_pb2, recognizer_pb2_grpc, syn
 from antiphon.voices.fleet import Fleet, Handover, NoWatcher
 from antiphon.voices.registry import StaticRegistry
 from antiphon.voices.synthesizer import FleetSynthesizer
+from benchmarks.barge_in import BargeIn, interrupt
+from benchmarks.conversation import calling, tone_questions
+from benchmarks.tables import arguments, save, show, spread
 
 SERVER = (
     *("--vad", "scripted"),

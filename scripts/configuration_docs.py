@@ -10,7 +10,8 @@ from pathlib import Path
 
 from antiphon.apps.config import Config
 from antiphon.apps.config_session import SessionDefaults, Speech, TurnDetection
-from antiphon.apps.config_sources import KeyPath, settings_of
+from antiphon.apps.config_sources import settings_of
+from antiphon.apps.config_streaming import KeyPath
 from antiphon.core.barge_in import BargeInPolicy
 
 PAGE = Path(__file__).parent.parent / "docs" / "CONFIGURATION.md"

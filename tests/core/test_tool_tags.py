@@ -106,7 +106,11 @@ def test_native_calls_say_the_same(pieces: int) -> None:
 def test_native_speech_in_other_forms() -> None:
     late = ToolCallDelta("c1", "speak", '{"tone": "warm", "text": "Hello there."}')
     assert plainly(read([late])) == HELLO
-    pair = [ToolCallDelta("c1", "speak", ""), "Hello there.", ToolCallDelta("c2", "stop_speaking", "{}")]
+    pair: list[Fragment] = [
+        ToolCallDelta("c1", "speak", ""),
+        "Hello there.",
+        ToolCallDelta("c2", "stop_speaking", "{}"),
+    ]
     assert plainly(read(pair)) == HELLO
     unclosed = ToolCallDelta("c1", "speak", '{"text": "Hello there.')
     assert plainly(read([unclosed])) == HELLO
@@ -167,7 +171,7 @@ def test_other_functions_are_calls() -> None:
         ("calls weather", '{"at": "home"}'),
         *span("One moment."),
     ]
-    native = [ToolCallDelta("c1", "weather", '{"at":'), ToolCallDelta("c1", "weather", ' "home"}')]
+    native: list[Fragment] = [ToolCallDelta("c1", "weather", '{"at":'), ToolCallDelta("c1", "weather", ' "home"}')]
     (event,) = read(native)
     assert event == Call("weather", '{"at": "home"}', "", "c1")
     assert read([ToolCallDelta("c1", "time", "")]) == [Call("time", "{}", "", "c1")]

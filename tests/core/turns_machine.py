@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from antiphon.core import events as on
 from antiphon.core.actions import Action, State
 from antiphon.core.events import Event, Outcome
-from antiphon.core.settings import Detection, TurnSettings
+from antiphon.core.settings import Answers, Detection, TurnSettings
 from antiphon.ids import IdSource, ItemId, ReplyId, TurnId
 from antiphon.sim.turn_rules import LiveReply, TurnRules
 
@@ -34,6 +34,8 @@ def _settings(paced: bool) -> st.SearchStrategy[TurnSettings]:
         create_response=st.sampled_from([True, True, True, False]),
         interrupt_response=st.sampled_from([True, True, True, False]),
         prepare_after_ms=st.sampled_from([0, 120, 400]),
+        answers=st.sampled_from([Answers.TURN, Answers.LISTENING]),
+        wished_silence_ms=st.sampled_from([60, 300]),
         paced=st.just(paced),
         hears_audio=st.sampled_from([False, False, True]),
     )
@@ -54,6 +56,7 @@ class TurnsMachine(RuleBasedStateMachine):
         self.turns = self.turns_class(settings, IdSource(1))
         self.seen = TurnRules(settings)
         self.requests = 0
+        self.wishes = 0
         self.uncommitted_ms = 0
 
     def send(self, event: Event) -> list[Action]:
@@ -198,6 +201,43 @@ class TurnsMachine(RuleBasedStateMachine):
                 self.the_client_cancels(data)
             case _:
                 self.finish_main()
+
+    # A listening brain.
+
+    @rule()
+    def the_brain_speaks(self) -> None:
+        self.wishes += 1
+        self.send(on.BrainSpeaks(ReplyId(f"wished_{self.wishes}")))
+
+    @rule(data=st.data())
+    def the_brain_stops(self, data: st.DataObject) -> None:
+        pending = [self.seen.wished, None if self.seen.prepared is None else self.seen.prepared.id]
+        known = [reply for reply in pending if reply is not None] or self._known_replies()
+        self.send(on.BrainStops(data.draw(st.sampled_from(known))))
+
+    @precondition(lambda self: self.seen.settings.answers is Answers.LISTENING and self.seen.turn is None)
+    @rule(
+        text=TEXTS.filter(bool),
+        wish_at=st.sampled_from(["speech", "pause", "final"]),
+        then_ms=st.sampled_from([0, 80, 700]),
+    )
+    def the_brain_answers_what_the_user_says(self, text: str, wish_at: str, then_ms: int) -> None:
+        """The usual course of a conversation with it."""
+        if self.seen.speaking:
+            return
+        self.speech_starts(late_ms=60)
+        self.pass_time(300)
+        if wish_at == "speech":
+            self.the_brain_speaks()
+        if self.seen.turn is not None:
+            self.speech_pauses(late_ms=60)
+        if wish_at == "pause":
+            self.the_brain_speaks()
+        for turn, revision in sorted(self.seen.unanswered)[-1:]:
+            self.send(on.FinalHeard(turn, revision, text))
+        if wish_at == "final":
+            self.the_brain_speaks()
+        self.pass_time(then_ms)
 
     # The replies' makers.
 

@@ -14,7 +14,7 @@ import pytest
 
 from antiphon.core.actions import Action, State
 from antiphon.core.events import Event
-from antiphon.core.settings import SessionSettings, TurnSettings
+from antiphon.core.settings import Answers, ListeningSettings, SessionSettings, TurnSettings
 from antiphon.core.spoken import HEARD_TOLERANCE_MS
 from antiphon.engines.scripted import ScriptedBrain, ScriptedSynthesizer
 from antiphon.engines.tone_code import SYMBOL_MS
@@ -96,15 +96,14 @@ def check_what_was_heard(caller: Caller, *, paced: bool) -> int:
     return compared
 
 
-async def converse(*, paced: bool, seed: int) -> None:
+async def converse(*, paced: bool, seed: int, answers: Answers, length_s: float = LENGTH_S) -> None:
     chance = random.Random(seed)
-    settings = SessionSettings(
-        TurnSettings(paced=paced, silence_duration_ms=chance.choice([200, 500])), transcription=True
-    )
+    turn = TurnSettings(paced=paced, silence_duration_ms=chance.choice([200, 500]), answers=answers)
+    settings = SessionSettings(turn, listening=ListeningSettings(wait_k=2), transcription=True)
     inspector = Inspector(settings.turn)
     suite = scripted_suite(asr="final_ms=40,fail_rate=0.02", llm="fail_rate=0.03", tts="fail_rate=0.01")
     async with call(suite, settings, recorder=inspector, seed=seed) as caller:
-        while caller.now < LENGTH_S:
+        while caller.now < length_s:
             await misbehave(caller, chance)
         await caller.rest()
         await caller.pause(1000)
@@ -145,6 +144,18 @@ def check_pauses(caller: Caller) -> int:
     return pauses
 
 
-@pytest.mark.parametrize(("paced", "seed"), [(True, 1), (True, 2), (False, 1)])
-def test_thirty_minutes_of_conversation(paced: bool, seed: int) -> None:
-    run_virtual(converse(paced=paced, seed=seed))
+@pytest.mark.parametrize(
+    ("paced", "seed", "answers"),
+    [
+        (True, 1, Answers.TURN),
+        (True, 2, Answers.TURN),
+        (False, 1, Answers.TURN),
+        (True, 3, Answers.LISTENING),
+    ],
+)
+def test_thirty_minutes_of_conversation(paced: bool, seed: int, answers: Answers) -> None:
+    run_virtual(converse(paced=paced, seed=seed, answers=answers))
+
+
+def test_ten_minutes_in_bursts_with_a_brain_that_listens() -> None:
+    run_virtual(converse(paced=False, seed=2, answers=Answers.LISTENING, length_s=600))

@@ -96,7 +96,8 @@ async def answer(brain: OpenAIChat, request: BrainRequest = HELLO) -> list[Brain
 
 
 async def test_text_streams_through_with_its_usage(server: ChatServer, brain: OpenAIChat) -> None:
-    usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    details = {"cached_tokens": 5}
+    usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9, "prompt_tokens_details": details}
     server.chunks = [
         chunk({"role": "assistant", "content": ""}),
         chunk({"content": "Good "}),
@@ -105,7 +106,7 @@ async def test_text_streams_through_with_its_usage(server: ChatServer, brain: Op
         chunk(usage=usage),
     ]
     request = BrainRequest((Message("system", "Be brief."), *HELLO.messages), max_output_tokens=50)
-    assert await answer(brain, request) == [TextDelta("Good "), TextDelta("day."), Finish("stop", 7, 2)]
+    assert await answer(brain, request) == [TextDelta("Good "), TextDelta("day."), Finish("stop", 7, 2, 5)]
     [sent] = server.requests
     assert sent == {
         "model": "small",

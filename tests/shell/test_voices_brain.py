@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
 from tests.shell.fleet_client import WAIT_S, Stage, staged
+from tests.shell.tiny_llm import WORDS, write_model
 
 from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines import tone_code
 from antiphon.engines.base import hears_audio
+from antiphon.engines.cached_brain import CachedBrain
 from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
@@ -71,6 +73,52 @@ async def test_what_was_said_goes_to_workers_that_hear(tmp_path: Path) -> None:
         assert text_of([delta async for delta in brain.respond(request)]) == "echo good morning"
     async with staged(tmp_path, "llm", QUICK) as stage:
         assert not hears_audio(FleetBrain(stage.fleet))
+
+
+async def test_a_word_is_read_when_it_comes(tmp_path: Path) -> None:
+    """By a model that keeps what it has read, over the wire, for a conversation that is known there and then is not."""
+    model = f"transformers:{write_model(tmp_path / 'tiny')}#temperature=0"
+    async with staged(tmp_path, "llm", model) as stage:
+        brain = FleetBrain(stage.fleet).of_session("a")
+        with brain.attending():
+            async with asyncio.timeout(WAIT_S):
+                while not stage.workers[0].host.sessions.known("a"):
+                    await stage.fleet.changed(0.02)
+            said = "hello"
+            await brain.read(BrainRequest((Message("user", said),)))
+            for word in WORDS[:5]:
+                said += f" {word}"
+                finish = await brain.read(BrainRequest((Message("user", said),)))
+                assert finish.input_tokens - finish.cached_tokens == 1
+            asked = BrainRequest((Message("user", said),), max_output_tokens=4)
+            end = [delta async for delta in brain.respond(asked)][-1]
+            assert isinstance(end, Finish)
+            assert end.cached_tokens >= finish.input_tokens
+            assert end.output_tokens == 4
+        engine = stage.workers[0].host.models.info()[0].engine
+        assert isinstance(engine, CachedBrain)
+        async with asyncio.timeout(WAIT_S):
+            while engine._mind is not None and engine._mind.contexts.tokens:
+                await stage.fleet.changed(0.02)
+
+
+async def test_what_cannot_be_read_ahead_is_asked_for_once(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", QUICK) as stage:
+        brain = FleetBrain(stage.fleet).of_session("a")
+        request = BrainRequest((Message("user", "count to 12"),))
+        assert await brain.read(request) == Finish()
+        stage.wires[0].cut()
+        assert await brain.read(request) == Finish(), "nobody is asked"
+
+
+async def test_a_worker_that_is_lost_while_it_reads_is_no_failure(tmp_path: Path) -> None:
+    async with staged(tmp_path, "llm", QUICK) as stage:
+        brain = FleetBrain(stage.fleet).of_session("a")
+        reading = asyncio.create_task(brain.read(BrainRequest((Message("user", "hello"),))))
+        stage.wires[0].cut()
+        async with asyncio.timeout(WAIT_S):
+            with suppress(EngineError):  # where it was lost before it was asked
+                assert await reading == Finish()
 
 
 async def test_closing_stops_the_work(tmp_path: Path) -> None:

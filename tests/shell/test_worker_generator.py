@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
+from tests.shell.tiny_llm import write_model
 from tests.shell.worker_client import LIMIT_S, channel_to, hosting, status_of
 
+from antiphon.engines.cached_brain import CachedBrain
 from antiphon.engines.scripted import ScriptedBrain, count_to
 from antiphon.v1 import generator_pb2 as pb
 from antiphon.v1 import models_pb2 as models
@@ -70,6 +73,43 @@ async def test_tools_and_limits_reach_the_model(stub: Any) -> None:
     call = stub.Generate()
     await call.write(asking("count to 20", max_output_tokens=3))
     assert (await answer(call))[-1].finish.reason == "length"
+
+
+async def test_nothing_is_read_ahead_by_who_cannot(stub: Any) -> None:
+    call = stub.Generate()
+    await call.write(asking("count to 20", only_read=True))
+    (message,) = await answer(call)
+    assert message == pb.GenerateResponse(finish=pb.GenerateResponse.Finish(reason="stop"))
+
+
+async def test_a_conversation_is_remembered_until_its_end(tmp_path: Path) -> None:
+    """By a model that keeps what it has read; reading ahead is an answer of one message."""
+    name = f"transformers:{write_model(tmp_path / 'tiny')}#temperature=0"
+
+    def request(session: str, text: str, **fields: Any) -> Request:
+        messages = [pb.Message(role="user", text=text)]
+        return Request(start=Request.Start(session=session, messages=messages, max_output_tokens=3, **fields))
+
+    async def asked(stub: Any, *given: Any, **fields: Any) -> tuple[int, int, int]:
+        call = stub.Generate()
+        await call.write(request(*given, **fields))
+        finish = (await answer(call))[-1].finish
+        return finish.input_tokens, finish.cached_tokens, finish.output_tokens
+
+    async with hosting("llm", name) as server, channel_to(server.address) as channel:
+        stub: Any = GeneratorStub(channel)  # type: ignore[no-untyped-call]
+        await stub.StartSession(models.StartSessionRequest(session="a", model=name))
+        read, cached, written = await asked(stub, "a", "the weather in paris", only_read=True)
+        assert (cached, written) == (0, 0)
+        _, cached, written = await asked(stub, "a", "the weather in paris")
+        assert (cached, written) == (read, 3)
+        (engine,) = [info.engine for info in server.models.info()]
+        assert isinstance(engine, CachedBrain)
+        assert engine.count.written == 3
+        await stub.EndSession(models.EndSessionRequest(session="a"))
+        await asked(stub, "b", "tell me")
+        assert engine._mind is not None
+        assert [context.session for context in engine._mind.contexts._contexts] == [""]
 
 
 async def test_a_failure_is_the_last_message(stub: Any) -> None:

@@ -59,6 +59,22 @@ def test_verbs_reach_the_requests_of_one_session() -> None:
     run_virtual(scene())
 
 
+def test_only_who_made_itself_known_is_known_and_its_end_is_told() -> None:
+    async def scene() -> None:
+        ended: list[str] = []
+        sessions = Sessions(10.0, ended.append)
+        kept(sessions, "a", "m")
+        kept(sessions, "b", "m")
+        assert (sessions.known("a"), sessions.known("nobody"), sessions.known("")) == ("a", "", "")
+        sessions.end("nobody")
+        sessions.end("a")
+        assert (ended, sessions.known("a")) == (["a"], "")
+        await asyncio.sleep(11)
+        assert ended == ["a", "b"], "of which nothing was heard"
+
+    run_virtual(scene())
+
+
 def test_the_end_of_a_session_stops_its_work_and_lets_its_model_go() -> None:
     async def scene() -> None:
         sessions = Sessions()

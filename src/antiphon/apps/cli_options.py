@@ -10,6 +10,7 @@ from typer import Option
 LISTENING = "Where it listens"
 WEBRTC = "WebRTC"
 ENGINES = "Engines"
+BRAIN = "A language model that listens"
 WORKERS = "Where the engines run"
 LIMITS = "Limits"
 LOGS = "Logs and records"

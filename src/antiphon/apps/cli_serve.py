@@ -10,6 +10,7 @@ import typer
 from typer import Option
 
 from antiphon.apps.cli_options import (
+    BRAIN,
     CONFIGURATION,
     ENGINES,
     LIMITS,
@@ -107,6 +108,20 @@ def serve(
     enrolments: Annotated[
         Path | None,
         Option(help="The folder of enrolled voices.", metavar="DIR", rich_help_panel=ENGINES),
+    ] = None,
+    listening: Annotated[
+        bool | None,
+        Option("--listening", help="The model reads the words as they are spoken.", rich_help_panel=BRAIN),
+    ] = None,
+    wait_k: Annotated[
+        int | None, Option(help="So many words it reads before it writes one.", rich_help_panel=BRAIN)
+    ] = None,
+    speak_tool: Annotated[
+        bool | None,
+        Option("--speak-tool", help="What it says it says by a tool; all else is private.", rich_help_panel=BRAIN),
+    ] = None,
+    thoughts: Annotated[
+        bool | None, Option("--thoughts", help="Show clients what is private.", rich_help_panel=BRAIN)
     ] = None,
     in_process: Annotated[
         bool | None,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from antiphon.apps.language_models import brains_of
 from antiphon.apps.local_models import LocalModels
 from antiphon.core.settings import ReplySettings
 from antiphon.engines import catalog
-from antiphon.engines.base import Engine, models_of
+from antiphon.engines.base import Engine, Leaving, brain_of_session, models_of
 from antiphon.engines.brain_transcripts import NAME as BY_BRAIN
 from antiphon.engines.brain_transcripts import BrainRecognizer, check_hears
 from antiphon.engines.brains import MultiBrain
@@ -112,10 +112,15 @@ class InProcess:
         await engine.load()
 
     def of_session(self, session_id: str) -> Suite:
-        return self._suite
+        return replace(self._suite, brain=brain_of_session(self._suite.brain, session_id))
 
-    def attending(self, suite: Suite, settings: ReplySettings) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def attending(self, suite: Suite, settings: ReplySettings) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if isinstance(suite.brain, Leaving):
+                suite.brain.leave()
 
     @property
     def shared(self) -> None:
@@ -210,9 +215,10 @@ def make_offer(config: Config, suite: Suite) -> Offer:
         transcription_models=(suite.recognizer.name,),
         other_models=(suite.recognizer.name, *(engines or [synthesizer.name])),
         instructions=config.session.instructions,
-        turn=config.session.turn_settings(),
+        turn=config.turn_settings(),
         max_output_tokens=config.session.max_output_tokens,
         speech=config.session.speech_settings(),
+        listening=config.listening_settings(),
         voice_called=find,
     )
     wanted = config.session.voice

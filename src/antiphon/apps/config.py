@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 
 from antiphon.apps.config_session import Section, SessionDefaults
 from antiphon.apps.config_values import is_address, is_loopback, loudness_of
+from antiphon.core.settings import Answers, ListeningSettings, TurnSettings
+from antiphon.core.waitk import DEFAULT_K
 from antiphon.errors import ConfigError
 from antiphon.loudness import TARGET_LUFS
 from antiphon.transport.livekit.address import is_room_server
@@ -81,6 +84,15 @@ class Config(Section):
     speech_cache_mb: int = Field(default=32, ge=0, le=4096)
     """Memory for the audio of greetings, fillers, and openings of answers that were said before; 0 keeps none."""
 
+    listening: bool = False
+    """Have the language model read the words as they are spoken, and speak when it wants to, not when a turn ends."""
+    wait_k: PositiveInt = DEFAULT_K
+    """A listening model may write its first word when it has read so many, and each further one a word later."""
+    speak_tool: bool = False
+    """Of what a listening model writes only what it says by the tool `speak` is public."""
+    thoughts: bool = False
+    """Show what such a model keeps private to clients that ask for `events=antiphon`."""
+
     in_process: bool = False
     """Run the engines in the server's own process, instead of one beside it for each stage."""
     tts_workers: PositiveInt = 1
@@ -122,6 +134,14 @@ class Config(Section):
 
     session: SessionDefaults = SessionDefaults()
 
+    def turn_settings(self) -> TurnSettings:
+        """The turn-taking that sessions begin with, as the core reads it."""
+        answers = Answers.LISTENING if self.listening else Answers.TURN
+        return replace(self.session.turn_settings(), answers=answers)
+
+    def listening_settings(self) -> ListeningSettings:
+        return ListeningSettings(wait_k=self.wait_k, speak_tool=self.speak_tool, thoughts=self.thoughts)
+
     @field_validator("api_key", "allow_origin", "workers", "ice_server", mode="before")
     @classmethod
     def _several(cls, value: object) -> object:
@@ -153,6 +173,14 @@ class Config(Section):
             raise ValueError("TLS needs both --tls-cert and --tls-key")
         if self.tls is not None and self.tls_cert is not None:
             raise ValueError("--tls self-signed and --tls-cert exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _who_listens(self) -> Config:
+        if self.speak_tool and not self.listening:
+            raise ValueError("--speak-tool is for a model that listens: give --listening too")
+        if self.thoughts and not self.speak_tool:
+            raise ValueError("--thoughts shows what a model does not say: give --listening and --speak-tool too")
         return self
 
     @model_validator(mode="after")

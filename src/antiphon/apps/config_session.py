@@ -38,6 +38,8 @@ class TurnDetection(Section):
     """Let speech interrupt a reply."""
     prepare_after_ms: int = Field(default=_TURN.prepare_after_ms, ge=0, le=10_000)
     """How much of the end-of-turn silence must have passed before a reply is prepared."""
+    wished_silence_ms: int = Field(default=_TURN.wished_silence_ms, ge=0, le=10_000)
+    """The silence that ends a turn to which a listening model has something to say."""
 
 
 class Speech(Section):

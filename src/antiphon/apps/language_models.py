@@ -34,5 +34,5 @@ async def brains_of(config: Config, own_port: int | None = None) -> dict[str, Br
 def _given(name: str, model: str | None, brain: Brain) -> str:
     """What "auto" has found, and the model with the server."""
     if name == "auto":
-        return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else "alice"
+        return f"{brain.base_url}#{brain.model}" if isinstance(brain, OpenAIChat) else brain.name
     return f"{name.partition('#')[0]}#{model}" if model else name

@@ -22,7 +22,7 @@ import structlog
 TRANSCRIPT_KEYS = frozenset({"text", "transcript", "delta", "instructions", "arguments", "output", "messages"})
 """Log keys that hold what somebody said. Nothing else may hold it."""
 
-TALKATIVE_LIBRARIES = ("openai", "httpx", "httpcore", "aiohttp.access", "asyncio")
+TALKATIVE_LIBRARIES = ("openai", "httpx", "httpx2", "httpcore", "httpcore2", "aiohttp.access", "asyncio")
 """Their debug lines hold requests with the conversation in them, or a line for every callback."""
 
 CHATTY_LIBRARIES = ("aioice", "aiortc", "livekit")

@@ -22,6 +22,8 @@ class CancelReason(Enum):
     TURN_DETECTED = "turn_detected"
     """The user took the floor."""
     CLIENT_CANCELLED = "client_cancelled"
+    BRAIN_STOPPED = "brain_stopped"
+    """A listening brain has stopped itself."""
     CLOSED = "closed"
     """The session ended under it."""
 
@@ -85,7 +87,10 @@ class TellTimeout:
 
 @dataclass(frozen=True, slots=True)
 class PrepareReply:
-    """Work ahead: make a reply to the turn as heard so far. Nothing of it may be heard, shown or done yet."""
+    """Work ahead: make a reply to the turn as heard so far. Nothing of it may be heard, shown or done yet.
+
+    A listening brain may have it made while the user speaks.
+    """
 
     reply: ReplyId
     turn: TurnId
@@ -93,7 +98,7 @@ class PrepareReply:
 
 @dataclass(frozen=True, slots=True)
 class DiscardReply:
-    """Throw a prepared reply away whole."""
+    """Throw away whole a reply that was prepared, or that a listening brain wanted to give."""
 
     reply: ReplyId
 

@@ -119,6 +119,20 @@ class PlayoutDrained:
 
 
 @dataclass(frozen=True, slots=True)
+class BrainSpeaks:
+    """A listening brain has something to say, as a reply of this name."""
+
+    reply: ReplyId
+
+
+@dataclass(frozen=True, slots=True)
+class BrainStops:
+    """It takes that back, however far it has come."""
+
+    reply: ReplyId
+
+
+@dataclass(frozen=True, slots=True)
 class Configured:
     """The settings of turn-taking, from now on."""
 
@@ -150,6 +164,8 @@ Event = (
     | ReplyAudible
     | ReplyMade
     | PlayoutDrained
+    | BrainSpeaks
+    | BrainStops
     | Configured
     | Timeout
     | Closed

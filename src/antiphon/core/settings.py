@@ -7,6 +7,10 @@ from enum import Enum
 from typing import Any, Literal
 
 from antiphon.core.barge_in import BargeInPolicy
+from antiphon.core.waitk import DEFAULT_K, DEFAULT_LEAD_WORDS
+
+DEFAULT_MAX_WORDS = 3000
+"""Of a listening brain's context: some 4000 tokens."""
 
 
 class Detection(Enum):
@@ -18,6 +22,15 @@ class Detection(Enum):
     """A fixed silence."""
     SEMANTIC = "semantic_vad"
     """A silence whose length depends on whether the words sound complete."""
+
+
+class Answers(Enum):
+    """What brings a reply about."""
+
+    TURN = "turn"
+    """The end of the user's turn."""
+    LISTENING = "listening"
+    """The brain, which reads the words as they come, and speaks when it wants to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,9 @@ class TurnSettings:
     hears_audio: bool = False
     """The brain takes what the user said as audio, so an answer waits for no words. The session knows it by itself."""
     barge_in: BargeInPolicy = field(default_factory=BargeInPolicy)
+    answers: Answers = Answers.TURN
+    wished_silence_ms: int = 200
+    """So much silence ends the turn when a listening brain, which knows all its words, has something to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +97,26 @@ class ReplySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ListeningSettings:
+    """How a brain listens, where ``TurnSettings.answers`` says that it does."""
+
+    wait_k: int = DEFAULT_K
+    """It may write its first word when it has read so many, and each further one a word later."""
+    lead_words: int = DEFAULT_LEAD_WORDS
+    """While the user speaks it writes no more than so many words on end."""
+    speak_tool: bool = False
+    """Only what it says by the tool ``speak`` is public; otherwise all that it writes."""
+    thoughts: bool = False
+    """The client is shown what is private."""
+    max_words: int = DEFAULT_MAX_WORDS
+    """The longest context; when there is more the older half is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSettings:
     turn: TurnSettings = field(default_factory=TurnSettings)
     reply: ReplySettings = field(default_factory=ReplySettings)
+    listening: ListeningSettings = field(default_factory=ListeningSettings)
     transcription: bool = False
     """Tell the client what the recognizer heard."""
     language: str | None = None

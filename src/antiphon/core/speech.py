@@ -64,11 +64,15 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The last delta, always. ``reason`` is ``stop``, ``length`` or ``tool_calls``; tokens are 0 where unknown."""
+    """The last delta, always. ``reason`` is ``stop``, ``length`` or ``tool_calls``; tokens are 0 where unknown.
+
+    ``cached_tokens`` are those of the input that were read before, for another answer or ahead of this one.
+    """
 
     reason: str = "stop"
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
 
 
 BrainDelta = TextDelta | ToolCallDelta | Finish

@@ -16,7 +16,7 @@ from antiphon.core.barge_in import Verdict, judge
 from antiphon.core.endpointing import silence_needed_ms
 from antiphon.core.events import Event
 from antiphon.core.floor import Owed, Phase, Reply, Turn, passed
-from antiphon.core.settings import Detection, TurnSettings
+from antiphon.core.settings import Answers, Detection, TurnSettings
 from antiphon.errors import IllegalEventError
 from antiphon.ids import IdSource, ReplyId, TurnId
 
@@ -42,6 +42,8 @@ class Turns:
         self._ids = ids
         self._turn: Turn | None = None
         self._prepared: ReplyId | None = None
+        self._wished: ReplyId | None = None
+        """What a listening brain wants to say as soon as there is room for it."""
         self._owed: dict[TurnId, Owed] = {}
         self._reply: Reply | None = None
         self._side: dict[ReplyId, None] = {}
@@ -101,8 +103,11 @@ class Turns:
 
     def _user_goes_on(self, event: on.SpeechStarted) -> None:
         turn = self._turn
-        if turn is None or turn.paused_ms is None:
+        if turn is None:
             return  # the client's settings or its commit came between the two edges
+        if turn.paused_ms is None:
+            self._discard()  # as before; a listening brain may have prepared something in mid-speech
+            return
         long_enough = event.at_ms - turn.paused_ms >= silence_needed_ms(self._settings, turn.text)
         if long_enough and self.state is State.LISTENING:
             self._end_turn()  # in media time it was over; audio that comes in one piece outruns the clock
@@ -206,6 +211,7 @@ class Turns:
             self._emit(do.Refuse(*ALREADY_ACTIVE, event.client_event_id))
             return
         self._discard()
+        self._refuse_wish()
         self._start(event.reply)
 
     def _cancel_requested(self, event: on.CancelRequested) -> None:
@@ -219,6 +225,7 @@ class Turns:
             and (self._settings.paced or reply.phase is not Phase.ENDING)
         ):
             self._reply_over()
+            self._refuse_wish()
             self._emit(do.CancelReply(reply.id, do.CancelReason.CLIENT_CANCELLED))
         elif event.reply is None and self._owed:
             self._owed.clear()  # the reply that was about to begin does not
@@ -261,10 +268,54 @@ class Turns:
         if prepared is not None:
             self._emit(do.DiscardReply(prepared))
 
+    # What a listening brain wants.
+
+    def _brain_speaks(self, event: on.BrainSpeaks) -> None:
+        if self._wished is not None or not self._brain_may_speak():
+            self._emit(do.DiscardReply(event.reply))
+        else:
+            self._wished = event.reply
+
+    def _brain_may_speak(self) -> bool:
+        settings = self._settings
+        listens = settings.answers is Answers.LISTENING and settings.detection is not Detection.MANUAL
+        return listens and settings.create_response
+
+    def _brain_stops(self, event: on.BrainStops) -> None:
+        reply = self._reply
+        if event.reply == self._prepared:
+            self._discard()
+        elif event.reply == self._wished:
+            self._refuse_wish()
+        elif reply is not None and event.reply == reply.id:
+            self._reply_over()
+            self._emit(do.CancelReply(reply.id, do.CancelReason.BRAIN_STOPPED))
+
+    def _refuse_wish(self) -> None:
+        wished, self._wished = self._wished, None
+        if wished is not None:
+            self._emit(do.DiscardReply(wished))
+
+    def _grant_wish(self) -> None:
+        """The wish is met at once where the floor is free, and prepared while the user has it."""
+        wished = self._wished
+        if wished is None or self._reply is not None:
+            return
+        if self._turn is None:
+            self._wished = None
+            self._start(wished)
+        elif self._prepared is None:
+            self._wished, self._prepared = None, wished
+            self._emit(do.PrepareReply(wished, self._turn.id))
+
     # The session.
 
     def _configured(self, event: on.Configured) -> None:
+        if event.settings.answers is not self._settings.answers:
+            self._discard()
         self._settings = event.settings
+        if not self._brain_may_speak():
+            self._refuse_wish()
         reply = self._reply
         if reply is not None and reply.held_at is not None and not event.settings.interrupt_response:
             reply.held_at = None
@@ -285,6 +336,7 @@ class Turns:
     def _close(self, event: on.Closed) -> None:
         self._closed = True
         self._discard()
+        self._refuse_wish()
         turn, self._turn = self._turn, None
         reply, self._reply = self._reply, None
         self._owed.clear()
@@ -302,6 +354,7 @@ class Turns:
         """Decides all that is due now."""
         if self.state is State.BARGED_IN:
             self._judge()
+        self._grant_wish()
         if passed(self._turn_ends_at(), self._now):
             self._end_turn()
         turn = self._turn
@@ -332,15 +385,23 @@ class Turns:
         self._announce()
         self._emit(do.CancelReply(reply.id, do.CancelReason.TURN_DETECTED))
         self._reply = None
+        self._refuse_wish()
 
     def _turn_ends_at(self) -> float | None:
         """When the user's silence will have been long enough."""
-        return None if self._turn is None or self.state is State.BARGED_IN else self._turn.ends_at(self._settings)
+        turn = self._turn
+        if turn is None or self.state is State.BARGED_IN:
+            return None
+        ends_at = turn.ends_at(self._settings)
+        if ends_at is not None and turn.final and self._prepared is not None and self._brain_may_speak():
+            ends_at = min(ends_at, turn.paused_at + self._settings.wished_silence_ms / _MS)
+        return ends_at
 
     def _may_prepare(self) -> bool:
         turn = self._turn
         return (
             self._prepared is None
+            and self._settings.answers is Answers.TURN
             and self.state is State.LISTENING
             and turn is not None
             and turn.answerable(self._settings)
@@ -355,9 +416,11 @@ class Turns:
         self._commit(turn, turn.paused_ms)
         if not self._settings.create_response or (turn.final and not turn.answerable(self._settings)):
             self._discard()
-        elif prepared is not None:
+        elif prepared is not None and turn.final:
             self._prepared = None
             self._start(prepared, prepared=True)
+        elif self._settings.answers is Answers.LISTENING:
+            self._discard()  # there may be words that the brain does not know yet
         else:
             self._owed[turn.id] = Owed(turn.revision, heard=turn.answerable(self._settings))
 
@@ -409,6 +472,8 @@ TABLE: dict[type[Event], dict[State, Handler]] = {
     },
     on.ReplyMade: _always(Turns._reply_made),
     on.PlayoutDrained: _always(Turns._playout_drained),
+    on.BrainSpeaks: _always(Turns._brain_speaks),
+    on.BrainStops: _always(Turns._brain_stops),
     on.Configured: _always(Turns._configured),
     on.Timeout: _always(Turns._timeout),
     on.Closed: _always(Turns._close),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from antiphon.audio import Samples
-from antiphon.core.speech import AudioChunk, BrainDelta, BrainRequest, Voice
+from antiphon.core.speech import AudioChunk, BrainDelta, BrainRequest, Finish, Voice
 from antiphon.core.who import HeardVoice
 
 VAD_WINDOW_SAMPLES = 512
@@ -174,6 +174,7 @@ async def prepare_brain(brain: Brain, model: str) -> None:
     if isinstance(brain, Choosing):
         await brain.prepare(model)
 
+
 @runtime_checkable
 class Hearing(Protocol):
     """A brain that may take the user's audio itself."""
@@ -186,6 +187,50 @@ class Hearing(Protocol):
 
 def hears_audio(brain: Brain) -> bool:
     return isinstance(brain, Hearing) and brain.hears
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A brain that can read ahead: what it has read of a request, the next answer need not wait for."""
+
+    async def read(self, request: BrainRequest) -> Finish:
+        """Reads the messages and returns when that is done, with what it took. Cancelling it is harmless.
+
+        It is meant for a last message that grows: it is read as one to which words will be added. Raises EngineError.
+        """
+        ...
+
+
+async def read_ahead(brain: Brain, request: BrainRequest) -> Finish:
+    """Has the brain read what it will be asked about; there is nothing to do for one that reads only to answer."""
+    return await brain.read(request) if isinstance(brain, Attentive) else Finish()
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A brain that keeps what it has read, for each conversation."""
+
+    def of_session(self, session: str) -> Brain:
+        """The same for one conversation. It is loaded and closed with the brain that it comes from."""
+        ...
+
+    def forget(self, session: str) -> None:
+        """The conversation is over: what was read of it may go. Unknown ones are no error."""
+        ...
+
+
+@runtime_checkable
+class Leaving(Protocol):
+    """A brain for one conversation that keeps something for it."""
+
+    def leave(self) -> None:
+        """The conversation is over."""
+        ...
+
+
+def brain_of_session(brain: Brain, session: str) -> Brain:
+    """The brain for one conversation: itself, where it makes no difference which one it is, or none is named."""
+    return brain.of_session(session) if session and isinstance(brain, Remembering) else brain
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from antiphon.engines.base import Brain, Engine, Recognizer, Synthesizer, Vad
 from antiphon.engines.local_llm import find_local_llm
+from antiphon.engines.own_models import OWN_MODELS, make_own_model
 from antiphon.engines.server_names import OPENAI_URL, completed, named_server, openai_url
 from antiphon.errors import ConfigError
 
@@ -25,6 +26,9 @@ RECOGNIZERS = (
 BRAINS = (
     "auto",
     "alice",
+    "transformers:MODEL[#OPTIONS]",
+    "mlx-lm:MODEL[#OPTIONS]",
+    "gguf:MODEL[#OPTIONS]",
     "voxtral:MODEL",
     "openai:MODEL",
     "openai-audio:MODEL",
@@ -110,6 +114,8 @@ async def make_brain(
     name, _, named = name.partition("#")
     model = model or named or None
     engine, _, rest = name.partition(":")
+    if engine in OWN_MODELS:
+        return make_own_model(engine, rest, model or "", device)
     if engine == "scripted":
         from antiphon.engines.scripted import ScriptedBrain
 

@@ -238,12 +238,15 @@ class _Answer:
         self._reason = "stop"
         self._input_tokens = 0
         self._output_tokens = 0
+        self._cached_tokens = 0
 
     def push(self, chunk: Any) -> list[BrainDelta]:
         """The deltas in one chunk. Raises what a chunk of an unknown shape causes."""
         if chunk.usage is not None:
             self._input_tokens = chunk.usage.prompt_tokens or 0
             self._output_tokens = chunk.usage.completion_tokens or 0
+            details = getattr(chunk.usage, "prompt_tokens_details", None)
+            self._cached_tokens = getattr(details, "cached_tokens", None) or 0
             self.began = True
         deltas: list[BrainDelta] = []
         for choice in chunk.choices or ():
@@ -261,7 +264,7 @@ class _Answer:
     def finish(self) -> list[BrainDelta]:
         text = self._thoughts.finish()
         reason = "tool_calls" if self._calls.any else "length" if self._reason == "length" else "stop"
-        end = Finish(reason, self._input_tokens, self._output_tokens)
+        end = Finish(reason, self._input_tokens, self._output_tokens, self._cached_tokens)
         return [*([TextDelta(text)] if text else []), *self._calls.finish(), end]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -26,6 +26,7 @@ from antiphon.session.given_text import GivenText
 from antiphon.session.pacer import Pacer
 from antiphon.session.reply import Reply
 from antiphon.session.reply_host import ReplyHost
+from antiphon.session.span import Span
 from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
 from antiphon.session.speech_source import SpeechSource
 from antiphon.session.stopwatch import Stopwatch
@@ -35,6 +36,16 @@ from antiphon.transport.base import Outlet
 log = structlog.get_logger(__name__)
 
 _Messages = Callable[[], Awaitable[tuple[Message, ...]]]
+
+
+class Context(Protocol):
+    """What is known beyond the conversation's items, for replies that the session or the client asks for."""
+
+    def context(self) -> tuple[Message, ...]: ...
+
+    def note_item(self, item: Item) -> None:
+        """An item that such a reply has brought."""
+        ...
 
 
 @dataclass(slots=True)
@@ -48,6 +59,8 @@ class _Live:
     """How much of it was to be done before it was wanted,"""
     prepared: bool = False
     """and whether there was such a time."""
+    span: Span | None = None
+    """What a listening brain says by it."""
 
 
 class Replies:
@@ -90,7 +103,19 @@ class Replies:
         """How often the conversation had changed when a reply was prepared last."""
         self._preparing: dict[str, asyncio.Task[None]] = {}
         """What is made ready for a change of settings."""
+        self._offered: dict[ReplyId, Span] = {}
+        """What a listening brain wants to say, until turn-taking has decided about it."""
+        self._brain = suite.brain
+        self._known: Context | None = None
         self._host = ReplyHost(
+            add_item=self._add_asked_item,
+            audible=lambda reply: post(ReplyAudible(reply)),
+            sounded=self._sounded,
+            made=lambda reply, outcome, audible: post(ReplyMade(reply, outcome, audible)),
+            drained=lambda reply: post(PlayoutDrained(reply)),
+            failed=stopwatch.meter.failed,
+        )
+        self._span_host = ReplyHost(
             add_item=self._add_item,
             audible=lambda reply: post(ReplyAudible(reply)),
             sounded=self._sounded,
@@ -153,6 +178,20 @@ class Replies:
     def forget_unstarted(self, reply: ReplyId) -> None:
         self._expected.pop(reply, None)
 
+    # What a listening brain wants to say.
+
+    def offer(self, span: Span) -> None:
+        """The words of a reply that may be wanted soon."""
+        self._offered[span.id] = span
+
+    def withdraw(self, reply: ReplyId) -> None:
+        self._offered.pop(reply, None)
+
+    def answer_with(self, brain: Brain | None, known: Context | None) -> None:
+        """Who makes the other replies, and what it knows; None for the suite's brain and the conversation."""
+        self._brain = brain or self._suite.brain
+        self._known = known
+
     # Time.
 
     def deadline(self) -> float | None:
@@ -171,11 +210,14 @@ class Replies:
     def apply(self, action: Action, group: asyncio.TaskGroup) -> None:
         match action:
             case do.PrepareReply(reply, turn):
-                messages = self._ahead_of(turn)
+                span = self._offered.pop(reply, None)
+                context = self._ahead_of(turn) if span is None else _no_context
                 ahead = self._room_ahead()
-                self._prepared[reply] = self._begin(reply, group, self._settings.reply, messages, ahead=ahead)
+                self._prepared[reply] = self._begin(reply, group, self._settings.reply, context, ahead=ahead, span=span)
             case do.DiscardReply(reply):
-                self._discard(self._prepared.pop(reply))
+                self.withdraw(reply)
+                if (discarded := self._prepared.pop(reply, None)) is not None:
+                    self._discard(discarded)
             case do.StartReply(reply, prepared, side):
                 self._start(reply, group, prepared=prepared, side=side)
             case do.PausePlayout(reply):
@@ -226,7 +268,8 @@ class Replies:
         command = self._expected.pop(reply, None)
         if not side:
             self._let_play_on()
-        if prepared and self._conversation.changes > self._changes_before + 1:  # by more than the turn itself
+        changed = self._conversation.changes > self._changes_before + 1  # by more than the turn itself
+        if prepared and changed and self._prepared[reply].span is None:
             self._discard(self._prepared.pop(reply))
             prepared = False
         if prepared:
@@ -234,9 +277,10 @@ class Replies:
             live.prepared = True
         else:
             settings = self._settings.reply if command is None else command.settings
-            text = None if command is None else command.text
-            brain = self._suite.brain if text is None else GivenText(text)
-            live = self._begin(reply, group, settings, self._context(command), side=side, brain=brain)
+            span = self._offered.pop(reply, None)
+            context = self._context(command) if span is None else _no_context
+            brain = None if command is None or command.text is None else GivenText(command.text)
+            live = self._begin(reply, group, settings, context, side=side, brain=brain, span=span)
         self._live[reply] = live
         if not side:
             self._answer_turn(live.reply, command)
@@ -273,6 +317,7 @@ class Replies:
         brain: Brain | None = None,
         side: bool = False,
         ahead: Ahead = Ahead.VOICE,
+        span: Span | None = None,
     ) -> _Live:
         paced = self._settings.turn.paced and not side
 
@@ -283,17 +328,19 @@ class Replies:
             reply,
             settings,
             messages,
-            brain or self._suite.brain,
+            span or brain or self._brain,
             self._speech.for_fixed_texts() if isinstance(brain, GivenText) else self._speech,
             self._outlet,
-            self._side_host if side else self._host,
+            self._side_host if side else self._host if span is None else self._span_host,
             self._ids,
             speaker_of,
             paced,
             ahead,
         )
+        if span is not None:
+            span.reply = made
         follows = _voice_of(settings) == _voice_of(self._settings.reply)
-        return _Live(made, group.create_task(made.run()), side, follows, ahead)
+        return _Live(made, group.create_task(made.run()), side, follows, ahead, span=span)
 
     # What a reply answers to.
 
@@ -322,7 +369,12 @@ class Replies:
             hearing = self._hearing
             await self._transcripts.settled(hearing=hearing)
             self.refresh_items()
-            return self._conversation.context(hearing=hearing) if given is None else self._resolved(given)
+            if given is not None:
+                return self._resolved(given)
+            side = command is not None and command.side
+            if self._known is None or side:
+                return self._conversation.context(hearing=hearing)
+            return self._known.context()
 
         return messages
 
@@ -348,6 +400,11 @@ class Replies:
 
     def _add_item(self, item: Item) -> None:
         self._conversation.add(item)
+
+    def _add_asked_item(self, item: Item) -> None:
+        self._add_item(item)
+        if self._known is not None:
+            self._known.note_item(item)
 
     def _sounded(self, reply: ReplyId) -> None:
         live = self._live.get(reply)
@@ -375,6 +432,11 @@ class Replies:
             live.task.cancel()
         self._prepared.clear()
         self._live.clear()
+
+
+async def _no_context() -> tuple[Message, ...]:
+    """What a listening brain says needs none."""
+    return ()
 
 
 def _voice_of(settings: ReplySettings) -> Voice:

@@ -156,7 +156,7 @@ class Reply:
                 self.item.status = "incomplete"
         if not self.done:
             self.done = True
-            told = "turn_detected" if reason is CancelReason.TURN_DETECTED else "client_cancelled"
+            told = "client_cancelled" if reason is CancelReason.CLIENT_CANCELLED else "turn_detected"
             self._outlet.reply_done(self.id, "cancelled", told)
         if self.plays:
             self.plays = False

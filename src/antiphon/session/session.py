@@ -17,7 +17,7 @@ from antiphon.core import commands as ask
 from antiphon.core import events as on
 from antiphon.core.actions import Action, State
 from antiphon.core.commands import Command
-from antiphon.core.conversation import HEARD_S, Conversation, Item
+from antiphon.core.conversation import HEARD_S, ROOT, Conversation, Item
 from antiphon.core.events import Event
 from antiphon.core.settings import SessionSettings
 from antiphon.core.shedding import Ahead
@@ -29,6 +29,8 @@ from antiphon.errors import ProtocolError
 from antiphon.ids import IdSource, TurnId
 from antiphon.session.hearing import Hearing
 from antiphon.session.identity import Identity, Speakers
+from antiphon.session.listener import Listener
+from antiphon.session.listening import ListeningBrain
 from antiphon.session.meter import Meter, NoMeter, NoRecorder, Recorder
 from antiphon.session.pacer import Pacer
 from antiphon.session.replies import Replies
@@ -106,6 +108,14 @@ class Session:
             room_ahead or (lambda: Ahead.VOICE),
             SpeechMemory(0) if memory is None else memory,
         )
+        self._listener = Listener(
+            suite.brain, self.ids, self.conversation, self._replies, outlet, self._post_event, settings
+        )
+
+    @property
+    def brain(self) -> ListeningBrain | None:
+        """The brain and its context, while it listens."""
+        return self._listener.brain
 
     def _attuned(self, settings: SessionSettings) -> SessionSettings:
         """The same, with what follows from the engines."""
@@ -141,6 +151,7 @@ class Session:
         async with asyncio.TaskGroup() as self._group:
             if self._identity is not None:
                 self._identifying = self._group.create_task(self._identity.run())
+            self._listener.configure(self._settings, self._group)
             try:
                 await self._loop_until_closed(self._group)
             finally:
@@ -156,6 +167,7 @@ class Session:
         while True:
             while self._inbox:
                 self._take(self._inbox.popleft(), group)
+                self._listener.pump()
             if self._closing:
                 return
             self._wake.clear()
@@ -167,6 +179,7 @@ class Session:
                     timer.cancel()
             if not self._inbox and not self._closing:
                 self._on_time(group)
+                self._listener.pump()
 
     def _arm(self) -> asyncio.TimerHandle | None:
         times = [at for at in (self._turns.deadline(), self._replies.deadline()) if at is not None]
@@ -186,6 +199,7 @@ class Session:
         assert group is not None
         self._handle(on.Closed(), group)
         self._inbox.clear()
+        self._listener.close()
         self._hearing.close()
         self._transcripts.close()
         self._replies.close()
@@ -194,7 +208,8 @@ class Session:
 
     def _take(self, entry: Event | Command, group: asyncio.TaskGroup) -> None:
         if isinstance(entry, Event):
-            self._handle(entry, group)
+            if self._listener.stands(entry):
+                self._handle(entry, group)
             return
         self._recorder.command(self._loop.time(), entry)
         try:
@@ -208,6 +223,8 @@ class Session:
         self._stopwatch.note(event, now)
         self._transcripts.note(event)
         self._replies.note(event)
+        for void in self._listener.note(event):
+            self._handle(on.BrainStops(void), group)
         actions = self._turns.handle(event, now)
         self._recorder.event(now, event, actions)
         for action in actions:
@@ -217,6 +234,10 @@ class Session:
 
     def _apply(self, action: Action, group: asyncio.TaskGroup) -> None:
         self._stopwatch.note_action(action)
+        self._carry_out(action, group)
+        self._listener.applied(action)
+
+    def _carry_out(self, action: Action, group: asyncio.TaskGroup) -> None:
         match action:
             case do.ShowState(state):
                 self._outlet.state(state)
@@ -266,6 +287,7 @@ class Session:
                 self._hearing.configure(settings)
                 self._transcripts.configure(settings)
                 self._replies.configure(settings, group)
+                self._listener.configure(settings, group)
                 self._handle(on.Configured(settings.turn), group)
             case ask.CommitBuffer():
                 self._commit_buffer(group)
@@ -275,6 +297,7 @@ class Session:
                 self._outlet.cleared()
             case ask.CreateItem(item, previous):
                 before = self.conversation.add(item, previous)
+                self._listener.note_item(item, front=previous == ROOT)
                 self._outlet.item_added(item, before)
                 self._outlet.item_done(item, before)
                 if item.pcm is not None:
@@ -283,6 +306,7 @@ class Session:
                         self._keep_audio()
             case ask.DeleteItem(item_id):
                 self.conversation.delete(item_id)
+                self._listener.forget_item(item_id)
                 self._outlet.item_deleted(item_id)
             case ask.RetrieveItem(item_id):
                 self._replies.refresh_items()

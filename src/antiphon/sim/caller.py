@@ -169,11 +169,12 @@ async def call(
     speakers: Speakers | None = None,
     room_ahead: Callable[[], Ahead] | None = None,
     memory: SpeechMemory | None = None,
+    session_class: type[Session] = Session,
 ) -> AsyncIterator[Caller]:
     """A session with a caller in it, closed at the end. ``paced`` counts where no settings are given."""
     settings = settings or SessionSettings(turn=TurnSettings(paced=paced), transcription=True)
     outlet = RecordingOutlet()
-    session = Session(
+    session = session_class(
         suite or scripted_suite(),
         outlet,
         settings,

@@ -325,5 +325,8 @@ class RecordingOutlet:
     def tool(self, call_id: str, name: str, status: ToolStatus, text: str) -> None:
         self._note("tool", call_id, name, status, text)
 
+    def thought(self, text: str) -> None:
+        self._note("thought", text)
+
     def fleet(self, standing: Mapping[str, Any]) -> None:
         self._note("fleet", standing)

@@ -14,7 +14,7 @@ from antiphon.core import events as on
 from antiphon.core.actions import Action, State
 from antiphon.core.endpointing import silence_needed_ms
 from antiphon.core.events import Event
-from antiphon.core.settings import Detection, TurnSettings
+from antiphon.core.settings import Answers, Detection, TurnSettings
 from antiphon.core.turns import Turns
 from antiphon.ids import ReplyId, TurnId
 
@@ -52,6 +52,8 @@ class Prepared:
     turn: TurnId
     void: bool = False
     """The user went on after it was prepared: it may only be discarded."""
+    confirmed: bool = False
+    """Its turn was committed with all its words known."""
 
 
 def _need(holds: bool, rule: str) -> None:
@@ -70,6 +72,10 @@ class TurnRules:
     prepared: Prepared | None = None
     main: LiveReply | None = None
     side: dict[ReplyId, LiveReply] = field(default_factory=dict)
+    wished: ReplyId | None = None
+    """What a listening brain wants to say, and nothing was done about yet."""
+    refused: ReplyId | None = None
+    """What it wanted to say beyond that."""
     held: ReplyId | None = None
     """The reply whose playout is paused."""
     over: set[ReplyId] = field(default_factory=set)
@@ -105,6 +111,12 @@ class TurnRules:
             case on.PlayoutDrained(reply):
                 if self.main is not None and self.main.id == reply:
                     self._end_main()
+            case on.BrainSpeaks(reply):
+                _need(reply not in self.over and reply not in self.side, "a wish has a name of its own")
+                if self.wished is None:
+                    self.wished = reply
+                else:
+                    self.refused = reply
             case on.Configured(settings):
                 self.settings = settings
             case on.Closed():
@@ -157,8 +169,9 @@ class TurnRules:
                 assert opened is not None
                 _need(end_ms >= opened.at_ms, "a turn ends after it began")
                 _need(opened.revision > 0, "a turn that is committed was given to the recognizer")
-                if self.prepared is not None and self._was_over(event, end_ms):
-                    self.prepared.void = False
+                if self.prepared is not None:
+                    self.prepared.confirmed = opened.answered == opened.revision
+                    self.prepared.void = self.prepared.void and not self._was_over(event, end_ms)
                 self.turn = None
             case do.DropTurn(turn):
                 self._end_turn(turn)
@@ -212,19 +225,21 @@ class TurnRules:
                 opened = self.turn
                 _need(opened is not None and opened.id == turn, "a reply is prepared to the open turn")
                 assert opened is not None
-                _need(not self.speaking, "no reply is prepared while the user speaks")
-                known = opened.answered == opened.revision
-                if self.settings.hears_audio:
-                    _need(not known or opened.text != "", "a reply is prepared to a sound that may have words")
+                if self.wished == reply:
+                    self.wished = None
                 else:
-                    _need(known and bool(opened.text), "a reply is prepared to known words")
+                    _need(self.settings.answers is Answers.TURN, "who listens says itself what is to be prepared")
+                    _need(not self.speaking, "no reply is prepared while the user speaks")
+                    known = opened.answered == opened.revision
+                    if self.settings.hears_audio:
+                        _need(not known or opened.text != "", "a reply is prepared to a sound that may have words")
+                    else:
+                        _need(known and bool(opened.text), "a reply is prepared to known words")
                 _need(self.main is None, "no reply is prepared beside another")
                 _need(reply not in self.over, "an id is used once")
                 self.prepared = Prepared(reply, turn)
             case do.DiscardReply(reply):
-                _need(self.prepared is not None and self.prepared.id == reply, "only a prepared reply is discarded")
-                self.over.add(reply)
-                self.prepared = None
+                self._discard(reply)
             case do.StartReply(reply, prepared, side):
                 self._start(reply, prepared, side)
             case do.PausePlayout(reply):
@@ -243,8 +258,21 @@ class TurnRules:
                     _need(self.main is not None and self.main.id == reply, "only a live reply is cancelled")
                     self._end_main()
 
+    def _discard(self, reply: ReplyId) -> None:
+        prepared = self.prepared is not None and self.prepared.id == reply
+        _need(prepared or reply in (self.wished, self.refused), "only a prepared reply is discarded, or a wish")
+        self.over.add(reply)
+        if prepared:
+            self.prepared = None
+        elif reply == self.refused:
+            self.refused = None
+        else:
+            self.wished = None
+
     def _start(self, reply: ReplyId, prepared: bool, side: bool) -> None:
         _need(reply not in self.over and reply not in self.side, "a reply starts once")
+        if self.wished == reply:
+            self.wished = None
         if side:
             self.side[reply] = LiveReply(reply, side=True)
             return
@@ -258,6 +286,7 @@ class TurnRules:
             _need(ready is not None and ready.id == reply, "what starts as prepared was prepared")
             assert ready is not None
             _need(not ready.void, "a prepared reply starts only if the user said no more")
+            _need(ready.confirmed, "a prepared reply starts only if all words of the user are known")
             _need(ready.turn in self.turns_over, "a prepared reply starts after its turn is committed")
             self.prepared = None
         self.main = LiveReply(reply)
@@ -277,10 +306,15 @@ class TurnRules:
                 event.reply in self.side or (self.main is not None and self.main.id == event.reply)
             )
             _need(refused or not still_live, "a reply that the client cancels is over")
+        if isinstance(event, on.BrainStops):
+            prepared = None if self.prepared is None else self.prepared.id
+            main = None if self.main is None else self.main.id
+            _need(event.reply not in (self.wished, prepared, main), "a reply that its brain stops is over")
 
     def _check_nothing_left(self) -> None:
         _need(self.turn is None, "every turn ends")
         _need(self.prepared is None, "no prepared reply outlives the session")
+        _need(self.wished is None, "no wish outlives the session")
         _need(self.main is None and not self.side, "every reply that started ends")
         _need(self.held is None, "nothing stays paused")
 
@@ -292,6 +326,12 @@ class TurnRules:
         _need(self.main is None or state not in (State.IDLE, State.LISTENING), "a live reply is shown")
         _need(state is not State.LISTENING or self.turn is not None, "who listens has a turn")
         _need(state is not State.IDLE or self.turn is None, "an open turn is shown")
+        _need(self.refused is None, "a second wish is refused")
+        if self.wished is not None:
+            settings = self.settings
+            listens = settings.answers is Answers.LISTENING and settings.detection is not Detection.MANUAL
+            _need(listens and settings.create_response, "a wish is refused where the brain may not speak")
+            _need(self.main is not None or self.prepared is not None, "a wish waits for another reply alone")
         if self.prepared is not None:
             open_turn = self.turn is not None and self.turn.id == self.prepared.turn
             _need(open_turn and not self.prepared.void, "what is prepared is still an answer to the open turn")

@@ -56,6 +56,11 @@ class _Clause(_Event):
     text: _Text
 
 
+class _Thought(_Event):
+    type: Literal["antiphon.thought"]
+    text: _Text
+
+
 class _TurnMarks(_Shape):
     speech_end: _Zero
     turn_ended: _Ms
@@ -216,8 +221,21 @@ class _Resumed(_Event):
 _MODELS: dict[str, TypeAdapter[Any]] = {
     get_args(model.model_fields["type"].annotation)[0]: TypeAdapter(model)
     for model in (
-        _State, _Speaker, _Brain, _Voice, _Clause, _Turn, _BargeIn, _Agent, _Tool, _Fleet, _Record, _Resumable, _Resumed
-    )  # fmt: skip
+        _State,
+        _Speaker,
+        _Brain,
+        _Voice,
+        _Clause,
+        _Thought,
+        _Turn,
+        _BargeIn,
+        _Agent,
+        _Tool,
+        _Fleet,
+        _Record,
+        _Resumable,
+        _Resumed,
+    )
 }
 
 

@@ -167,6 +167,9 @@ class Outlet(Protocol):
 
     def tool(self, call_id: str, name: str, status: ToolStatus, text: str) -> None:
         """What becomes of a call that the server answers itself. ``text``: how far it is, or why it failed."""
+
+    def thought(self, text: str) -> None:
+        """The next piece of what a listening brain writes and does not say. Only told where the settings say so."""
         ...
 
     def fleet(self, standing: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from antiphon.v1 import models_pb2 as antiphon_dot_v1_dot_models__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61ntiphon/v1/generator.proto\x12\x0b\x61ntiphon.v1\x1a\x18\x61ntiphon/v1/models.proto\"\xf2\x02\n\x0fGenerateRequest\x12\x33\n\x05start\x18\x01 \x01(\x0b\x32\".antiphon.v1.GenerateRequest.StartH\x00\x12\x35\n\x06\x61ppend\x18\x02 \x01(\x0b\x32#.antiphon.v1.GenerateRequest.AppendH\x00\x1a\xb5\x01\n\x05Start\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x08messages\x18\x03 \x03(\x0b\x32\x14.antiphon.v1.Message\x12 \n\x05tools\x18\x04 \x03(\x0b\x32\x11.antiphon.v1.Tool\x12\x13\n\x0btool_choice\x18\x05 \x01(\t\x12\x19\n\x11max_output_tokens\x18\x06 \x01(\r\x12\x12\n\ntranscribe\x18\x07 \x01(\x08\x1a\x30\n\x06\x41ppend\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.antiphon.v1.MessageB\t\n\x07message\"v\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x11\n\targuments\x18\x05 \x01(\t\x12\x0e\n\x06images\x18\x06 \x03(\t\x12\r\n\x05\x61udio\x18\x07 \x01(\x0c\"=\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\"\xe6\x03\n\x10GenerateResponse\x12\x37\n\x04text\x18\x01 \x01(\x0b\x32\'.antiphon.v1.GenerateResponse.TextDeltaH\x00\x12@\n\ttool_call\x18\x02 \x01(\x0b\x32+.antiphon.v1.GenerateResponse.ToolCallDeltaH\x00\x12\x36\n\x06\x66inish\x18\x03 \x01(\x0b\x32$.antiphon.v1.GenerateResponse.FinishH\x00\x12\x34\n\x05\x65rror\x18\x04 \x01(\x0b\x32#.antiphon.v1.GenerateResponse.ErrorH\x00\x1a\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x1a\x41\n\rToolCallDelta\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x1a\x45\n\x06\x46inish\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\r\x12\x15\n\routput_tokens\x18\x03 \x01(\r\x1a\x39\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x42\t\n\x07message2\x8d\x05\n\tGenerator\x12K\n\x08Generate\x12\x1c.antiphon.v1.GenerateRequest\x1a\x1d.antiphon.v1.GenerateResponse(\x01\x30\x01\x12S\n\x0cStartSession\x12 .antiphon.v1.StartSessionRequest\x1a!.antiphon.v1.StartSessionResponse\x12M\n\nEndSession\x12\x1e.antiphon.v1.EndSessionRequest\x1a\x1f.antiphon.v1.EndSessionResponse\x12\x44\n\x07\x43ontrol\x12\x1b.antiphon.v1.ControlRequest\x1a\x1c.antiphon.v1.ControlResponse\x12M\n\nListModels\x12\x1e.antiphon.v1.ListModelsRequest\x1a\x1f.antiphon.v1.ListModelsResponse\x12J\n\tLoadModel\x12\x1d.antiphon.v1.LoadModelRequest\x1a\x1e.antiphon.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.antiphon.v1.UnloadModelRequest\x1a .antiphon.v1.UnloadModelResponse\x12\\\n\x0fGetCapabilities\x12#.antiphon.v1.GetCapabilitiesRequest\x1a$.antiphon.v1.GetCapabilitiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61ntiphon/v1/generator.proto\x12\x0b\x61ntiphon.v1\x1a\x18\x61ntiphon/v1/models.proto\"\x85\x03\n\x0fGenerateRequest\x12\x33\n\x05start\x18\x01 \x01(\x0b\x32\".antiphon.v1.GenerateRequest.StartH\x00\x12\x35\n\x06\x61ppend\x18\x02 \x01(\x0b\x32#.antiphon.v1.GenerateRequest.AppendH\x00\x1a\xc8\x01\n\x05Start\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x08messages\x18\x03 \x03(\x0b\x32\x14.antiphon.v1.Message\x12 \n\x05tools\x18\x04 \x03(\x0b\x32\x11.antiphon.v1.Tool\x12\x13\n\x0btool_choice\x18\x05 \x01(\t\x12\x19\n\x11max_output_tokens\x18\x06 \x01(\r\x12\x12\n\ntranscribe\x18\x07 \x01(\x08\x12\x11\n\tonly_read\x18\x08 \x01(\x08\x1a\x30\n\x06\x41ppend\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.antiphon.v1.MessageB\t\n\x07message\"v\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x11\n\targuments\x18\x05 \x01(\t\x12\x0e\n\x06images\x18\x06 \x03(\t\x12\r\n\x05\x61udio\x18\x07 \x01(\x0c\"=\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\"\xfd\x03\n\x10GenerateResponse\x12\x37\n\x04text\x18\x01 \x01(\x0b\x32\'.antiphon.v1.GenerateResponse.TextDeltaH\x00\x12@\n\ttool_call\x18\x02 \x01(\x0b\x32+.antiphon.v1.GenerateResponse.ToolCallDeltaH\x00\x12\x36\n\x06\x66inish\x18\x03 \x01(\x0b\x32$.antiphon.v1.GenerateResponse.FinishH\x00\x12\x34\n\x05\x65rror\x18\x04 \x01(\x0b\x32#.antiphon.v1.GenerateResponse.ErrorH\x00\x1a\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x1a\x41\n\rToolCallDelta\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x1a\\\n\x06\x46inish\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\r\x12\x15\n\routput_tokens\x18\x03 \x01(\r\x12\x15\n\rcached_tokens\x18\x04 \x01(\r\x1a\x39\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x42\t\n\x07message2\x8d\x05\n\tGenerator\x12K\n\x08Generate\x12\x1c.antiphon.v1.GenerateRequest\x1a\x1d.antiphon.v1.GenerateResponse(\x01\x30\x01\x12S\n\x0cStartSession\x12 .antiphon.v1.StartSessionRequest\x1a!.antiphon.v1.StartSessionResponse\x12M\n\nEndSession\x12\x1e.antiphon.v1.EndSessionRequest\x1a\x1f.antiphon.v1.EndSessionResponse\x12\x44\n\x07\x43ontrol\x12\x1b.antiphon.v1.ControlRequest\x1a\x1c.antiphon.v1.ControlResponse\x12M\n\nListModels\x12\x1e.antiphon.v1.ListModelsRequest\x1a\x1f.antiphon.v1.ListModelsResponse\x12J\n\tLoadModel\x12\x1d.antiphon.v1.LoadModelRequest\x1a\x1e.antiphon.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.antiphon.v1.UnloadModelRequest\x1a .antiphon.v1.UnloadModelResponse\x12\\\n\x0fGetCapabilities\x12#.antiphon.v1.GetCapabilitiesRequest\x1a$.antiphon.v1.GetCapabilitiesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,25 +33,25 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.v1.generator_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GENERATEREQUEST']._serialized_start=71
-  _globals['_GENERATEREQUEST']._serialized_end=441
+  _globals['_GENERATEREQUEST']._serialized_end=460
   _globals['_GENERATEREQUEST_START']._serialized_start=199
-  _globals['_GENERATEREQUEST_START']._serialized_end=380
-  _globals['_GENERATEREQUEST_APPEND']._serialized_start=382
-  _globals['_GENERATEREQUEST_APPEND']._serialized_end=430
-  _globals['_MESSAGE']._serialized_start=443
-  _globals['_MESSAGE']._serialized_end=561
-  _globals['_TOOL']._serialized_start=563
-  _globals['_TOOL']._serialized_end=624
-  _globals['_GENERATERESPONSE']._serialized_start=627
-  _globals['_GENERATERESPONSE']._serialized_end=1113
-  _globals['_GENERATERESPONSE_TEXTDELTA']._serialized_start=880
-  _globals['_GENERATERESPONSE_TEXTDELTA']._serialized_end=905
-  _globals['_GENERATERESPONSE_TOOLCALLDELTA']._serialized_start=907
-  _globals['_GENERATERESPONSE_TOOLCALLDELTA']._serialized_end=972
-  _globals['_GENERATERESPONSE_FINISH']._serialized_start=974
-  _globals['_GENERATERESPONSE_FINISH']._serialized_end=1043
-  _globals['_GENERATERESPONSE_ERROR']._serialized_start=1045
-  _globals['_GENERATERESPONSE_ERROR']._serialized_end=1102
-  _globals['_GENERATOR']._serialized_start=1116
-  _globals['_GENERATOR']._serialized_end=1769
+  _globals['_GENERATEREQUEST_START']._serialized_end=399
+  _globals['_GENERATEREQUEST_APPEND']._serialized_start=401
+  _globals['_GENERATEREQUEST_APPEND']._serialized_end=449
+  _globals['_MESSAGE']._serialized_start=462
+  _globals['_MESSAGE']._serialized_end=580
+  _globals['_TOOL']._serialized_start=582
+  _globals['_TOOL']._serialized_end=643
+  _globals['_GENERATERESPONSE']._serialized_start=646
+  _globals['_GENERATERESPONSE']._serialized_end=1155
+  _globals['_GENERATERESPONSE_TEXTDELTA']._serialized_start=899
+  _globals['_GENERATERESPONSE_TEXTDELTA']._serialized_end=924
+  _globals['_GENERATERESPONSE_TOOLCALLDELTA']._serialized_start=926
+  _globals['_GENERATERESPONSE_TOOLCALLDELTA']._serialized_end=991
+  _globals['_GENERATERESPONSE_FINISH']._serialized_start=993
+  _globals['_GENERATERESPONSE_FINISH']._serialized_end=1085
+  _globals['_GENERATERESPONSE_ERROR']._serialized_start=1087
+  _globals['_GENERATERESPONSE_ERROR']._serialized_end=1144
+  _globals['_GENERATOR']._serialized_start=1158
+  _globals['_GENERATOR']._serialized_end=1811
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class GenerateRequest(_message.Message):
     __slots__ = ("start", "append")
     class Start(_message.Message):
-        __slots__ = ("session", "model", "messages", "tools", "tool_choice", "max_output_tokens", "transcribe")
+        __slots__ = ("session", "model", "messages", "tools", "tool_choice", "max_output_tokens", "transcribe", "only_read")
         SESSION_FIELD_NUMBER: _ClassVar[int]
         MODEL_FIELD_NUMBER: _ClassVar[int]
         MESSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class GenerateRequest(_message.Message):
         TOOL_CHOICE_FIELD_NUMBER: _ClassVar[int]
         MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
         TRANSCRIBE_FIELD_NUMBER: _ClassVar[int]
+        ONLY_READ_FIELD_NUMBER: _ClassVar[int]
         session: str
         model: str
         messages: _containers.RepeatedCompositeFieldContainer[Message]
@@ -25,7 +26,8 @@ class GenerateRequest(_message.Message):
         tool_choice: str
         max_output_tokens: int
         transcribe: bool
-        def __init__(self, session: _Optional[str] = ..., model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[Tool, _Mapping]]] = ..., tool_choice: _Optional[str] = ..., max_output_tokens: _Optional[int] = ..., transcribe: _Optional[bool] = ...) -> None: ...
+        only_read: bool
+        def __init__(self, session: _Optional[str] = ..., model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[Tool, _Mapping]]] = ..., tool_choice: _Optional[str] = ..., max_output_tokens: _Optional[int] = ..., transcribe: _Optional[bool] = ..., only_read: _Optional[bool] = ...) -> None: ...
     class Append(_message.Message):
         __slots__ = ("messages",)
         MESSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -82,14 +84,16 @@ class GenerateResponse(_message.Message):
         arguments: str
         def __init__(self, call_id: _Optional[str] = ..., name: _Optional[str] = ..., arguments: _Optional[str] = ...) -> None: ...
     class Finish(_message.Message):
-        __slots__ = ("reason", "input_tokens", "output_tokens")
+        __slots__ = ("reason", "input_tokens", "output_tokens", "cached_tokens")
         REASON_FIELD_NUMBER: _ClassVar[int]
         INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
         OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+        CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
         reason: str
         input_tokens: int
         output_tokens: int
-        def __init__(self, reason: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ...) -> None: ...
+        cached_tokens: int
+        def __init__(self, reason: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cached_tokens: _Optional[int] = ...) -> None: ...
     class Error(_message.Message):
         __slots__ = ("code", "message", "retryable")
         CODE_FIELD_NUMBER: _ClassVar[int]

@@ -121,6 +121,31 @@ class FleetBrain(StageEngine):
         """A worker of it does, also while it is away. Those that do not are not asked then."""
         return any("hears" in worker.capabilities for worker in self.fleet.workers)
 
+    _unread_at: str | None = None
+    """The worker whose model does not read ahead."""
+
+    async def read(self, request: BrainRequest) -> Finish:
+        """What no worker reads ahead is read with the answer: that a worker is lost, or unable, is no failure."""
+        visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
+        if visit.address is not None and visit.address == self._unread_at:
+            return Finish()
+        wanted = Request("llm", self._models, affinity=visit.address)
+        lease = await self.fleet.acquire_but(wanted, frozenset(), patience_s=self.fleet.patience_s)
+        call: _Call = WorkerCall(self.fleet, lease, "Generate")
+        call.send(_start(request, visit.session, lease.model, only_read=True))
+        visit.served(lease)
+        finish = Finish()
+        try:
+            delta = _delta(await call.read())
+            if isinstance(delta, Finish):  # else it began to answer, and knows no reading ahead
+                finish = delta
+        except LostError as error:
+            log.debug("reading_ahead_lost_worker", address=lease.worker.address, reason=str(error))
+        finally:
+            self.fleet.spawn(call.close(GOODBYE_S if finish.input_tokens else 0.0))
+        self._unread_at = None if finish.input_tokens else visit.address
+        return finish
+
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
         loop = asyncio.get_running_loop()
@@ -172,7 +197,7 @@ def _delta(response: pb.GenerateResponse) -> BrainDelta:
             return ToolCallDelta(call.call_id, call.name, call.arguments)
         case "finish":
             finish = response.finish
-            return Finish(finish.reason, finish.input_tokens, finish.output_tokens)
+            return Finish(finish.reason, finish.input_tokens, finish.output_tokens, finish.cached_tokens)
         case _:
             error = response.error
             if error.retryable or error.code == NOT_HERE:
@@ -180,7 +205,7 @@ def _delta(response: pb.GenerateResponse) -> BrainDelta:
             raise EngineError(error.message or error.code)
 
 
-def _start(request: BrainRequest, session: str, model: str) -> pb.GenerateRequest:
+def _start(request: BrainRequest, session: str, model: str, *, only_read: bool = False) -> pb.GenerateRequest:
     start = pb.GenerateRequest.Start(
         session=session,
         model=model,
@@ -192,6 +217,7 @@ def _start(request: BrainRequest, session: str, model: str) -> pb.GenerateReques
         tool_choice=request.tool_choice,
         max_output_tokens=request.max_output_tokens or 0,
         transcribe=request.transcribe,
+        only_read=only_read,
     )
     return pb.GenerateRequest(start=start)
 

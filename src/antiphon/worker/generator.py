@@ -12,7 +12,7 @@ import orjson
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta, ToolCallDelta
 from antiphon.core.speech import Message as ContextMessage
-from antiphon.engines.base import Brain
+from antiphon.engines.base import Brain, brain_of_session, read_ahead
 from antiphon.v1 import generator_pb2 as pb
 from antiphon.v1.generator_pb2_grpc import GeneratorServicer
 from antiphon.worker.host import Host, HostedService, end_tasks, last_write, told
@@ -38,6 +38,7 @@ class AnswerStream(SingleWork[Message]):
     def __init__(self, host: Host[Brain]) -> None:
         super().__init__(AHEAD_DELTAS)
         self._host = host
+        self._only_read = False
 
     async def run(self, requests: AsyncIterator[pb.GenerateRequest], send: Send) -> None:
         """Serves the call to its end. Raises BadRequestError and StoppedError."""
@@ -47,6 +48,7 @@ class AnswerStream(SingleWork[Message]):
         if first.WhichOneof("message") != "start":
             raise BadRequestError("an answer begins with its start")
         self.session = first.start.session
+        self._only_read = first.start.only_read
         request = _request(first.start)
         writing = asyncio.create_task(self._write(send))
         answering = asyncio.create_task(self._answer(first.start.model, request))
@@ -91,7 +93,11 @@ class AnswerStream(SingleWork[Message]):
             self._fail(told(error, session=self.session, model=model))
 
     async def _respond(self, engine: Brain, request: BrainRequest) -> None:
-        async with aclosing(engine.respond(request)) as deltas:
+        brain = brain_of_session(engine, self._host.sessions.known(self.session))
+        if self._only_read:
+            self.outbox.put(Parcel(_message(await read_ahead(brain, request)), last=True))
+            return
+        async with aclosing(brain.respond(request)) as deltas:
             async for delta in deltas:
                 await self.outbox.room()
                 self.outbox.put(Parcel(_message(delta), last=isinstance(delta, Finish)))
@@ -143,6 +149,12 @@ def _message(delta: BrainDelta) -> Message:
             return Message(text=Message.TextDelta(text=text))
         case ToolCallDelta(call_id, name, arguments):
             return Message(tool_call=Message.ToolCallDelta(call_id=call_id, name=name, arguments=arguments))
-        case Finish(reason, input_tokens, output_tokens):
-            finish = Message.Finish(reason=reason, input_tokens=input_tokens, output_tokens=output_tokens)
-            return Message(finish=finish)
+        case Finish(reason, input_tokens, output_tokens, cached_tokens):
+            return Message(
+                finish=Message.Finish(
+                    reason=reason,
+                    input_tokens=input_tokens,
+                    output_tokens=output_tokens,
+                    cached_tokens=cached_tokens,
+                )
+            )

@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from antiphon.core.residency_events import ModelState, Reason
-from antiphon.engines.base import Engine, VoiceInfo
+from antiphon.engines.base import Engine, Remembering, VoiceInfo
 from antiphon.engines.capabilities import Capabilities, capabilities_of
 from antiphon.v1 import models_pb2 as pb
 from antiphon.worker.manager import Lease, ModelInfo, ModelManager, ModelRefusedError
@@ -75,12 +75,17 @@ class Host(Generic[E]):
         self.identity = identity
         self.models = models
         self._disk = disk
-        self.sessions = Sessions()
+        self.sessions = Sessions(on_ended=self._forget)
         self.meter = WorkMeter()
 
     async def lease(self, model: str, session: str, **options: Any) -> Lease[E]:
         """The model of that name, or the default one. Raises ModelRefusedError."""
         return await self.models.lease(model or self.identity.default_model, session, **options)
+
+    def _forget(self, session: str) -> None:
+        for info in self.models.info():
+            if isinstance(info.engine, Remembering):
+                info.engine.forget(session)
 
     async def reload(self, model: str = "") -> int:
         """As ``ModelManager.reload``; models that have come to be there are taken first."""

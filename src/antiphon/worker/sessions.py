@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,8 +42,10 @@ class _Session:
 
 
 class Sessions:
-    def __init__(self, lapse_s: float = LAPSE_S) -> None:
+    def __init__(self, lapse_s: float = LAPSE_S, on_ended: Callable[[str], None] = lambda session: None) -> None:
+        """``on_ended`` is told the name of each conversation that ends."""
         self._lapse_s = lapse_s
+        self._on_ended = on_ended
         self._known: dict[str, _Session] = {}
         self._running: set[Running] = set()
         self._idle = asyncio.Event()
@@ -57,6 +59,10 @@ class Sessions:
     def running(self) -> int:
         """Requests under way."""
         return len(self._running)
+
+    def known(self, session: str) -> str:
+        """The name itself, of a conversation that made itself known; else an empty one, since nobody tells its end."""
+        return session if session in self._known else ""
 
     async def idle(self) -> None:
         """Waits until no request is under way."""
@@ -102,6 +108,7 @@ class Sessions:
             return
         if known.lapse is not None:
             known.lapse.cancel()
+        self._on_ended(session)
         known.lease.end()
 
     def pause(self, session: str) -> int:

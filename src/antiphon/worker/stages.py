@@ -65,17 +65,6 @@ async def _no_more(names: Collection[str], model: str = "") -> tuple[str, ...]:
     return ()
 
 
-def llm_stage(device: str = AUTO) -> Stage:
-    """Its engines on ``device``, if they can choose."""
-
-    async def make(name: str) -> Brain:
-        """``URL#MODEL`` asks the server at that URL for that model."""
-        name, _, model = name.partition("#")
-        return await make_brain(name, model or None, device=device)
-
-    return Stage("llm", "antiphon.v1.Generator", make, _warm_brain, _no_more, _no_more)
-
-
 def tts_stage(voicing: Voicing) -> Stage:
     """Its voices as ``voicing`` has them."""
 
@@ -99,6 +88,17 @@ def asr_stage(device: str = AUTO) -> Stage:
         return make_recognizer(name, device)
 
     return Stage("asr", "antiphon.v1.Recognizer", make, _warm_recognizer, _no_more, _no_more)
+
+
+def llm_stage(device: str = AUTO) -> Stage:
+    """As ``asr_stage``."""
+
+    async def make(name: str) -> Brain:
+        """``URL#MODEL`` asks the server at that URL for that model."""
+        name, _, model = name.partition("#")
+        return await make_brain(name, model or None, device=device)
+
+    return Stage("llm", "antiphon.v1.Generator", make, _warm_brain, _no_more, _no_more)
 
 
 TTS = tts_stage(Voicing())

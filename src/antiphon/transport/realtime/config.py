@@ -9,7 +9,16 @@ from typing import Any, Literal
 
 import orjson
 
-from antiphon.core.settings import Detection, ReplySettings, SessionSettings, SpeechSettings, Tool, TurnSettings
+from antiphon.core.settings import (
+    Answers,
+    Detection,
+    ListeningSettings,
+    ReplySettings,
+    SessionSettings,
+    SpeechSettings,
+    Tool,
+    TurnSettings,
+)
 from antiphon.errors import ProtocolError
 from antiphon.transport.realtime import fields
 from antiphon.transport.realtime.codecs import AudioFormat
@@ -37,6 +46,7 @@ class Offer:
     turn: TurnSettings = field(default_factory=TurnSettings)
     max_output_tokens: int | Literal["inf"] = "inf"
     speech: SpeechSettings = field(default_factory=SpeechSettings)
+    listening: ListeningSettings = field(default_factory=ListeningSettings)
     voice_called: Callable[[str], str | None] = lambda name: None
     """Which of the voices is meant by a name that is not among them, if any."""
     agents: Mapping[str, str | None] = field(default_factory=dict)
@@ -398,6 +408,7 @@ class SessionConfig:
         return SessionSettings(
             turn=self._turn(),
             reply=self.plan({}).settings,
+            listening=self._offer.listening,
             transcription=transcription is not None,
             language=transcription["language"] if transcription else None,
             agent="" if self.transcribes_only else self._agent,
@@ -409,7 +420,9 @@ class SessionConfig:
         if wire is not None:
             given = {key: value for key, value in wire.items() if key != "type"}
             base = replace(base, detection=Detection(wire["type"]), **given)
-        return replace(base, create_response=False, interrupt_response=False) if self.transcribes_only else base
+        if self.transcribes_only:
+            return replace(base, create_response=False, interrupt_response=False, answers=Answers.TURN)
+        return base
 
     def plan(self, overrides: Json) -> ReplyPlan:
         """The session's settings with those of a ``response.create``. Raises ProtocolError."""

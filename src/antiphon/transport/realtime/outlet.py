@@ -337,5 +337,8 @@ class RealtimeOutlet:
     def tool(self, call_id: str, name: str, status: ToolStatus, text: str) -> None:
         self._tell("tool", call_id=call_id, name=name, status=status, **({"text": text} if text else {}))
 
+    def thought(self, text: str) -> None:
+        self._tell("thought", text=text)
+
     def fleet(self, standing: Mapping[str, Any]) -> None:
         self._tell("fleet", **standing)
