@@ -73,7 +73,7 @@ class Item:
         return self.text if self.heard_ms is None else heard_text(self.spoken, self.heard_ms)
 
     def message(self, *, with_speakers: bool = False, hearing: bool = False) -> Message | None:
-        """The item as the brain reads it (``with_speakers`` by who said what) or hears it; None when it says nothing."""
+        """The item as the brain reads it (``with_speakers`` by who said what) or hears it; None when empty."""
         if self.kind == "function_call":
             return Message("assistant", call_id=self.call_id, name=self.name, arguments=self.arguments)
         if self.kind == "function_call_output":

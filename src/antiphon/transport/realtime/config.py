@@ -146,13 +146,13 @@ def _read_vendor_model(source: Json, current: str, offer: Offer, param: str) -> 
 
 def _read_agent(value: Any, offer: Offer) -> str | None:
     """Of our own fields the agent; None where the client names none."""
-    source = fields.mapping(value or {}, "antiphon")
+    source = fields.mapping(value or {}, "session.antiphon")
     if source.get("agent") is None:
         return None
-    name = fields.text(source, "agent", "antiphon.agent")
+    name = fields.text(source, "agent", "session.antiphon.agent")
     if name not in offer.agents:
         there_are = f"one of {', '.join(offer.agents)}" if offer.agents else "nothing: this server has no agents"
-        raise fields.invalid("antiphon.agent", there_are)
+        raise fields.invalid("session.antiphon.agent", there_are)
     return name
 
 
