@@ -357,6 +357,7 @@ class Turns:
         self._grant_wish()
         if passed(self._turn_ends_at(), self._now):
             self._end_turn()
+            self._grant_wish()
         turn = self._turn
         if turn is not None and self._may_prepare() and passed(turn.prepared_at(self._settings), self._now):
             self._prepared = self._ids.reply()
@@ -416,7 +417,7 @@ class Turns:
         self._commit(turn, turn.paused_ms)
         if not self._settings.create_response or (turn.final and not turn.answerable(self._settings)):
             self._discard()
-        elif prepared is not None and turn.final:
+        elif prepared is not None and turn.answerable(self._settings):
             self._prepared = None
             self._start(prepared, prepared=True)
         elif self._settings.answers is Answers.LISTENING:

@@ -286,7 +286,8 @@ class TurnRules:
             _need(ready is not None and ready.id == reply, "what starts as prepared was prepared")
             assert ready is not None
             _need(not ready.void, "a prepared reply starts only if the user said no more")
-            _need(ready.confirmed, "a prepared reply starts only if all words of the user are known")
+            known = ready.confirmed or self.settings.hears_audio
+            _need(known, "a prepared reply starts only if all words of the user are known, or the brain hears them")
             _need(ready.turn in self.turns_over, "a prepared reply starts after its turn is committed")
             self.prepared = None
         self.main = LiveReply(reply)
