@@ -25,6 +25,7 @@ from antiphon.apps.server import Server
 from antiphon.errors import ConfigError
 
 LIMIT_S = 30.0
+PICO, ALPHA = "pico:en-US", "scripted:alpha"
 HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello!"}]}
 
 
@@ -141,8 +142,9 @@ def ports_of(answer: str) -> set[int]:
 
 async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_processes, "HEARTBEAT_S", 1.0)
-    async with serving(webrtc_workers=1, tts="pico") as (server, http):
-        await is_served_as_websockets_are(server, http)
+    voices = f"{PICO},espeak:en-US,scripted:speed=20"
+    async with serving(webrtc_workers=1, tts=voices, session={"voice": PICO}) as (server, http):
+        await is_served_as_websockets_are(http)
         processes = processes_of(server)
         (process,) = processes.standing()
         os.kill(process["pid"], signal.SIGSTOP)  # it hangs: its supervisor sees no end
@@ -163,7 +165,7 @@ async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(monkeyp
             await call.until("session.created")
 
 
-async def is_served_as_websockets_are(server: Server, http: aiohttp.ClientSession) -> None:
+async def is_served_as_websockets_are(http: aiohttp.ClientSession) -> None:
     """A call has the same models and voices, and loses them at the same time."""
     async with RtcClient(http, CALLS) as call:
         created = (await call.until("session.created"))["session"]
@@ -172,11 +174,11 @@ async def is_served_as_websockets_are(server: Server, http: aiohttp.ClientSessio
             assert created["model"] == session["model"]
             assert created["audio"] == session["audio"]
         assert (await health_of(http))["missing"] == []
-        (voice, other) = [voice.name for voice in server.suite.synthesizer.voices][:2]
-        assert created["audio"]["output"]["voice"] == voice
-        processes_of(server).move_voices({voice: other})
+        assert created["audio"]["output"]["voice"] == PICO
+        async with http.post("/v1/antiphon/models/swap", json={"from": PICO, "to": "scripted:speed=20"}) as answer:
+            assert answer.status == 200
         updated = await call.until("session.updated")
-        assert updated["session"]["audio"]["output"]["voice"] == other
+        assert updated["session"]["audio"]["output"]["voice"] == ALPHA
 
 
 async def test_what_a_process_cannot_use_is_told_as_if_it_ran_here() -> None:

@@ -137,6 +137,14 @@ class FleetEngines:
     def move_voices_by(self, move: Move) -> None:
         self._stages[2].succession.move = move
 
+    @property
+    def appointments(self) -> Mapping[str, str]:
+        return self._stages[2].succession.appointments
+
+    def appoint(self, appointments: Mapping[str, str]) -> None:
+        for old, new in appointments.items():
+            self._stages[2].succession.appoint(old, new)
+
     def of_session(self, session_id: str) -> Suite:
         """The engines for one conversation, which stays at one worker as long as it can."""
         recognizer, brain, synthesizer = self._stages

@@ -120,7 +120,7 @@ class Server:
             self._engines = await stack.enter_async_context(engines)
             if self.config.webrtc_workers:
                 shared = check_processes(self._engines.shared)
-                self._media = MediaProcesses(self.config, shared, self.metrics, fleet.restarted)
+                self._media = MediaProcesses(self.config, shared, self._engines, self.metrics, fleet.restarted)
             await self._load(self._engines)
             self._speakers = await speakers_of(self.config.speakers, self.config.enrolments, stack)
             await self._listen(stack, self._socket, tls)
@@ -183,7 +183,7 @@ class Server:
 
         offer = offers_of(config, self.suite)
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
-        part = part_of(self._assignment, self.metrics)
+        part = part_of(self._assignment, self.metrics, self.engines)
         app = make_app(
             session,
             offer=offer,

@@ -1,6 +1,6 @@
 """What a media process and its server tell each other while both live, over a WebSocket: the process's end.
 
-The process says how much it has to do, four times a second. The server says which voices have left.
+The process says how much it has to do, four times a second. The server says which voices leave.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self
 
 import orjson
 from aiohttp import WSMsgType, web
@@ -38,17 +38,30 @@ class Standing:
         return cls(**orjson.loads(data))
 
 
-def moved_voices(successors: Mapping[str, str]) -> bytes:
-    """Tells the process which voice follows on which."""
-    return orjson.dumps({"voices": successors})
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Which voices leave."""
+
+    voices: Mapping[str, str]
+    """The voice that conversations change to, by the one that they have."""
+    appointments: Mapping[str, str]
+    """The model that takes the place of another, by that one's name; for those who ask for its voices later."""
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> Self:
+        return cls(**orjson.loads(data))
 
 
 class Link:
     """Implements ``GET /media`` in the process."""
 
-    def __init__(self, mark: Mark, busy: Callable[[], float]) -> None:
+    def __init__(self, mark: Mark, busy: Callable[[], float], appoint: Callable[[Mapping[str, str]], None]) -> None:
         self._mark = mark
         self._busy = busy
+        self._appoint = appoint
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(PATH, self.serve)]
@@ -60,7 +73,7 @@ class Link:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    _take(orjson.loads(message.data), request.app)
+                    self._take(Moves.from_json(message.data), request.app)
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
@@ -72,7 +85,6 @@ class Link:
             await socket.send_str(standing.to_json().decode())
             await asyncio.sleep(TELL_S)
 
-
-def _take(told: dict[str, Any], app: web.Application) -> None:
-    successors: dict[str, str] = told["voices"]
-    app[GATEWAY].move_voices(successors.get)
+    def _take(self, moves: Moves, app: web.Application) -> None:
+        self._appoint(moves.appointments)
+        app[GATEWAY].move_voices(moves.voices.get)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from antiphon.apps.composition import Engines
 from antiphon.apps.media.assignment import Assignment
 from antiphon.apps.media.link import Link
 from antiphon.apps.metrics import Metrics
@@ -35,12 +36,12 @@ class Part:
     max_header_bytes: int = _HEADER_BYTES
 
 
-def part_of(assignment: Assignment | None, metrics: Metrics) -> Part:
+def part_of(assignment: Assignment | None, metrics: Metrics, engines: Engines) -> Part:
     """None is for a server that people reach."""
     if assignment is None:
         return Part()
     mark = Mark(assignment.number, secrets.token_hex(_INSTANCE_BYTES))
     clock = asyncio.get_running_loop().time
-    link = Link(mark, busy=lambda: metrics.admission.expected(clock()))
+    link = Link(mark, busy=lambda: metrics.admission.expected(clock()), appoint=engines.appoint)
     access = AccessElsewhere((), frozenset(), SecretStore())
     return Part(access, Names(mark), link.routes(), _GRANT_BYTES)

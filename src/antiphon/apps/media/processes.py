@@ -13,10 +13,10 @@ import aiohttp
 import structlog
 
 from antiphon.apps.child_process import Command
-from antiphon.apps.composition import Shared
+from antiphon.apps.composition import Engines, Shared
 from antiphon.apps.config import Config
 from antiphon.apps.media.assignment import Assignment, assignments
-from antiphon.apps.media.link import PATH, Standing, moved_voices
+from antiphon.apps.media.link import PATH, Moves, Standing
 from antiphon.apps.media.sums import Sums
 from antiphon.apps.metrics import MediaMetrics, Metrics
 from antiphon.apps.supervisor import Child, ChildState, Supervisor
@@ -41,13 +41,19 @@ class MediaProcesses:
     """Runs the processes within ``async with``. Implements ``transport.webrtc.front.Exchange``."""
 
     def __init__(
-        self, config: Config, shared: Shared, metrics: Metrics, on_restart: Callable[[str], None] | None = None
+        self,
+        config: Config,
+        shared: Shared,
+        engines: Engines,
+        metrics: Metrics,
+        on_restart: Callable[[str], None] | None = None,
     ) -> None:
         """``on_restart`` is called with the name of a process that ended and is started again."""
         self.carriers = Carriers()
         self._assignments = {given.number: given for given in assignments(config, shared.folder, shared.brain)}
         commands = [Command(given.name, ("media", str(given.path))) for given in self._assignments.values()]
         self._supervisor = Supervisor(commands, on_restart)
+        self._engines = engines
         self._sums = Sums(metrics.registry)
         self._metrics = MediaMetrics(metrics.registry)
         self._stack = AsyncExitStack()
@@ -84,6 +90,7 @@ class MediaProcesses:
     # Their links.
 
     async def _all_there(self) -> None:
+        missing: list[str] = []
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 while missing := [each.name for each in self._assignments.values() if self._absent(each.number)]:
@@ -114,6 +121,7 @@ class MediaProcesses:
         url = f"{BASE}{PATH}"
         async with self._http[number].ws_connect(url, headers=granted({}), heartbeat=HEARTBEAT_S) as link:
             self._links[number] = link
+            await link.send_str(Moves({}, self._engines.appointments).to_json().decode())
             async for message in link:
                 standing = Standing.from_json(message.data)
                 carrier = self.carriers.at(number)
@@ -140,8 +148,9 @@ class MediaProcesses:
 
     def move_voices(self, successors: Mapping[str, str]) -> None:
         """The conversations that are carried elsewhere change voices too."""
+        moves = Moves(successors, self._engines.appointments)
         for link in self._links.values():
-            self._spawn(_send(link, moved_voices(successors)))
+            self._spawn(_send(link, moves))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -206,8 +215,8 @@ def _client(given: Assignment) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
-async def _send(link: aiohttp.ClientWebSocketResponse, data: bytes) -> None:
+async def _send(link: aiohttp.ClientWebSocketResponse, moves: Moves) -> None:
     try:
-        await link.send_str(data.decode())
+        await link.send_str(moves.to_json().decode())
     except ConnectionError as error:
         _log.debug("a media process did not hear that voices have left", reason=str(error))
