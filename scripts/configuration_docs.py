@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 
 from antiphon.apps.config import Config
-from antiphon.apps.config_session import SessionDefaults, TurnDetection
+from antiphon.apps.config_session import Context, SessionDefaults, TurnDetection
 from antiphon.apps.config_sources import KeyPath, settings_of
 from antiphon.core.barge_in import BargeInPolicy
 
@@ -22,6 +22,7 @@ SECTIONS: dict[KeyPath, type] = {
     ("session",): SessionDefaults,
     ("session", "turn_detection"): TurnDetection,
     ("session", "barge_in"): BargeInPolicy,
+    ("context",): Context,
 }
 
 

@@ -39,6 +39,15 @@ class TurnDetection(Section):
     """How much of the end-of-turn silence must have passed before a reply is prepared."""
 
 
+class Context(Section):
+    """What the language model is given of a long conversation."""
+
+    budget_tokens: int = Field(default=3000, ge=0, le=10_000_000)
+    """About how many tokens of the conversation it is given; what is older stands in notes that it makes itself. The
+    instructions and the functions come on top, and many local servers give a model no more than 4096 in all. 0 gives it
+    everything."""
+
+
 class SessionDefaults(Section):
     """What a session begins with. A client's own settings go before these."""
 

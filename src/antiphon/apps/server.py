@@ -18,10 +18,12 @@ from aiohttp import web
 
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
+from antiphon.apps.conversation_file import ConversationFile
 from antiphon.apps.livekit import rooms_of
 from antiphon.apps.media.assignment import Assignment
 from antiphon.apps.media.part import part_of
 from antiphon.apps.media.processes import MediaProcesses
+from antiphon.apps.memories import can_summarize, conversations_of, memory_of
 from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.apps.recordings import Recordings
 from antiphon.apps.speakers.identifying import speakers_of
@@ -33,9 +35,11 @@ from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.identity import Speakers
+from antiphon.session.keeping import Keeper
 from antiphon.session.pacer import Pacer
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
+from antiphon.transport.conversations import ConversationRoutes
 from antiphon.transport.gateway import Gateway
 from antiphon.transport.http import GATEWAY, make_app
 from antiphon.transport.limits import Limits
@@ -81,6 +85,7 @@ class Server:
         self._on_loaded = on_loaded
         self._stack = contextlib.AsyncExitStack()
         self._status = "starting"
+        self._conversations: ConversationFile | None = None
         self._engines: Engines | None = None
         self._speakers: Speakers | None = None
         self._news = News(self._standing)
@@ -127,7 +132,10 @@ class Server:
             if self._media is not None:
                 await stack.enter_async_context(self._media)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
-            for watch in (self.metrics.watch_event_loop(), self._news.run(self._engines.changes)):
+            watches = [self.metrics.watch_event_loop(), self._news.run(self._engines.changes)]
+            if self._conversations is not None:
+                watches.append(self._conversations.look_after())
+            for watch in watches:
                 stack.callback(watching.create_task(watch).cancel)
             self._stack = stack.pop_all()
         self._status = "ok"
@@ -163,6 +171,8 @@ class Server:
     ) -> None:
         config = self.config
         recordings = Recordings(config, stack)
+        self._conversations = await conversations_of(config, stack)
+        keeper = Keeper(self._conversations) if self._conversations is not None else None
         pacer = Pacer()
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
@@ -170,6 +180,7 @@ class Server:
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply)
+            notebook = keeper.notebook(session_id) if keeper is not None else None
             return Session(
                 suite,
                 outlet,
@@ -179,6 +190,9 @@ class Server:
                 pacer=pacer,
                 stay=stay,
                 speakers=self._speakers,
+                memory=memory_of(config, notebook),
+                can_summarize=can_summarize,
+                notebook=notebook,
             )
 
         offer = offers_of(config, self.suite)
@@ -205,7 +219,13 @@ class Server:
             names=part.names,
             rooms=rooms_of(config),
             shelf=recordings.shelf,
-            more_routes=(*speech.routes(), *ModelRoutes(self.engines.models).routes(), *part.routes),
+            keeper=keeper,
+            more_routes=(
+                *speech.routes(),
+                *ModelRoutes(self.engines.models).routes(),
+                *ConversationRoutes(self._conversations).routes(),
+                *part.routes,
+            ),
             free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]

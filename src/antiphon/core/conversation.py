@@ -161,14 +161,15 @@ class Conversation:
         found.heard_ms = float(end_ms)
         return end_ms
 
-    def context(self, then: Sequence[Segment] = ()) -> tuple[Message, ...]:
+    def context(self, then: Sequence[Segment] = (), *, given: Sequence[Item] | None = None) -> tuple[Message, ...]:
         """All that the brain may know, in order, and ``then`` what the user says in a turn that is no item yet.
 
-        Where more than one speaker is known, each line of the user says whose it is.
+        Where more than one speaker is known, each line of the user says whose it is. ``given``: these items alone.
         """
         said = [segment for item in self._items for segment in item.segments]
         several = len({segment.speaker for segment in (*said, *then)} - {None}) > 1
-        messages = [message for item in self._items if (message := item.message(with_speakers=several)) is not None]
+        items = self._items if given is None else given
+        messages = [message for item in items if (message := item.message(with_speakers=several)) is not None]
         if then:
             text = tagged(then) if several else " ".join(segment.text for segment in then)
             messages.append(Message("user", text))

@@ -17,8 +17,8 @@ def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """The messages as servers insist on them.
 
     Calls that follow on each other are one message, their results come right after it and none is missing; results of
-    unknown calls are left out. What the user said in several goes is one message: many chat templates want the roles
-    to alternate.
+    unknown calls are left out. What the user said in several goes is one message, and so is what systems say: many chat
+    templates want the roles to alternate, and one system message.
     """
     results = {message.call_id: message.text for message in messages if message.role == "tool"}
     chat: list[dict[str, Any]] = []
@@ -31,7 +31,7 @@ def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
             continue
         chat += _calls_with_results(pending, results)
         pending = []
-        if message.role == "user" and chat and chat[-1]["role"] == "user":
+        if message.role in ("user", "system") and chat and chat[-1]["role"] == message.role:
             chat[-1]["content"] = _joined(chat[-1]["content"], _content(message))
         else:
             chat.append({"role": message.role, "content": _content(message)})

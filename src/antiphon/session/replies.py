@@ -21,6 +21,7 @@ from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
 from antiphon.session.pacer import Pacer
+from antiphon.session.recollection import Recollection
 from antiphon.session.reply import Reply
 from antiphon.session.reply_host import ReplyHost
 from antiphon.session.speaker import BurstSpeaker, PacedSpeaker, Speaker
@@ -58,6 +59,7 @@ class Replies:
         post: Callable[[Event], None],
         pacer: Pacer,
         settings: SessionSettings,
+        recollection: Recollection,
     ) -> None:
         self._suite = suite
         self._outlet = outlet
@@ -68,6 +70,7 @@ class Replies:
         self._post = post
         self._pacer = pacer
         self._settings = settings
+        self._recollection = recollection
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
@@ -197,6 +200,8 @@ class Replies:
         """Tells the client what became of a reply, before turn-taking goes on."""
         match event:
             case ReplyMade(reply, _, audible) if (live := self._live.get(reply)) is not None:
+                if live.reply.request is not None:
+                    self._recollection.counted(live.reply.request, live.reply.finish)
                 if live.side or not audible or not self._settings.turn.paced:
                     live.reply.conclude()
                 if live.side or not audible:
@@ -248,6 +253,7 @@ class Replies:
         side: bool = False,
     ) -> _Live:
         paced = self._settings.turn.paced and not side
+        self._recollection.give_way()
 
         def speaker_of(made: Reply) -> Speaker:
             return PacedSpeaker(made, self._pacer) if paced else BurstSpeaker(made)
@@ -275,7 +281,7 @@ class Replies:
 
         async def messages() -> tuple[Message, ...]:
             await self._transcripts.settled()
-            return self._conversation.context(said)
+            return self._recollection.context(said)
 
         return messages
 
@@ -286,7 +292,7 @@ class Replies:
                 return self._resolved(given)
             await self._transcripts.settled()
             self.refresh_items()
-            return self._conversation.context() if given is None else self._resolved(given)
+            return self._recollection.context() if given is None else self._resolved(given)
 
         return messages
 

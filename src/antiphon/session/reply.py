@@ -69,6 +69,8 @@ class Reply:
         self._paced = paced
         self._loop = asyncio.get_running_loop()
         self._committed = asyncio.Event()
+        self.request: BrainRequest | None = None
+        """What the language model is asked, once it is."""
         self._model: str | None = None
         """The language model that answers, once it was asked."""
         self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(_CLAUSES_AHEAD)
@@ -81,7 +83,8 @@ class Reply:
         """A clause was handed to the voice."""
         self._calls: dict[str, Item] = {}
         self._untold_calls: list[ToolCallDelta] = []
-        self._finish = Finish()
+        self.finish = Finish()
+        """What it told at its end."""
         self._error: str | None = None
         self._outcome = Outcome.COMPLETED
         self.done = False
@@ -128,8 +131,8 @@ class Reply:
             self._outcome.value,
             reason,
             error=self._error,
-            input_tokens=self._finish.input_tokens,
-            output_tokens=self._finish.output_tokens,
+            input_tokens=self.finish.input_tokens,
+            output_tokens=self.finish.output_tokens,
         )
         if self.plays:
             self.plays = False
@@ -187,6 +190,7 @@ class Reply:
             self._settings.max_output_tokens,
             self._settings.model,
         )
+        self.request = request
         async with asyncio.TaskGroup() as group:
             if self._settings.audio:
                 group.create_task(self._speak())
@@ -214,11 +218,11 @@ class Reply:
                             clauses = Clauses(language=self._language())
                             await self._call(delta, after_speech=spoke)
                         case Finish():
-                            self._finish = delta
+                            self.finish = delta
         except EngineError:
             self._host.failed("llm")
             raise
-        if self._finish.reason == "length":
+        if self.finish.reason == "length":
             self._outcome = Outcome.INCOMPLETE
         await self._say([*clauses.finish(), None])
 

@@ -22,12 +22,14 @@ from antiphon.audio import EAR_RATE_HZ, FRAME_MS
 from antiphon.core.actions import State
 from antiphon.core.commands import CancelResponse, CreateItem, CreateReply
 from antiphon.core.conversation import Item
+from antiphon.core.memory import Memory
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
 from antiphon.engines import tone_code
 from antiphon.engines.scripted import ScriptedBrain, ScriptedRecognizer, ScriptedSynthesizer, ScriptedVad
 from antiphon.engines.suite import Suite
 from antiphon.ids import IdSource, ReplyId
 from antiphon.session.identity import Speakers
+from antiphon.session.keeping import Notebook
 from antiphon.session.meter import Meter, Recorder
 from antiphon.session.session import Session
 from antiphon.sim.outlet import HeardReply, RecordingOutlet
@@ -165,6 +167,9 @@ async def call(
     meter: Meter | None = None,
     recorder: Recorder | None = None,
     speakers: Speakers | None = None,
+    memory: Memory | None = None,
+    can_summarize: Callable[[str], bool] = lambda model: True,
+    notebook: Notebook | None = None,
 ) -> AsyncIterator[Caller]:
     """A session with a caller in it, closed at the end. ``paced`` counts where no settings are given."""
     settings = settings or SessionSettings(turn=TurnSettings(paced=paced), transcription=True)
@@ -177,6 +182,9 @@ async def call(
         meter=meter,
         recorder=recorder,
         speakers=speakers,
+        memory=memory,
+        can_summarize=can_summarize,
+        notebook=notebook,
     )
     caller = Caller(session, outlet)
     async with asyncio.TaskGroup() as group:

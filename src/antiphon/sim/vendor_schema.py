@@ -164,6 +164,12 @@ class _Record(_Event):
     kept_s: Annotated[float, Field(gt=0)]
 
 
+class _Conversation(_Event):
+    type: Literal["antiphon.conversation"]
+    conversation_id: Annotated[str, Field(pattern=r"^conv_\w+$")]
+    items: Annotated[int, Field(ge=0)]
+
+
 class _Resumable(_Event):
     type: Literal["antiphon.resumable"]
     session_id: _Text
@@ -179,7 +185,20 @@ class _Resumed(_Event):
 
 _MODELS: dict[str, TypeAdapter[Any]] = {
     get_args(model.model_fields["type"].annotation)[0]: TypeAdapter(model)
-    for model in (_State, _Speaker, _Brain, _Voice, _Clause, _Turn, _BargeIn, _Fleet, _Record, _Resumable, _Resumed)
+    for model in (
+        _State,
+        _Speaker,
+        _Brain,
+        _Voice,
+        _Clause,
+        _Turn,
+        _BargeIn,
+        _Fleet,
+        _Record,
+        _Conversation,
+        _Resumable,
+        _Resumed,
+    )
 }
 
 
