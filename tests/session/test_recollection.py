@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from antiphon.core.commands import Configure
 from antiphon.core.memory import Memory, tokens_of
+from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta
 from antiphon.engines.scripted import ScriptedBrain, count_to
 from antiphon.errors import EngineError
@@ -118,6 +120,22 @@ def test_without_notes_the_oldest_turns_are_let_go(brain: Brain) -> None:
             told = [message.text for message in brain.asked[-1].messages if message.role == "user"]
             assert not any(text.startswith("Here is number 0") for text in told[:-1])
             assert sum(map(tokens_of, brain.asked[-1].messages)) <= BUDGET
+
+    run_virtual(main())
+
+
+def test_a_client_may_want_everything_given() -> None:
+    async def main() -> None:
+        brain = Brain()
+        async with conversing(brain, Memory(BUDGET)) as caller:
+            caller.session.post(Configure(SessionSettings(reply=ReplySettings(whole_context=True))))
+            for number in range(6):
+                await caller.type(f"Here is number {number} of what I wanted to say to you today.", respond=False)
+                caller.ask(ReplySettings(whole_context=True))
+                await caller.answer()
+                await caller.rest()
+            assert len(brain.asked[-1].messages) == 11
+            assert not brain.asked_for_notes
 
     run_virtual(main())
 

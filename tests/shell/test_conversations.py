@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.shell.rtc_client import RtcClient
 
 from antiphon.apps.config import Config
 from antiphon.apps.models.server import ServerError
@@ -96,6 +97,24 @@ async def test_who_comes_back_while_the_session_waits_takes_the_conversation_ove
         assert await ask(second, "repeat") == answer
         await first.close()
         await second.close()
+
+
+async def test_a_call_goes_on_with_it(tmp_path: Path) -> None:
+    async with serving(tmp_path / "kept.db") as server, aiohttp.ClientSession() as http:
+        server.metrics.admission.admit = lambda now: None  # type: ignore[method-assign]  # however slow it is here
+        call, about = await begin(http, server)
+        answer = await ask(call, "hello")
+        await call.close()
+        url = f"{server.url}/v1/realtime/calls?conversation={about['conversation_id']}"
+        async with RtcClient(http, url) as client:
+            await client.until(_told_of_the_agent)
+            done = [event for event in client.events if event["type"] == "conversation.item.done"]
+            assert [event["item"]["role"] for event in done] == ["user", "assistant"]
+            assert done[1]["item"]["content"][0]["text"] == answer
+
+
+def _told_of_the_agent(event: Event) -> bool:
+    return event["type"] == "conversation.item.done" and event["item"]["role"] == "assistant"
 
 
 async def test_a_session_object_can_name_it_too(tmp_path: Path) -> None:

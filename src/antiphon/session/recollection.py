@@ -45,9 +45,12 @@ class Recollection:
         self._changed = changed
         self._writing: asyncio.Task[None] | None = None
 
-    def context(self, then: Sequence[Segment] = ()) -> tuple[Message, ...]:
-        """All that the language model is given now, in order; ``then`` as in ``Conversation.context``."""
-        if self.memory is None:
+    def context(self, then: Sequence[Segment] = (), *, whole: bool = False) -> tuple[Message, ...]:
+        """All that the language model is given now, in order; ``then`` as in ``Conversation.context``.
+
+        ``whole``: without any limit.
+        """
+        if self.memory is None or whole:
             return self._conversation.context(then)
         given = self.memory.given(self._conversation)
         return (*self.memory.preface, *self._conversation.context(then, given=given))

@@ -281,7 +281,7 @@ class Replies:
 
         async def messages() -> tuple[Message, ...]:
             await self._transcripts.settled()
-            return self._recollection.context(said)
+            return self._recollection.context(said, whole=self._settings.reply.whole_context)
 
         return messages
 
@@ -292,7 +292,10 @@ class Replies:
                 return self._resolved(given)
             await self._transcripts.settled()
             self.refresh_items()
-            return self._recollection.context() if given is None else self._resolved(given)
+            if given is not None:
+                return self._resolved(given)
+            settings = self._settings.reply if command is None else command.settings
+            return self._recollection.context(whole=settings.whole_context)
 
         return messages
 

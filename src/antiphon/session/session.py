@@ -228,7 +228,7 @@ class Session:
         for action in actions:
             self._apply(action, group)
         self._note_down()
-        if isinstance(event, on.ReplyMade):
+        if isinstance(event, on.ReplyMade) and not self._settings.reply.whole_context:
             self._recollection.consider(group, self._settings.reply.model)
 
     # What the core wants done.

@@ -405,6 +405,7 @@ class SessionConfig:
             speed=output["speed"],
             max_output_tokens=None if wire["max_output_tokens"] == "inf" else wire["max_output_tokens"],
             model=_read_vendor_model(source, self._model, self._offer, "response.antiphon"),
+            whole_context=wire["truncation"] == "disabled",
         )
         return ReplyPlan(
             settings=settings,
