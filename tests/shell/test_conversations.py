@@ -114,7 +114,7 @@ async def test_a_call_goes_on_with_it(tmp_path: Path) -> None:
 
 
 def _told_of_the_agent(event: Event) -> bool:
-    return event["type"] == "conversation.item.done" and event["item"]["role"] == "assistant"
+    return bool(event["type"] == "conversation.item.done" and event["item"]["role"] == "assistant")
 
 
 async def test_a_session_object_can_name_it_too(tmp_path: Path) -> None:
