@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from antiphon.core.conversation import Item
 from antiphon.core.memory import IMAGE_TOKENS, KEEP, MESSAGE_TOKENS, SUMMARIZE_AT, Memory, request_tokens, tokens_of
+from antiphon.core.segments import Segment
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainRequest, Message
 from antiphon.ids import ItemId
@@ -66,7 +67,7 @@ def test_beyond_the_budget_the_oldest_turns_are_left_out_whole() -> None:
 
 
 def test_a_summary_is_due_before_anything_is_left_out_and_leaves_room() -> None:
-    memory, items = Memory(1000), turns(16)
+    memory, items = Memory(1000), turns(17)
     assert memory.due(items[:-2]) is None
     due = memory.due(items)
     assert due is not None
@@ -82,7 +83,7 @@ def test_a_summary_is_due_before_anything_is_left_out_and_leaves_room() -> None:
 
 def test_the_next_summary_takes_the_notes_over() -> None:
     memory, items = Memory(1000), turns(40)
-    first = memory.due(items[:32])
+    first = memory.due(items[:34])
     assert first is not None
     memory.summarized(first, "Notes one.")
     second = memory.due(items)
@@ -95,7 +96,7 @@ def test_the_next_summary_takes_the_notes_over() -> None:
 
 
 def test_what_could_not_be_summarized_is_let_go() -> None:
-    memory, items = Memory(1000), turns(16)
+    memory, items = Memory(1000), turns(17)
     due = memory.due(items)
     assert due is not None
     memory.let_go(due)
@@ -188,3 +189,27 @@ def test_whatever_is_said_the_context_keeps_the_rules(spec: list[tuple[str, int,
         assert texts[len(texts) - len(laid_down) :] == laid_down
         newest = [item for item in items if item.role == "user"][-1:]
         assert all(item.message() in told for item in newest)
+
+
+def test_who_said_what_goes_into_the_notes_where_several_speak() -> None:
+    items = turns(17)
+    for number, item in enumerate(items[::2]):
+        item.segments = (Segment(("Ann", "Ben")[number % 2], item.text, 0, 1000),)
+    due = Memory(1000).due(items)
+    assert due is not None
+    assert [message.text[:6] for message in due.messages[:3:2]] == ["[Ann]:", "[Ben]:"]
+
+
+def test_a_very_long_conversation_is_weighed_once() -> None:
+    """Not once for each turn that is left out: that would hold up everybody else."""
+    weighed = 0
+
+    class Weighed(Item):
+        def message(self, *, with_speakers: bool = False) -> Message | None:
+            nonlocal weighed
+            weighed += 1
+            return super().message(with_speakers=with_speakers)
+
+    items: list[Item] = [Weighed(item.id, item.kind, item.role, text=item.text) for item in turns(500)]
+    assert len(Memory(100).given(items)) == 4
+    assert weighed <= 2 * len(items)

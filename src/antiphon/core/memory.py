@@ -75,7 +75,7 @@ class Memory:
         self.covered = frozenset(covered)
         """The items that are not given any more: they are in the notes, or let go."""
         self.scale = 1.0
-        """What the model counts for each token that is estimated here."""
+        """What the model counts for each token that is reckoned here."""
 
     @property
     def words(self) -> int:
@@ -90,21 +90,21 @@ class Memory:
     def given(self, items: Iterable[Item]) -> list[Item]:
         """The items that a model is given now. They exceed the budget only by what is always given."""
         turns = _turns(self._uncovered(items))
-        while len(turns) > 1 and self._tokens((*self.preface, *_messages(turns))) > self.budget_tokens:
-            turns[1] = [item for item in turns[0] if _stays(item)] + turns[1]
-            del turns[0]
-        return _with_their_calls([item for turn in turns for item in turn])
+        dropped = _oldest(turns, sum(map(tokens_of, self.preface)), self.budget_tokens / self.scale)
+        kept = [item for turn in turns[:dropped] for item in turn if _stays(item)]
+        return _with_their_calls([*kept, *(item for turn in turns[dropped:] for item in turn)])
 
     def due(self, items: Iterable[Item]) -> Due | None:
         """What is to be summarized now, if anything is: the oldest turns, so many that the rest is ``KEEP``."""
         turns = _turns(self._uncovered(items))
-        if self._tokens((*self.preface, *_messages(turns))) < SUMMARIZE_AT * self.budget_tokens:
+        budget_tokens = self.budget_tokens / self.scale
+        if not _oldest(turns, sum(map(tokens_of, self.preface)), SUMMARIZE_AT * budget_tokens):
             return None
-        old: list[Item] = []
-        while len(turns) > 1 and self._tokens(_messages(turns)) > KEEP * self.budget_tokens:
-            old += [item for item in turns.pop(0) if not _stays(item)]
-        messages = tuple(_messages([old]))
-        return Due(tuple(item.id for item in old), messages, self.notes) if messages else None
+        dropped = _oldest(turns, 0.0, KEEP * budget_tokens)
+        old = [item for turn in turns[:dropped] for item in turn if not _stays(item)]
+        several = len({segment.speaker for item in old for segment in item.segments} - {None}) > 1
+        messages = [message for item in old if (message := item.message(with_speakers=several)) is not None]
+        return Due(tuple(item.id for item in old), tuple(messages), self.notes) if messages else None
 
     def summarized(self, due: Due, notes: str) -> None:
         """``notes`` now stand for what was due, and for what they stood for before."""
@@ -119,9 +119,6 @@ class Memory:
         """The model counts so many ``tokens`` where ``estimated`` were expected: the next are reckoned accordingly."""
         if tokens > 0 and estimated > 0:
             self.scale = min(max(tokens / estimated, _LEAST_SCALE), _MOST_SCALE)
-
-    def _tokens(self, messages: Iterable[Message]) -> float:
-        return self.scale * sum(map(tokens_of, messages))
 
     def _uncovered(self, items: Iterable[Item]) -> list[Item]:
         return [item for item in items if item.id not in self.covered]
@@ -145,8 +142,21 @@ def _turns(items: Sequence[Item]) -> list[list[Item]]:
     return turns
 
 
-def _messages(turns: Iterable[Iterable[Item]]) -> list[Message]:
-    return [message for turn in turns for item in turn if (message := item.message()) is not None]
+def _oldest(turns: Sequence[Sequence[Item]], before_tokens: float, limit_tokens: float) -> int:
+    """How many turns are to be left out, so that the others stay within the limit together with what goes before them,
+    and with those items that always stay. Never the newest.
+    """
+    tokens = before_tokens + sum(_item_tokens(item) for turn in turns for item in turn)
+    for dropped, turn in enumerate(turns[:-1]):
+        if tokens <= limit_tokens:
+            return dropped
+        tokens -= sum(_item_tokens(item) for item in turn if not _stays(item))
+    return max(0, len(turns) - 1)
+
+
+def _item_tokens(item: Item) -> float:
+    message = item.message()
+    return 0.0 if message is None else tokens_of(message)
 
 
 def _with_their_calls(items: Sequence[Item]) -> list[Item]:
