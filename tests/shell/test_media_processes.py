@@ -140,11 +140,15 @@ def ports_of(answer: str) -> set[int]:
     return {int(line.split()[5]) for line in answer.splitlines() if line.startswith("a=candidate:")}
 
 
-async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(media_processes, "HEARTBEAT_S", 1.0)
     voices = f"{PICO},espeak:en-US,scripted:speed=20"
-    async with serving(webrtc_workers=1, tts=voices, session={"voice": PICO}) as (server, http):
+    kept = tmp_path / "kept.db"
+    async with serving(webrtc_workers=1, tts=voices, session={"voice": PICO}, sessions=kept) as (server, http):
         await is_served_as_websockets_are(http)
+        await has_conversations_in_common(http)
         processes = processes_of(server)
         (process,) = processes.standing()
         os.kill(process["pid"], signal.SIGSTOP)  # it hangs: its supervisor sees no end
@@ -179,6 +183,25 @@ async def is_served_as_websockets_are(http: aiohttp.ClientSession) -> None:
             assert answer.status == 200
         updated = await call.until("session.updated")
         assert updated["session"]["audio"]["output"]["voice"] == ALPHA
+
+
+async def has_conversations_in_common(http: aiohttp.ClientSession) -> None:
+    """One goes on in a call, and then over a WebSocket again; the session before ends."""
+    async with http.ws_connect("/v1/realtime?events=antiphon") as first:
+        conversation = (await told(first, "antiphon.conversation"))["conversation_id"]
+        await first.send_json({"type": "conversation.item.create", "item": HELLO})
+        await told(first, "conversation.item.done")
+        going_on = f"events=antiphon&conversation={conversation}"
+        async with RtcClient(http, f"{CALLS}?{going_on}") as call:
+            assert (await call.until("antiphon.conversation"))["items"] == 1
+            assert (await first.receive(timeout=LIMIT_S)).extra == "the conversation goes on elsewhere"
+            async with (
+                http.ws_connect(f"/v1/realtime?call_id={call.call_id}") as side,
+                http.ws_connect(f"/v1/realtime?{going_on}") as again,
+            ):
+                assert (await told(again, "antiphon.conversation"))["items"] == 1
+                message = await side.receive(timeout=LIMIT_S)
+                assert (message.data, message.extra) == (1001, "the conversation goes on elsewhere")
 
 
 async def test_what_a_process_cannot_use_is_told_as_if_it_ran_here() -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +17,7 @@ from aiohttp import web
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
 from antiphon.apps.conversation_file import ConversationFile
+from antiphon.apps.listening import base_url, bind, cannot_listen
 from antiphon.apps.livekit import rooms_of
 from antiphon.apps.media.assignment import Assignment
 from antiphon.apps.media.part import part_of
@@ -52,7 +51,6 @@ CLOSE_TIMEOUT_S = 0.8
 """What a client and a session get to end in order when the server stops."""
 
 _BACKLOG = 1024
-_ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 _log = structlog.get_logger(__name__)
 
@@ -108,10 +106,7 @@ class Server:
         """The base address, as a client on this machine would write it; only while the server runs."""
         if self._socket is None:
             raise RuntimeError("the server does not run")
-        address: tuple[str, int] = self._socket.getsockname()[:2]
-        host, port = _ALL_ADDRESSES.get(address[0], address[0]), address[1]
-        scheme = "https" if self.config.tls_cert or self.config.tls else "http"
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        return base_url(self._socket, "https" if self.config.tls_cert or self.config.tls else "http")
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -120,7 +115,7 @@ class Server:
             if self._assignment is not None:
                 engines = engines_of(self.config, watcher=fleet, shared=self._assignment.folder)
             else:
-                self._socket = stack.enter_context(_bind(self.config))
+                self._socket = stack.enter_context(bind(self.config))
                 engines = engines_of(self.config, self._socket.getsockname()[1], fleet)
             self._engines = await stack.enter_async_context(engines)
             if self.config.webrtc_workers:
@@ -229,6 +224,8 @@ class Server:
             free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]
+        if self._media is not None:
+            self._media.serve(gateway)
         self.engines.move_voices_by(partial(self._move_voices, gateway))
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
         runner = web.AppRunner(
@@ -246,7 +243,7 @@ class Server:
         try:
             await self._site(runner, listening, tls).start()
         except OSError as error:
-            raise _cannot_listen(config, error) from error
+            raise cannot_listen(config, error) from error
 
     def _site(self, runner: web.AppRunner, listening: socket.socket | None, tls: ssl.SSLContext | None) -> web.BaseSite:
         if listening is not None:
@@ -280,29 +277,3 @@ class Server:
 
 def _messages(failures: BaseExceptionGroup[Exception]) -> str:
     return "\n".join(str(failure) for failure in failures.exceptions)
-
-
-def _bind(config: Config) -> socket.socket:
-    """Takes the address at once, so that a port in use is told before the engines are loaded; listens to nobody yet."""
-    try:
-        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise ConfigError(f"--host {config.host}: {error.strerror}") from error
-    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    listening = socket.socket(family, kind, protocol)
-    try:
-        if sys.platform != "win32":  # there it would let two servers share a port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except OSError as error:
-        listening.close()
-        raise _cannot_listen(config, error) from error
-    return listening
-
-
-def _cannot_listen(config: Config, error: OSError) -> ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        return ConfigError(f"port {config.port} is in use: choose another with --port, or --port 0 for a free one")
-    if error.errno == errno.EACCES:
-        return ConfigError(f"port {config.port} needs more rights: choose one from 1024 on with --port")
-    return ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror}")

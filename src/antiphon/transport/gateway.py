@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,6 +54,10 @@ class Place:
     """A session has it, and frees it when it ends."""
 
 
+async def _nowhere(_conversation: str) -> None:
+    """There are no other processes."""
+
+
 class Gateway:
     """All sessions of a server. ``alive()`` must be entered while it serves."""
 
@@ -82,6 +86,8 @@ class Gateway:
         self._places = limits.max_sessions
         self.elsewhere: Callable[[], int] = lambda: 0
         """How many sessions other processes carry for this server."""
+        self.release_elsewhere: Callable[[str], Awaitable[None]] = _nowhere
+        """Has other processes of this server ``release`` a conversation."""
         self.checks: list[Callable[[float], None]] = []
         """What else is to be looked at now and then, with the loop's time."""
         self._shelf = shelf
@@ -132,17 +138,20 @@ class Gateway:
             return Kept()
         if self._keeper is None:
             return None
-        former = [task for seat, task in self._seats.items() if seat.conversation_id == config.conversation]
-        for seat in tuple(self._seats):
-            if seat.conversation_id == config.conversation:
-                seat.end(WSCloseCode.GOING_AWAY, "the conversation goes on elsewhere")
-        if former:
-            await asyncio.wait(former, timeout=2 * self.limits.close_timeout_s)
+        await asyncio.gather(self.release(config.conversation), self.release_elsewhere(config.conversation))
         try:
             return await self._keeper.store.load(config.conversation)
         except StoreError as error:
             reason = f"The conversation cannot be read now: {error}"
             raise ProtocolError(reason, code="conversation_unreadable", param="conversation") from error
+
+    async def release(self, conversation: str) -> None:
+        """Ends the session of this process that has the conversation, if one has."""
+        former = {seat: task for seat, task in self._seats.items() if seat.conversation_id == conversation}
+        for seat in former:
+            seat.end(WSCloseCode.GOING_AWAY, "the conversation goes on elsewhere")
+        if former:
+            await asyncio.wait(former.values(), timeout=2 * self.limits.close_timeout_s)
 
     def seat_of(self, token: str) -> Seat | None:
         """The session whose client may come back to it with this token."""

@@ -16,13 +16,14 @@ from antiphon.apps.child_process import Command
 from antiphon.apps.composition import Engines, Shared
 from antiphon.apps.config import Config
 from antiphon.apps.media.assignment import Assignment, assignments
-from antiphon.apps.media.link import PATH, Moves, Standing
+from antiphon.apps.media.link import PATH, RELEASE_LIMIT_S, RELEASE_PATH, Moves, Standing
 from antiphon.apps.media.sums import Sums
 from antiphon.apps.metrics import MediaMetrics, Metrics
 from antiphon.apps.supervisor import Child, ChildState, Supervisor
 from antiphon.core.carriers import Carriers, Mark
 from antiphon.errors import EngineError
 from antiphon.transport.access import granted
+from antiphon.transport.gateway import Gateway
 from antiphon.transport.relay import BASE
 
 START_LIMIT_S = 10.0
@@ -54,6 +55,7 @@ class MediaProcesses:
         commands = [Command(given.name, ("media", str(given.path))) for given in self._assignments.values()]
         self._supervisor = Supervisor(commands, on_restart)
         self._engines = engines
+        self._gateway: Gateway | None = None
         self._sums = Sums(metrics.registry)
         self._metrics = MediaMetrics(metrics.registry)
         self._stack = AsyncExitStack()
@@ -121,7 +123,7 @@ class MediaProcesses:
         url = f"{BASE}{PATH}"
         async with self._http[number].ws_connect(url, headers=granted({}), heartbeat=HEARTBEAT_S) as link:
             self._links[number] = link
-            await link.send_str(Moves({}, self._engines.appointments).to_json().decode())
+            await link.send_str(self._moves({}).to_json().decode())
             async for message in link:
                 standing = Standing.from_json(message.data)
                 carrier = self.carriers.at(number)
@@ -129,6 +131,8 @@ class MediaProcesses:
                     carrier = self.carriers.appear(Mark(number, standing.instance))
                     self._changed()
                 carrier.tell(standing.sessions, standing.busy)
+                if standing.release:
+                    self._spawn(self._released_for(number, link, standing.release))
 
     def _lost(self, given: Assignment) -> None:
         self._links.pop(given.number, None)
@@ -148,9 +152,36 @@ class MediaProcesses:
 
     def move_voices(self, successors: Mapping[str, str]) -> None:
         """The conversations that are carried elsewhere change voices too."""
-        moves = Moves(successors, self._engines.appointments)
+        moves = self._moves(successors)
         for link in self._links.values():
             self._spawn(_send(link, moves))
+
+    def _moves(self, successors: Mapping[str, str], released: str = "") -> Moves:
+        return Moves(successors, self._engines.appointments, released)
+
+    # Conversations that go on in another session.
+
+    def serve(self, gateway: Gateway) -> None:
+        """``gateway`` has the sessions of the server's own process."""
+        self._gateway = gateway
+        gateway.release_elsewhere = self._release
+
+    async def _release(self, conversation: str, but: int | None = None) -> None:
+        """Has the processes, but for one, end the session that has it."""
+        await asyncio.gather(*(self._release_at(number, conversation) for number in self._links if number != but))
+
+    async def _release_at(self, number: int, conversation: str) -> None:
+        url, timeout = f"{BASE}{RELEASE_PATH}", aiohttp.ClientTimeout(total=RELEASE_LIMIT_S)
+        try:
+            async with self._http[number].post(url, data=conversation, headers=granted({}), timeout=timeout) as answer:
+                answer.raise_for_status()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            _log.warning("a conversation was not released", process=number, reason=str(error))
+
+    async def _released_for(self, number: int, link: aiohttp.ClientWebSocketResponse, conversation: str) -> None:
+        own = [self._gateway.release(conversation)] if self._gateway is not None else []
+        await asyncio.gather(self._release(conversation, but=number), *own)
+        await _send(link, self._moves({}, conversation))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -219,4 +250,4 @@ async def _send(link: aiohttp.ClientWebSocketResponse, moves: Moves) -> None:
     try:
         await link.send_str(moves.to_json().decode())
     except ConnectionError as error:
-        _log.debug("a media process did not hear that voices have left", reason=str(error))
+        _log.debug("a media process did not hear what has changed", reason=str(error))
