@@ -30,7 +30,6 @@ from antiphon.session.identity import Identity, Speakers
 from benchmarks.tables import arguments, save, show, spread
 
 LENGTHS_S = (1.0, 1.5, 2.0, 3.0)
-ENROLMENT_S = 3.0
 TURNS = 30
 PEOPLE = 4
 
@@ -95,8 +94,13 @@ def piece(samples: Samples, length_s: float, chance: random.Random) -> Samples:
     return samples[start : start + size]
 
 
+def enrolled_samples(samples: Samples) -> int:
+    """What a voice is enrolled with: its last three seconds, or ten where there is much of it."""
+    return (10 if len(samples) > 30 * EAR_RATE_HZ else 3) * EAR_RATE_HZ
+
+
 async def voice_of(model: Pyannote, samples: Samples) -> Embedding:
-    heard = await model.voices(samples[-int(ENROLMENT_S * EAR_RATE_HZ) :].tobytes())
+    heard = await model.voices(samples[-enrolled_samples(samples) :].tobytes())
     best = max(heard, key=lambda each: each.speech_ms)
     assert best.embedding is not None
     return best.embedding
@@ -108,7 +112,7 @@ async def converse(model: Pyannote, voices: Mapping[str, Samples], *, enrol: boo
     people = chance.sample(sorted(voices), PEOPLE)
     known = people[: PEOPLE // 2] if enrol else []
     enrolled = {name: await voice_of(model, voices[name]) for name in known}
-    rest = {name: voices[name][: -int(ENROLMENT_S * EAR_RATE_HZ)] if name in known else voices[name] for name in people}
+    rest = {name: voices[name][: -enrolled_samples(voices[name])] if name in known else voices[name] for name in people}
     identity = Identity(Speakers(model, lambda: enrolled))
     running = asyncio.create_task(identity.run())
     whose: dict[str, str] = {name: name for name in known}

@@ -49,6 +49,14 @@ def test_too_little_speech_founds_nobody_and_a_doubtful_voice_waits_for_more() -
     assert who.hear(near(ANN, 0.3), 2500) == "Speaker 2"
 
 
+def test_a_short_word_that_may_be_anybodys_draws_nobody_nearer() -> None:
+    who = Who()
+    who.hear(ANN, 3000)
+    assert [who.hear(near(ANN, 0.4), 1200) for _ in range(20)] == ["Speaker 1"] * 20
+    assert who.name(near(ANN, 0.4), 3000) is None, "or this would be like her by now"
+    assert who.hear(near(ANN, 0.6), 1200) == "Speaker 1"
+
+
 def test_asking_teaches_nothing() -> None:
     who = Who()
     who.hear(ANN, 3000)

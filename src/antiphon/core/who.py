@@ -58,6 +58,8 @@ class WhoPolicy:
     doubt_ms: int = 1500
     """... and on less than this only when it is far from everybody who is known:"""
     far: float = 0.22
+    sure: float = 0.50
+    """Of less than that, only what is so alike is learnt from."""
     merge: float = 0.60
     """Two numbered speakers who turn out to be so alike are one ..."""
     merge_ms: int = 3000
@@ -121,7 +123,10 @@ class Who:
 
     def hear(self, embedding: Embedding, speech_ms: int) -> str | None:
         """Who this is, and learns from it: a voice that is new gets a number. None where it cannot be said."""
+        policy = self._policy
         speaker = self._known(embedding, speech_ms)
+        if speaker is not None and speech_ms < policy.doubt_ms and speaker.like(embedding) < policy.sure:
+            return speaker.name  # which may be wrong, and would then draw the wrong voice nearer
         if speaker is None and self._may_found(embedding, speech_ms):
             self._count += 1
             speaker = _Speaker(f"Speaker {self._count}")
