@@ -149,6 +149,7 @@ async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
     async with serving(webrtc_workers=1, tts=voices, session={"voice": PICO}, sessions=kept) as (server, http):
         await is_served_as_websockets_are(http)
         await has_conversations_in_common(http)
+        await is_told_of_workers(server, http)
         processes = processes_of(server)
         (process,) = processes.standing()
         os.kill(process["pid"], signal.SIGSTOP)  # it hangs: its supervisor sees no end
@@ -202,6 +203,20 @@ async def has_conversations_in_common(http: aiohttp.ClientSession) -> None:
                 assert (await told(again, "antiphon.conversation"))["items"] == 1
                 message = await side.receive(timeout=LIMIT_S)
                 assert (message.data, message.extra) == (1001, "the conversation goes on elsewhere")
+
+
+async def is_told_of_workers(server: Server, http: aiohttp.ClientSession) -> None:
+    """As everybody is: with the processes, which those that carry calls do not know."""
+    (asr,) = (worker for worker in server.engines.workers() if worker["stage"] == "asr")
+
+    def is_back(event: dict[str, Any]) -> bool:
+        workers = event["workers"] if event["type"] == "antiphon.fleet" else []
+        return any(worker["name"] == "asr" and worker["restarts"] == 1 for worker in workers)
+
+    async with RtcClient(http, f"{CALLS}?events=antiphon") as call:
+        await call.until("session.created")
+        os.kill(asr["pid"], signal.SIGKILL)
+        await call.until(is_back)
 
 
 async def test_what_a_process_cannot_use_is_told_as_if_it_ran_here() -> None:

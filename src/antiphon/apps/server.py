@@ -192,7 +192,7 @@ class Server:
 
         offer = offers_of(config, self.suite)
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
-        part = part_of(self._assignment, self.metrics, self.engines)
+        part = part_of(self._assignment, self.metrics, self.engines, self._news)
         app = make_app(
             session,
             offer=offer,
@@ -225,7 +225,8 @@ class Server:
         )
         gateway = app[GATEWAY]
         if self._media is not None:
-            self._media.serve(gateway)
+            self._media.serve(gateway, self._standing)
+            self._news.subscribe(self._media)
         self.engines.move_voices_by(partial(self._move_voices, gateway))
         self.metrics.watch(sessions=lambda: gateway.active, queued_bytes=lambda: gateway.queued_bytes)
         runner = web.AppRunner(

@@ -1,15 +1,15 @@
 """What a media process and its server tell each other while both live, over a WebSocket: the process's end.
 
-The process says how much it has to do, four times a second. The server says which voices leave. Each has the other end
-the session that has a conversation, when another session is to go on with it.
+The process says how much it has to do, four times a second. The server says which voices leave, and how its workers
+stand. Each has the other end the session that has a conversation, when another session is to go on with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Self
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 import orjson
 from aiohttp import WSMsgType, web
@@ -44,28 +44,38 @@ class Standing(_Message):
     busy: float
     """The share of its core that is taken, or will be when the newest calls are seen in the figures."""
     release: str = ""
-    """A conversation that all others are to release; ``Moves.released`` answers."""
+    """A conversation that all others are to release; ``Told.released`` answers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moves(_Message):
-    """Which voices leave, and what became of a conversation."""
+class Told(_Message):
+    """What a media process is told. All that is empty says nothing."""
 
-    voices: Mapping[str, str]
+    voices: Mapping[str, str] = field(default_factory=dict)
     """The voice that conversations change to, by the one that they have."""
-    appointments: Mapping[str, str]
+    appointments: Mapping[str, str] = field(default_factory=dict)
     """The model that takes the place of another, by that one's name; for those who ask for its voices later."""
     released: str = ""
     """A conversation that no other session has any more."""
+    standing: Mapping[str, Any] = field(default_factory=dict)
+    """How the server and its workers stand, as clients are told."""
 
 
 class Link:
     """Implements what is below ``/media`` in the process."""
 
-    def __init__(self, mark: Mark, busy: Callable[[], float], appoint: Callable[[Mapping[str, str]], None]) -> None:
+    def __init__(
+        self,
+        mark: Mark,
+        busy: Callable[[], float],
+        appoint: Callable[[Mapping[str, str]], None],
+        stands: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        """``appoint`` and ``stands`` are handed those fields of what is told."""
         self._mark = mark
         self._busy = busy
         self._appoint = appoint
+        self._stands = stands
         self._sockets: set[web.WebSocketResponse] = set()
         self._releases: dict[str, asyncio.Event] = {}
 
@@ -82,7 +92,7 @@ class Link:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    self._take(Moves.from_json(message.data), request.app)
+                    self._take(Told.from_json(message.data), request.app)
         finally:
             self._sockets.discard(socket)
             telling.cancel()
@@ -97,11 +107,13 @@ class Link:
     def _standing(self, sessions: int, release: str = "") -> Standing:
         return Standing(self._mark.instance, sessions, self._busy(), release)
 
-    def _take(self, moves: Moves, app: web.Application) -> None:
-        self._appoint(moves.appointments)
-        app[GATEWAY].move_voices(moves.voices.get)
-        if moves.released in self._releases:
-            self._releases[moves.released].set()
+    def _take(self, told: Told, app: web.Application) -> None:
+        self._appoint(told.appointments)
+        app[GATEWAY].move_voices(told.voices.get)
+        if told.released in self._releases:
+            self._releases[told.released].set()
+        if told.standing:
+            self._stands(told.standing)
 
     # Conversations.
 

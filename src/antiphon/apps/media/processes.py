@@ -16,7 +16,7 @@ from antiphon.apps.child_process import Command
 from antiphon.apps.composition import Engines, Shared
 from antiphon.apps.config import Config
 from antiphon.apps.media.assignment import Assignment, assignments
-from antiphon.apps.media.link import PATH, RELEASE_LIMIT_S, RELEASE_PATH, Moves, Standing
+from antiphon.apps.media.link import PATH, RELEASE_LIMIT_S, RELEASE_PATH, Standing, Told
 from antiphon.apps.media.sums import Sums
 from antiphon.apps.metrics import MediaMetrics, Metrics
 from antiphon.apps.supervisor import Child, ChildState, Supervisor
@@ -56,6 +56,7 @@ class MediaProcesses:
         self._supervisor = Supervisor(commands, on_restart)
         self._engines = engines
         self._gateway: Gateway | None = None
+        self._standing_of_all: Callable[[], Mapping[str, Any]] = dict
         self._sums = Sums(metrics.registry)
         self._metrics = MediaMetrics(metrics.registry)
         self._stack = AsyncExitStack()
@@ -123,7 +124,7 @@ class MediaProcesses:
         url = f"{BASE}{PATH}"
         async with self._http[number].ws_connect(url, headers=granted({}), heartbeat=HEARTBEAT_S) as link:
             self._links[number] = link
-            await link.send_str(self._moves({}).to_json().decode())
+            await _send(link, self._told(standing=self._standing_of_all()))
             async for message in link:
                 standing = Standing.from_json(message.data)
                 carrier = self.carriers.at(number)
@@ -152,18 +153,25 @@ class MediaProcesses:
 
     def move_voices(self, successors: Mapping[str, str]) -> None:
         """The conversations that are carried elsewhere change voices too."""
-        moves = self._moves(successors)
-        for link in self._links.values():
-            self._spawn(_send(link, moves))
+        self._tell_all(self._told(voices=successors))
 
-    def _moves(self, successors: Mapping[str, str], released: str = "") -> Moves:
-        return Moves(successors, self._engines.appointments, released)
+    def fleet(self, standing: dict[str, Any]) -> None:
+        """Clients of calls are told how the workers stand as others are."""
+        self._tell_all(self._told(standing=standing))
+
+    def _told(self, **what: Any) -> Told:
+        return Told(appointments=self._engines.appointments, **what)
+
+    def _tell_all(self, told: Told) -> None:
+        for link in self._links.values():
+            self._spawn(_send(link, told))
 
     # Conversations that go on in another session.
 
-    def serve(self, gateway: Gateway) -> None:
-        """``gateway`` has the sessions of the server's own process."""
+    def serve(self, gateway: Gateway, standing: Callable[[], Mapping[str, Any]]) -> None:
+        """``gateway`` has the sessions of the server's own process, ``standing`` is what its clients are told."""
         self._gateway = gateway
+        self._standing_of_all = standing
         gateway.release_elsewhere = self._release
 
     async def _release(self, conversation: str, but: int | None = None) -> None:
@@ -181,7 +189,7 @@ class MediaProcesses:
     async def _released_for(self, number: int, link: aiohttp.ClientWebSocketResponse, conversation: str) -> None:
         own = [self._gateway.release(conversation)] if self._gateway is not None else []
         await asyncio.gather(self._release(conversation, but=number), *own)
-        await _send(link, self._moves({}, conversation))
+        await _send(link, self._told(released=conversation))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -246,8 +254,8 @@ def _client(given: Assignment) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
-async def _send(link: aiohttp.ClientWebSocketResponse, moves: Moves) -> None:
+async def _send(link: aiohttp.ClientWebSocketResponse, told: Told) -> None:
     try:
-        await link.send_str(moves.to_json().decode())
+        await link.send_str(told.to_json().decode())
     except ConnectionError as error:
         _log.debug("a media process did not hear what has changed", reason=str(error))
