@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 
 from antiphon.apps.config import Config
-from antiphon.apps.config_session import SessionDefaults, Speech, TurnDetection
+from antiphon.apps.config_session import Context, SessionDefaults, Speech, TurnDetection
 from antiphon.apps.config_sources import settings_of
 from antiphon.apps.config_streaming import KeyPath
 from antiphon.core.barge_in import BargeInPolicy
@@ -24,6 +24,7 @@ SECTIONS: dict[KeyPath, type] = {
     ("session", "turn_detection"): TurnDetection,
     ("session", "barge_in"): BargeInPolicy,
     ("session", "speech"): Speech,
+    ("context",): Context,
 }
 
 

@@ -308,9 +308,15 @@ export class Call extends EventTarget {
     const wanted = () => attempt === this._attempt;
     this._connected = false;
     this._enter("reconnecting");
-    const back = line !== null && (await comeBack(way, { server, line, wanted }));
+    let problem = null;
+    try {
+      const back = line !== null && (await comeBack(way, { server, line, wanted }));
+      if (!back) problem = new Problem("lost");
+    } catch (error) {
+      problem = problemOf(error);
+    }
     if (!wanted()) return;
-    if (!back) return this._fail(new Problem("lost"));
+    if (problem !== null) return this._fail(problem);
     this._standing();
     this._enter(PHASES[this._state]);
   }

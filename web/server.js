@@ -85,6 +85,7 @@ async function refuse(response) {
   const message = error.message ?? `${response.status} ${response.statusText}`;
   if (response.status === 401) throw new Problem("key", message);
   if (error.code === "origin_not_allowed") throw new Problem("origin", message);
+  if (error.code === "call_lost") throw new Problem("ended", message);
   if (error.code === "server_is_full") throw new Problem("full", message);
   throw new Error(message);
 }

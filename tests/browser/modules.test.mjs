@@ -5,9 +5,11 @@ import { test } from "node:test";
 
 import { Playback } from "../../web/audio/playback.js";
 import { Resampler } from "../../web/audio/resampler.js";
+import { comeBack } from "../../web/line/come-back.js";
 import { HeardQueue } from "../../web/line/heard-queue.js";
 import { SentAudio } from "../../web/line/sent-audio.js";
 import { Conversation } from "../../web/model/conversation.js";
+import { Problem } from "../../web/model/problems.js";
 import { spans, Timings, totalMs } from "../../web/model/timings.js";
 import { WayToEar } from "../../web/model/way.js";
 import { ticks } from "../../web/view/waterfall.js";
@@ -221,4 +223,26 @@ test("the way is measured by the user's own audio where its places are known, el
 test("an axis has round figures and its zero", () => {
   assert.deepEqual(ticks(0, 412), [0, 100, 200, 300, 400]);
   assert.deepEqual(ticks(-60, 300), [0, 100, 200, 300]);
+});
+
+/** Comes back over a line whose tries end as the list says. */
+function back(...tries) {
+  globalThis.window = new EventTarget();
+  const resume = async () => {
+    const failure = tries.shift();
+    setTimeout(() => window.dispatchEvent(new Event("online")));
+    if (failure) throw failure;
+  };
+  const parts = { server: { health: async () => ({}) }, line: { resume }, wanted: () => true };
+  return comeBack({ token: "token", waitsMs: 60_000 }, parts);
+}
+
+test("a session that waits is taken up, also when its server must be asked again", async () => {
+  assert.equal(await back(null), true);
+  assert.equal(await back(new Problem("full"), new Problem("unreachable"), null), true);
+});
+
+test("a session that is over is not asked for again", async () => {
+  assert.equal(await back(new Error("404")), false);
+  await assert.rejects(back(new Problem("ended")), { kind: "ended" });
 });

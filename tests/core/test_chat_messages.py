@@ -67,6 +67,12 @@ def test_a_turn_in_several_goes_is_one_message() -> None:
     assert chat_messages(messages[::2]) == [{"role": "user", "content": "Hi.\nLook!"}]
 
 
+def test_what_systems_say_one_after_the_other_is_one_message() -> None:
+    messages = (Message("system", "Be kind."), Message("system", "They said hello."), Message("user", "Hi."))
+    assert chat_messages(messages)[0] == {"role": "system", "content": "Be kind.\nThey said hello."}
+    assert len(chat_messages(messages)) == 2
+
+
 def test_results_follow_their_calls_and_none_is_missing() -> None:
     messages = (
         Message("user", "Two things."),

@@ -177,6 +177,25 @@ def test_our_own_clients_change_the_language_model_at_any_time() -> None:
     assert "antiphon" not in session.wire()
 
 
+def test_a_context_that_is_not_to_be_cut_is_given_whole() -> None:
+    session = config()
+    assert not session.settings().reply.whole_context
+    session.update({"truncation": "disabled"})
+    assert session.settings().reply.whole_context
+    session.update({"truncation": {"type": "retention_ratio", "retention_ratio": 0.5}})
+    assert not session.settings().reply.whole_context
+
+
+def test_the_conversation_to_go_on_with_is_named_before_the_session_begins() -> None:
+    session = config()
+    session.update({"antiphon": {"conversation": "conv_1"}})
+    session.update({"antiphon": {"model": "other"}})
+    assert session.conversation == "conv_1"
+    session.begun = True
+    session.update({"antiphon": {"conversation": "conv_2"}})
+    assert session.conversation == "conv_1"
+
+
 def test_a_model_goes_by_its_own_name_too() -> None:
     offer = Offer(models=("alice", "openai:qwen3:8b"))
     session = SessionConfig(offer, session_id="s", expires_at=1)

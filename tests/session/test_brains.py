@@ -96,7 +96,7 @@ def test_the_context_goes_with_the_conversation() -> None:
 def test_until_it_is_loaded_the_default_answers() -> None:
     async def main() -> None:
         brain = brains(load_s=8.0)
-        await brain.load()
+        await brain.prepare("one")
         async with call(suite_of(brain), wanting("")) as caller:
             caller.session.post(Configure(wanting("two")))
             assert await answer_to(caller, "hello") == ("one", "first things first")
@@ -154,6 +154,18 @@ def test_it_is_loaded_once_however_many_ask() -> None:
         assert two.loads == 1
         two.broken = True
         await brain.prepare("two")
+
+    run_virtual(main())
+
+
+def test_only_the_default_must_be_loaded() -> None:
+    async def main() -> None:
+        two = Brain("two", ["yes"], broken=True)
+        brain = MultiBrain({"one": Brain("one", ["no"]), "two": two})
+        await brain.load()
+        assert (brain.is_ready("one"), brain.is_ready("two")) == (True, False)
+        with pytest.raises(EngineError, match="no such file"):
+            await MultiBrain({"two": two, "one": Brain("one", ["no"])}).load()
 
     run_virtual(main())
 

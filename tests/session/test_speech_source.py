@@ -197,7 +197,7 @@ def test_the_second_call_is_greeted_from_memory() -> None:
         suite = replace(scripted_suite(), synthesizer=engine)
         replies, delays_s, items = [], [], []
         for _ in range(2):
-            async with call(suite, memory=memory) as caller:
+            async with call(suite, speech_memory=memory) as caller:
                 began_at = caller.now
                 reply = await greeted(caller)
                 assert reply.first_audio_at is not None

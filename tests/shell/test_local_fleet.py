@@ -241,6 +241,21 @@ async def test_swapping_language_models_changes_who_answers(http: aiohttp.Client
         assert await brain_and_words(call) == (two, 7)
 
 
+@pytest.mark.parametrize("in_process", [False, True])
+async def test_another_language_model_that_cannot_be_loaded_keeps_nobody_from_talking(
+    http: aiohttp.ClientSession, in_process: bool
+) -> None:
+    several = ["scripted:tokens=4", "http://127.0.0.1:9/v1#none"]
+    async with (
+        Server(config(llm=several, in_process=in_process)) as server,
+        http.ws_connect(f"{server.url}/v1/realtime?events=antiphon&model=none") as call,
+    ):
+        assert await brain_and_words(call) == ("scripted:", 4)
+        async with http.post(f"{server.url}/v1/antiphon/models/load", json={"model": "openai:none"}) as answer:
+            assert answer.status in (409, 503)
+            assert "127.0.0.1:9" in (await answer.json())["error"]["message"]
+
+
 async def test_what_a_worker_cannot_use_is_told_as_if_it_ran_here() -> None:
     with pytest.raises(ConfigError, match="fail_on=x: give job numbers"):
         await Server(config(llm="scripted:fail_on=x")).__aenter__()

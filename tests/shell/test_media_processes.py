@@ -25,6 +25,7 @@ from antiphon.apps.server import Server
 from antiphon.errors import ConfigError
 
 LIMIT_S = 30.0
+PICO, ALPHA = "pico:en-US", "scripted:alpha"
 HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello!"}]}
 
 
@@ -139,10 +140,16 @@ def ports_of(answer: str) -> set[int]:
     return {int(line.split()[5]) for line in answer.splitlines() if line.startswith("a=candidate:")}
 
 
-async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(media_processes, "HEARTBEAT_S", 1.0)
-    async with serving(webrtc_workers=1, tts="pico") as (server, http):
-        await is_served_as_websockets_are(server, http)
+    voices = f"{PICO},espeak:en-US,scripted:speed=20"
+    kept = tmp_path / "kept.db"
+    async with serving(webrtc_workers=1, tts=voices, session={"voice": PICO}, sessions=kept) as (server, http):
+        await is_served_as_websockets_are(http)
+        await has_conversations_in_common(http)
+        await is_told_of_workers(server, http)
         processes = processes_of(server)
         (process,) = processes.standing()
         os.kill(process["pid"], signal.SIGSTOP)  # it hangs: its supervisor sees no end
@@ -163,7 +170,7 @@ async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(monkeyp
             await call.until("session.created")
 
 
-async def is_served_as_websockets_are(server: Server, http: aiohttp.ClientSession) -> None:
+async def is_served_as_websockets_are(http: aiohttp.ClientSession) -> None:
     """A call has the same models and voices, and loses them at the same time."""
     async with RtcClient(http, CALLS) as call:
         created = (await call.until("session.created"))["session"]
@@ -172,11 +179,44 @@ async def is_served_as_websockets_are(server: Server, http: aiohttp.ClientSessio
             assert created["model"] == session["model"]
             assert created["audio"] == session["audio"]
         assert (await health_of(http))["missing"] == []
-        (voice, other) = [voice.name for voice in server.suite.synthesizer.voices][:2]
-        assert created["audio"]["output"]["voice"] == voice
-        processes_of(server).move_voices({voice: other})
+        assert created["audio"]["output"]["voice"] == PICO
+        async with http.post("/v1/antiphon/models/swap", json={"from": PICO, "to": "scripted:speed=20"}) as answer:
+            assert answer.status == 200
         updated = await call.until("session.updated")
-        assert updated["session"]["audio"]["output"]["voice"] == other
+        assert updated["session"]["audio"]["output"]["voice"] == ALPHA
+
+
+async def has_conversations_in_common(http: aiohttp.ClientSession) -> None:
+    """One goes on in a call, and then over a WebSocket again; the session before ends."""
+    async with http.ws_connect("/v1/realtime?events=antiphon") as first:
+        conversation = (await told(first, "antiphon.conversation"))["conversation_id"]
+        await first.send_json({"type": "conversation.item.create", "item": HELLO})
+        await told(first, "conversation.item.done")
+        going_on = f"events=antiphon&conversation={conversation}"
+        async with RtcClient(http, f"{CALLS}?{going_on}") as call:
+            assert (await call.until("antiphon.conversation"))["items"] == 1
+            assert (await first.receive(timeout=LIMIT_S)).extra == "the conversation goes on elsewhere"
+            async with (
+                http.ws_connect(f"/v1/realtime?call_id={call.call_id}") as side,
+                http.ws_connect(f"/v1/realtime?{going_on}") as again,
+            ):
+                assert (await told(again, "antiphon.conversation"))["items"] == 1
+                message = await side.receive(timeout=LIMIT_S)
+                assert (message.data, message.extra) == (1001, "the conversation goes on elsewhere")
+
+
+async def is_told_of_workers(server: Server, http: aiohttp.ClientSession) -> None:
+    """As everybody is: with the processes, which those that carry calls do not know."""
+    (asr,) = (worker for worker in server.engines.workers() if worker["stage"] == "asr")
+
+    def is_back(event: dict[str, Any]) -> bool:
+        workers = event["workers"] if event["type"] == "antiphon.fleet" else []
+        return any(worker["name"] == "asr" and worker["restarts"] == 1 for worker in workers)
+
+    async with RtcClient(http, f"{CALLS}?events=antiphon") as call:
+        await call.until("session.created")
+        os.kill(asr["pid"], signal.SIGKILL)
+        await call.until(is_back)
 
 
 async def test_what_a_process_cannot_use_is_told_as_if_it_ran_here() -> None:

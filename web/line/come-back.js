@@ -1,11 +1,14 @@
 // The way back to a session whose connection was lost.
 
+import { Problem } from "../model/problems.js";
+
 /** @typedef {{token: string, waitsMs: number}} Way as the server told it */
 
 const AGAIN_MS = 1000;
 
 /**
  * Tries until the session is there again, is known to be over, or nobody wants it any more; returns whether it is there.
+ * Raises a Problem when the server knows what became of it.
  * @param {Way} way
  * @param {{server: import("../server.js").Server, line: import("./line.js").Line, wanted: () => boolean}} parts
  */
@@ -20,8 +23,10 @@ export async function comeBack({ token, waitsMs }, { server, line, wanted }) {
     try {
       await line.resume(token);
       return true;
-    } catch {
-      return false; // the server is there, and the session is not
+    } catch (error) {
+      if (!(error instanceof Problem)) return false; // the server is there, and the session is not
+      if (error.kind !== "full" && error.kind !== "unreachable") throw error;
+      await pause(AGAIN_MS);
     }
   }
   return false;

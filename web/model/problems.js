@@ -2,7 +2,7 @@
 
 /**
  * @typedef {"insecure" | "refused" | "no-microphone" | "microphone-fails" | "microphone-lost" | "unreachable" | "full"
- *   | "key" | "origin" | "lost" | "expired" | "server"} Kind
+ *   | "key" | "origin" | "lost" | "ended" | "expired" | "server"} Kind
  */
 
 /**
@@ -57,6 +57,11 @@ const WORDS = {
   lost: {
     title: "The connection was lost",
     advice: "The server could not be reached again in time. What was said is still here; start again when it is back.",
+  },
+  ended: {
+    title: "The conversation broke off",
+    advice:
+      "What carried it on the server has ended, and does not remember it. What was said is still here; start anew.",
   },
   expired: { title: "The conversation is over", advice: "It was as long, or as quiet, as the server allows." },
   server: { title: "The server failed", advice: "Its log says why. A new conversation may go well." },

@@ -15,6 +15,7 @@ from antiphon.apps.cli_clients import loadtest, selftest, talk
 from antiphon.apps.cli_serve import serve
 from antiphon.apps.cli_worker import worker
 from antiphon.apps.models.cli import models_app
+from antiphon.apps.sessions.cli import sessions_app
 from antiphon.apps.speakers.cli import voices_app
 from antiphon.errors import AntiphonError
 
@@ -82,6 +83,7 @@ def media(
 
 app.command()(worker)
 app.add_typer(models_app, name="models")
+app.add_typer(sessions_app, name="sessions")
 app.add_typer(voices_app, name="voices")
 
 

@@ -185,6 +185,13 @@ def serve(
     record: Annotated[
         Path | None, Option(help="A folder to record sessions into, for 'replay'.", rich_help_panel=LOGS)
     ] = None,
+    sessions: Annotated[
+        Path | None,
+        Option(help="A file to keep conversations in, so that clients can go on with them.", rich_help_panel=LOGS),
+    ] = None,
+    sessions_keep_days: Annotated[
+        float | None, Option(help="After so many days without a change they are deleted.", rich_help_panel=LOGS)
+    ] = None,
     client_records: Annotated[
         bool | None,
         Option(

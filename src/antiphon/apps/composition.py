@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +53,15 @@ class Engines(Protocol):
 
     def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
         """``move`` is called when voices go: it asks what each conversation's voice changes to, None where it stays."""
+        ...
+
+    @property
+    def appointments(self) -> Mapping[str, str]:
+        """The models of voices that were appointed in place of others."""
+        ...
+
+    def appoint(self, appointments: Mapping[str, str]) -> None:
+        """As another server, whose workers serve us too, has."""
         ...
 
     async def load(self, engine: Engine) -> None:
@@ -106,6 +115,13 @@ class InProcess:
         return LocalModels(self._suite, self._voicing)
 
     def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
+        """Its voices stay."""
+
+    @property
+    def appointments(self) -> Mapping[str, str]:
+        return {}
+
+    def appoint(self, appointments: Mapping[str, str]) -> None:
         """Its voices stay."""
 
     async def load(self, engine: Engine) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from antiphon.apps.config_session import Section, SessionDefaults
+from antiphon.apps.config_session import Context, Section, SessionDefaults
 from antiphon.apps.config_values import is_address, is_loopback, loudness_of
 from antiphon.core.settings import Answers, ListeningSettings, TurnSettings
 from antiphon.core.waitk import DEFAULT_K
@@ -129,10 +129,16 @@ class Config(Section):
     record: Path | None = None
     """A folder to record sessions into, for `antiphon replay`. Off, nothing of a session is kept."""
 
+    sessions: Path | None = None
+    """A file (SQLite) to keep conversations in, so that clients can go on with them. Off, nothing of one is kept."""
+    sessions_keep_days: PositiveFloat = 30.0
+    """After so many days without a change a conversation in that file is deleted."""
     client_records: bool = True
     """Keep a record of a session whose client asks for one, for itself, until some minutes after its end."""
 
     session: SessionDefaults = SessionDefaults()
+    context: Context = Context()
+    """What the language model is given of a long conversation."""
 
     def turn_settings(self) -> TurnSettings:
         """The turn-taking that sessions begin with, as the core reads it."""

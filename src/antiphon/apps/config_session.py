@@ -53,6 +53,15 @@ class Speech(Section):
     """So many clauses at most are spoken at a time, where the voice would be late otherwise."""
 
 
+class Context(Section):
+    """What the language model is given of a long conversation."""
+
+    budget_tokens: int = Field(default=3000, ge=0, le=10_000_000)
+    """About how many tokens of the conversation it is given; what is older stands in notes that it makes itself. The
+    instructions and the functions come on top, and many local servers give a model no more than 4096 in all. 0 gives it
+    everything."""
+
+
 class SessionDefaults(Section):
     """What a session begins with. A client's own settings go before these."""
 

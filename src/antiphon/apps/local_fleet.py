@@ -73,8 +73,8 @@ class _Local:
     count: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
     """What clients call the models, where that is not what the workers call them."""
-    preload: tuple[str, ...] | None = None
-    """Those that are loaded at the start, if not all."""
+    needed: int | None = None
+    """How many of the models, from the first on, there is no serving without; all if None."""
 
     def workers(self, stage: str) -> tuple[str, ...]:
         return (stage, *(f"{stage}-{number}" for number in range(2, self.count + 1)))
@@ -139,6 +139,14 @@ class FleetEngines:
     def move_voices_by(self, move: Move) -> None:
         self._stages[2].succession.move = move
 
+    @property
+    def appointments(self) -> Mapping[str, str]:
+        return self._stages[2].succession.appointments
+
+    def appoint(self, appointments: Mapping[str, str]) -> None:
+        for old, new in appointments.items():
+            self._stages[2].succession.appoint(old, new)
+
     def of_session(self, session_id: str) -> Suite:
         """The engines for one conversation, which stays at one worker as long as it can."""
         recognizer, brain, synthesizer = self._stages
@@ -174,8 +182,9 @@ class FleetEngines:
         ours = {child.name for child in self._supervisor.children}.intersection(local.workers(stage))
         await asyncio.gather(*(self._supervisor.ready(name) for name in ours))
         fleet = self._fleets[stage]
-        await until_first(self._load(engine, fleet, local.count), _fail_with(fleet))
-        _check(fleet)
+        needed = frozenset(local.models[: local.needed])
+        await until_first(self._load(engine, fleet, local.count), _fail_with(fleet, needed))
+        _check(fleet, needed)
 
     async def _load(self, engine: Engine, fleet: Fleet, count: int) -> None:
         await engine.load()
@@ -237,22 +246,22 @@ def _worker(name: str, connection: Connection, child: Child | None) -> dict[str,
     return about | {"models": {model.name: _STATES.get(model.state, "unknown") for model in connection.models}}
 
 
-def _check(fleet: Fleet) -> None:
-    """Raises EngineError for models that could not be loaded."""
+def _check(fleet: Fleet, needed: frozenset[str]) -> None:
+    """Raises EngineError for models that could not be loaded, if they are needed."""
     errors = [
         model.error
         for connection in fleet.connections
         for model in connection.models
-        if model.state == models_pb2.MODEL_STATE_FAILED
+        if model.state == models_pb2.MODEL_STATE_FAILED and model.name in needed
     ]
     if errors:
         raise EngineError("\n".join(dict.fromkeys(errors)))
 
 
-async def _fail_with(fleet: Fleet) -> None:
-    """Raises EngineError when a model cannot be loaded; never returns."""
+async def _fail_with(fleet: Fleet, needed: frozenset[str]) -> None:
+    """Raises EngineError when a model that is needed cannot be loaded; never returns."""
     while True:
-        _check(fleet)
+        _check(fleet, needed)
         await fleet.changed()
 
 
@@ -322,7 +331,7 @@ async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
             models = tuple(brains)
             if config.asr == BY_BRAIN:
                 check_hears(brains[models[0]])
-            return _Local(models, brains[models[0]], names=brain_names(brains), preload=models[:1])
+            return _Local(models, brains[models[0]], names=brain_names(brains), needed=1)
         case _:
             models = catalog.synthesizer_names(config.tts)
             return _Local(models, catalog.make_synthesizer(config.tts), config.tts_workers)
@@ -344,9 +353,10 @@ def _addresses(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _command(config: Config, stage: str, name: str, local: _Local, address: str) -> Command:
+    models = ",".join(local.models)
     options = {
-        "--models": ",".join(local.models),
-        "--preload": ",".join(local.models if local.preload is None else local.preload),
+        "--models": models,
+        "--preload": models,
         "--listen": address,
         "--max-concurrent": str(REQUESTS_PER_SESSION * config.max_sessions),
         "--drain-s": str(DRAIN_S),

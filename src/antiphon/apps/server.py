@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,10 +16,13 @@ from aiohttp import web
 
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
+from antiphon.apps.conversation_file import ConversationFile
+from antiphon.apps.listening import base_url, bind, cannot_listen
 from antiphon.apps.livekit import rooms_of
 from antiphon.apps.media.assignment import Assignment
 from antiphon.apps.media.part import part_of
 from antiphon.apps.media.processes import MediaProcesses
+from antiphon.apps.memories import can_summarize, conversations_of, memory_of
 from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.apps.recordings import Recordings
 from antiphon.apps.speakers.identifying import speakers_of
@@ -34,9 +35,11 @@ from antiphon.engines.base import Engine
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.identity import Speakers
+from antiphon.session.keeping import Keeper
 from antiphon.session.pacer import Pacer
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
+from antiphon.transport.conversations import ConversationRoutes
 from antiphon.transport.gateway import Gateway
 from antiphon.transport.http import GATEWAY, make_app
 from antiphon.transport.limits import Limits
@@ -50,7 +53,6 @@ CLOSE_TIMEOUT_S = 0.8
 
 _BACKLOG = 1024
 _MB = 1_000_000
-_ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 _log = structlog.get_logger(__name__)
 
@@ -83,6 +85,7 @@ class Server:
         self._on_loaded = on_loaded
         self._stack = contextlib.AsyncExitStack()
         self._status = "starting"
+        self._conversations: ConversationFile | None = None
         self._engines: Engines | None = None
         self._speakers: Speakers | None = None
         self._news = News(self._standing)
@@ -105,10 +108,7 @@ class Server:
         """The base address, as a client on this machine would write it; only while the server runs."""
         if self._socket is None:
             raise RuntimeError("the server does not run")
-        address: tuple[str, int] = self._socket.getsockname()[:2]
-        host, port = _ALL_ADDRESSES.get(address[0], address[0]), address[1]
-        scheme = "https" if self.config.tls_cert or self.config.tls else "http"
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        return base_url(self._socket, "https" if self.config.tls_cert or self.config.tls else "http")
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -117,19 +117,22 @@ class Server:
             if self._assignment is not None:
                 engines = engines_of(self.config, watcher=fleet, shared=self._assignment.folder)
             else:
-                self._socket = stack.enter_context(_bind(self.config))
+                self._socket = stack.enter_context(bind(self.config))
                 engines = engines_of(self.config, self._socket.getsockname()[1], fleet)
             self._engines = await stack.enter_async_context(engines)
             if self.config.webrtc_workers:
                 shared = check_processes(self._engines.shared)
-                self._media = MediaProcesses(self.config, shared, self.metrics, fleet.restarted)
+                self._media = MediaProcesses(self.config, shared, self._engines, self.metrics, fleet.restarted)
             await self._load(self._engines)
             self._speakers = await speakers_of(self.config.speakers, self.config.enrolments, stack)
             await self._listen(stack, self._socket, tls)
             if self._media is not None:
                 await stack.enter_async_context(self._media)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
-            for watch in (self.metrics.watch_event_loop(), self._news.run(self._engines.changes)):
+            watches = [self.metrics.watch_event_loop(), self._news.run(self._engines.changes)]
+            if self._conversations is not None:
+                watches.append(self._conversations.look_after())
+            for watch in watches:
                 stack.callback(watching.create_task(watch).cancel)
             self._stack = stack.pop_all()
         self._status = "ok"
@@ -165,15 +168,18 @@ class Server:
     ) -> None:
         config = self.config
         recordings = Recordings(config, stack)
+        self._conversations = await conversations_of(config, stack)
+        keeper = Keeper(self._conversations) if self._conversations is not None else None
         pacer = Pacer()
-        memory = SpeechMemory(config.speech_cache_mb * _MB)
-        self.metrics.watch_memory(memory)
+        speech_memory = SpeechMemory(config.speech_cache_mb * _MB)
+        self.metrics.watch_memory(speech_memory)
 
         def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
             recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply)
+            notebook = keeper.notebook(session_id) if keeper is not None else None
             return Session(
                 suite,
                 outlet,
@@ -184,12 +190,15 @@ class Server:
                 stay=stay,
                 room_ahead=lambda: self.metrics.shedding.level,
                 speakers=self._speakers,
-                memory=memory,
+                speech_memory=speech_memory,
+                memory=memory_of(config, notebook),
+                can_summarize=can_summarize,
+                notebook=notebook,
             )
 
         offer = offers_of(config, self.suite)
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
-        part = part_of(self._assignment, self.metrics)
+        part = part_of(self._assignment, self.metrics, self.engines, self._news)
         app = make_app(
             session,
             offer=offer,
@@ -211,15 +220,20 @@ class Server:
             names=part.names,
             rooms=rooms_of(config),
             shelf=recordings.shelf,
+            keeper=keeper,
             more_routes=(
                 *speech.routes(),
                 *ModelRoutes(self.engines.models).routes(),
+                *ConversationRoutes(self._conversations).routes(),
                 *self.metrics.streaming.routes(),
                 *part.routes,
             ),
             free_routes=Page(page_folder()).routes(),
         )
         gateway = app[GATEWAY]
+        if self._media is not None:
+            self._media.serve(gateway, self._standing)
+            self._news.subscribe(self._media)
         self.engines.move_voices_by(partial(self._move_voices, gateway))
         self.metrics.streaming.states = gateway.states
         self.metrics.watch(
@@ -242,7 +256,7 @@ class Server:
         try:
             await self._site(runner, listening, tls).start()
         except OSError as error:
-            raise _cannot_listen(config, error) from error
+            raise cannot_listen(config, error) from error
 
     def _site(self, runner: web.AppRunner, listening: socket.socket | None, tls: ssl.SSLContext | None) -> web.BaseSite:
         if listening is not None:
@@ -279,29 +293,3 @@ class Server:
 
 def _messages(failures: BaseExceptionGroup[Exception]) -> str:
     return "\n".join(str(failure) for failure in failures.exceptions)
-
-
-def _bind(config: Config) -> socket.socket:
-    """Takes the address at once, so that a port in use is told before the engines are loaded; listens to nobody yet."""
-    try:
-        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise ConfigError(f"--host {config.host}: {error.strerror}") from error
-    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    listening = socket.socket(family, kind, protocol)
-    try:
-        if sys.platform != "win32":  # there it would let two servers share a port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except OSError as error:
-        listening.close()
-        raise _cannot_listen(config, error) from error
-    return listening
-
-
-def _cannot_listen(config: Config, error: OSError) -> ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        return ConfigError(f"port {config.port} is in use: choose another with --port, or --port 0 for a free one")
-    if error.errno == errno.EACCES:
-        return ConfigError(f"port {config.port} needs more rights: choose one from 1024 on with --port")
-    return ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror}")

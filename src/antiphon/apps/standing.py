@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from antiphon.apps.composition import Engines
 from antiphon.core.fleet import Health
 from antiphon.engines.base import IN_PROCESS
-from antiphon.transport.base import Outlet
 
 SETTLE_S = 0.05
 """What changes within so short a time is told at once: models of a worker that starts become ready one by one."""
@@ -51,6 +50,12 @@ def _stage(stage: str, engine: str, standing: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+class Informed(Protocol):
+    """Wants to know how the workers stand: a session's ``Outlet``, or who passes it on."""
+
+    def fleet(self, standing: dict[str, Any]) -> None: ...
+
+
 class News:
     """Tells every client that wants to know when a worker is gone, back, or has other models.
 
@@ -60,12 +65,17 @@ class News:
     def __init__(self, standing: Callable[[], dict[str, Any]]) -> None:
         self._standing = standing
         # An outlet lives as long as its session, and nobody need say when that is over.
-        self._outlets: weakref.WeakSet[Outlet] = weakref.WeakSet()
+        self._outlets: weakref.WeakSet[Informed] = weakref.WeakSet()
         self._told: dict[str, Any] = {}
         self._look_at: asyncio.TimerHandle | None = None
 
-    def subscribe(self, outlet: Outlet) -> None:
+    def subscribe(self, outlet: Informed) -> None:
         self._outlets.add(outlet)
+
+    def take(self, standing: Mapping[str, Any]) -> None:
+        """From now on it stands as the server says that this process works for."""
+        self._standing = lambda: dict(standing)
+        self._look_soon()
 
     async def run(self, changes: Iterable[Callable[[], Awaitable[None]]]) -> None:
         """Until it is cancelled. Each of ``changes`` waits for the next change of something."""
@@ -79,11 +89,13 @@ class News:
                 self._look_at.cancel()
 
     async def _follow(self, change: Callable[[], Awaitable[None]]) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await change()
-            if self._look_at is None:
-                self._look_at = loop.call_later(SETTLE_S, self._look)
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        if self._look_at is None:
+            self._look_at = asyncio.get_running_loop().call_later(SETTLE_S, self._look)
 
     def _look(self) -> None:
         self._look_at = None

@@ -68,6 +68,13 @@ class ItemReference:
 
 
 @dataclass(frozen=True, slots=True)
+class Recount:
+    """The client is told all items of the conversation, in order, as if each were added now."""
+
+    client_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CreateReply:
     """``settings`` are the session's with the response's overrides. ``messages`` replaces the conversation as context
     where it is not None; ``side`` keeps the reply out of the conversation. ``text`` is what to say, where no brain is
@@ -117,6 +124,7 @@ Command = (
     | DeleteItem
     | RetrieveItem
     | TruncateItem
+    | Recount
     | CreateReply
     | Hold
     | GoOn

@@ -180,16 +180,22 @@ class Conversation:
         return end_ms
 
     def context(
-        self, then: Sequence[Segment] = (), *, audio: bytes | None = None, hearing: bool = False
+        self,
+        then: Sequence[Segment] = (),
+        *,
+        given: Sequence[Item] | None = None,
+        audio: bytes | None = None,
+        hearing: bool = False,
     ) -> tuple[Message, ...]:
         """All that the brain may know, in order, and ``then`` what the user says in a turn that is no item yet.
 
-        Where more than one speaker is known, each line of the user says whose it is. A brain that is ``hearing`` gets
-        the user's audio too, ``audio`` being that of the turn.
+        Where more than one speaker is known, each line of the user says whose it is. ``given``: these items alone. A
+        brain that is ``hearing`` gets the user's audio too, ``audio`` being that of the turn.
         """
         said = [segment for item in self._items for segment in item.segments]
         several = len({segment.speaker for segment in (*said, *then)} - {None}) > 1
-        read = (item.message(with_speakers=several, hearing=hearing) for item in self._items)
+        items = self._items if given is None else given
+        read = (item.message(with_speakers=several, hearing=hearing) for item in items)
         messages = [message for message in read if message is not None]
         if then or audio:
             text = tagged(then) if several else " ".join(segment.text for segment in then)

@@ -93,6 +93,8 @@ class ReplySettings:
     max_output_tokens: int | None = None
     model: str = ""
     """Which of several language models answers, by the name that clients know; empty for the default."""
+    whole_context: bool = False
+    """Give it the whole conversation, however long that is."""
     speech: SpeechSettings = field(default_factory=SpeechSettings)
 
 

@@ -51,13 +51,15 @@ class HeardVoice:
 class WhoPolicy:
     """When two voices are one."""
 
-    same: tuple[tuple[int, float], ...] = ((500, 0.20), (1000, 0.28), (1500, 0.34), (2000, 0.38), (3000, 0.42))
+    same: tuple[tuple[int, float], ...] = ((500, 0.25), (1000, 0.34), (1500, 0.38), (2000, 0.42), (3000, 0.45))
     """From how much speech (ms) on, how alike it must be to a speaker that is known."""
     found_ms: int = 1000
     """A new speaker is founded on no less speech than this ..."""
-    doubt_ms: int = 2000
+    doubt_ms: int = 1500
     """... and on less than this only when it is far from everybody who is known:"""
-    far: float = 0.15
+    far: float = 0.22
+    sure: float = 0.50
+    """Of less than that, only what is so alike is learnt from."""
     merge: float = 0.60
     """Two numbered speakers who turn out to be so alike are one ..."""
     merge_ms: int = 3000
@@ -121,7 +123,10 @@ class Who:
 
     def hear(self, embedding: Embedding, speech_ms: int) -> str | None:
         """Who this is, and learns from it: a voice that is new gets a number. None where it cannot be said."""
+        policy = self._policy
         speaker = self._known(embedding, speech_ms)
+        if speaker is not None and speech_ms < policy.doubt_ms and speaker.like(embedding) < policy.sure:
+            return speaker.name  # which may be wrong, and would then draw the wrong voice nearer
         if speaker is None and self._may_found(embedding, speech_ms):
             self._count += 1
             speaker = _Speaker(f"Speaker {self._count}")

@@ -7,9 +7,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
+import structlog
+
 from antiphon.core.speech import BrainDelta, BrainRequest
 from antiphon.engines.base import Brain
 from antiphon.errors import EngineError
+
+_log = structlog.get_logger(__name__)
 
 
 def brain_names(brains: Mapping[str, Brain]) -> dict[str, str]:
@@ -22,8 +26,9 @@ def brain_names(brains: Mapping[str, Brain]) -> dict[str, str]:
 
 
 class MultiBrain:
-    """Brains in this process. The first is the default and is loaded with it, any other when it is first wanted.
+    """Brains in this process, of which the first is the default.
 
+    One that cannot be loaded is no reason not to begin, unless it is the default: it is tried again when it is wanted.
     A brain that is not ready is stood in for by the default.
     """
 
@@ -48,7 +53,12 @@ class MultiBrain:
         return tuple(brain_names(self._brains).values())
 
     async def load(self) -> None:
-        await self._load(self._given)
+        results = await asyncio.gather(*map(self._load, self._brains), return_exceptions=True)
+        for given, result in zip(self._brains, results, strict=True):
+            if isinstance(result, EngineError) and given != self._given:
+                _log.warning("language_model_not_loaded", model=given, reason=str(result))
+            elif isinstance(result, BaseException):
+                raise result
 
     async def close(self) -> None:
         for brain in self._brains.values():

@@ -20,8 +20,8 @@ def chat_messages(messages: Sequence[Message], *, hearing: bool = False) -> list
     """The messages as servers insist on them. With ``hearing`` the user's are audio where there is some.
 
     Calls that follow on each other are one message, their results come right after it and none is missing; results of
-    unknown calls are left out. What the user said in several goes is one message: many chat templates want the roles
-    to alternate.
+    unknown calls are left out. What the user said in several goes is one message, and so is what systems say: many chat
+    templates want the roles to alternate, and one system message.
     """
     results = {message.call_id: message.text for message in messages if message.role == "tool"}
     chat: list[dict[str, Any]] = []
@@ -34,7 +34,7 @@ def chat_messages(messages: Sequence[Message], *, hearing: bool = False) -> list
             continue
         chat += _calls_with_results(pending, results)
         pending = []
-        if message.role == "user" and chat and chat[-1]["role"] == "user":
+        if message.role in ("user", "system") and chat and chat[-1]["role"] == message.role:
             chat[-1]["content"] = _joined(chat[-1]["content"], _content(message, hearing))
         else:
             chat.append({"role": message.role, "content": _content(message, hearing)})

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from antiphon.audio import EAR_RATE_HZ, Samples, samples_of
 from antiphon.core.who import Embedding, HeardVoice, Span, unit
 from antiphon.engines.filterbank import SHIFT_SAMPLES, filterbank, frames_in
+from antiphon.engines.onnx_runs import open_session
 from antiphon.engines.speaker_files import EMBEDDING, REINSTALL, SEGMENTATION, library, read_network
 from antiphon.errors import EngineError
 
@@ -40,7 +40,7 @@ _Mask = npt.NDArray[np.bool_]
 
 
 class Pyannote:
-    """The shared engine. One thread, one look at a time; a second of new speech costs some 70 ms of CPU."""
+    """The shared engine. One look at a time; a second of new speech costs some 70 ms of CPU."""
 
     name = "pyannote:community-1"
     description = "pyannote community-1 with WeSpeaker's ResNet34, on this machine's CPU"
@@ -65,8 +65,8 @@ class Pyannote:
 
     def _load(self) -> None:
         path = library()
-        self._segmentation = _open(read_network(SEGMENTATION, path))
-        self._embedding = _open(read_network(EMBEDDING, path))
+        self._segmentation = open_session(read_network(SEGMENTATION, path))
+        self._embedding = open_session(read_network(EMBEDDING, path))
         noise = np.random.default_rng(0).integers(-999, 999, EAR_RATE_HZ, np.int16)
         self._listen(noise, 0)
         self._embed(noise, np.ones(frames_in(len(noise)), np.bool_))
@@ -122,13 +122,6 @@ class Pyannote:
         weights = mask[first : last + 1].astype(np.float32)
         (found,) = self._embedding.run(["embedding"], {"fbank": features[np.newaxis], "weights": weights[np.newaxis]})
         return unit(tuple(map(float, found[0])))
-
-
-def _open(network: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
 def _spans(active: _Mask, length_ms: int) -> tuple[Span, ...]:

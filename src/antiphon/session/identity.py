@@ -29,6 +29,9 @@ LOOK_EVERY_MS = 2_400
 _NEW_MS = 8_000
 """So much new audio one look takes; what was heard before fills the rest of its window."""
 
+_SHORT_REST_MS = 1_000
+"""Less than this at the end of a turn is rather whoever spoke before."""
+
 _BACKLOG_MS = 60_000
 """A model that falls behind further than this leaves out what is oldest."""
 
@@ -123,8 +126,11 @@ class TurnVoices:
         if end_ms <= done_ms or (asked and done_ms >= self._asked_ms):
             return False
         from_ms = max(self._from_ms, end_ms - SPEAKER_WINDOW_MS)
+        # A short rest is followed on by the segmentation alone, which takes a fraction of the time.
+        short = asked and self.speaker is not None and end_ms - done_ms < _SHORT_REST_MS
         start, end = (ms_to_bytes(at_ms - self._from_ms, EAR_RATE_HZ) for at_ms in (from_ms, end_ms))
-        voices = await model.voices(bytes(self._pcm[start:end]), max(0, done_ms - from_ms))
+        new_from_ms = end_ms - from_ms if short else max(0, done_ms - from_ms)
+        voices = await model.voices(bytes(self._pcm[start:end]), new_from_ms)
         last = asked or end_ms < fed_ms
         self._spans.take(voices, from_ms, end_ms, who, last=last)
         self._forget(self._spans.done_ms - SPEAKER_WINDOW_MS)

@@ -24,6 +24,7 @@ from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
 from antiphon.session.given_text import GivenText
 from antiphon.session.pacer import Pacer
+from antiphon.session.recollection import Recollection
 from antiphon.session.reply import Reply
 from antiphon.session.reply_host import ReplyHost
 from antiphon.session.span import Span
@@ -79,6 +80,7 @@ class Replies:
         settings: SessionSettings,
         room_ahead: Callable[[], Ahead],
         memory: SpeechMemory,
+        recollection: Recollection,
     ) -> None:
         """``room_ahead`` is asked how much may be done ahead at the moment. ``memory``: of what was said before."""
         self._suite = suite
@@ -92,6 +94,7 @@ class Replies:
         self._settings = settings
         self._room_ahead = room_ahead
         self._speech = SpeechSource(suite.synthesizer, room_ahead, memory)
+        self._recollection = recollection
         self._prepared: dict[ReplyId, _Live] = {}
         self._live: dict[ReplyId, _Live] = {}
         self._expected: dict[ReplyId, CreateReply] = {}
@@ -254,6 +257,8 @@ class Replies:
         """Tells the client what became of a reply, before turn-taking goes on."""
         match event:
             case ReplyMade(reply, _, audible) if (live := self._live.get(reply)) is not None:
+                if live.reply.request is not None:
+                    self._recollection.counted(live.reply.request, live.reply.finish)
                 if live.side or not audible or not self._settings.turn.paced:
                     live.reply.conclude()
                 if live.side or not audible:
@@ -320,6 +325,7 @@ class Replies:
         span: Span | None = None,
     ) -> _Live:
         paced = self._settings.turn.paced and not side
+        self._recollection.give_way()
 
         def speaker_of(made: Reply) -> Speaker:
             return PacedSpeaker(made, self._pacer) if paced else BurstSpeaker(made)
@@ -357,7 +363,8 @@ class Replies:
 
         async def messages() -> tuple[Message, ...]:
             await self._transcripts.settled(hearing=hearing)
-            return self._conversation.context(said, audio=audio, hearing=hearing)
+            whole = self._settings.reply.whole_context
+            return self._recollection.context(said, whole=whole, audio=audio, hearing=hearing)
 
         return messages
 
@@ -371,9 +378,10 @@ class Replies:
             self.refresh_items()
             if given is not None:
                 return self._resolved(given)
+            settings = self._settings.reply if command is None else command.settings
             side = command is not None and command.side
             if self._known is None or side:
-                return self._conversation.context(hearing=hearing)
+                return self._recollection.context(whole=settings.whole_context, hearing=hearing)
             return self._known.context()
 
         return messages

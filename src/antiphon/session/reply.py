@@ -72,6 +72,8 @@ class Reply:
         self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self._committed = asyncio.Event()
+        self.request: BrainRequest | None = None
+        """What the language model is asked, once it is."""
         self._model: str | None = None
         """The language model that answers, once it was asked."""
         self._clauses = ClauseQueue(self._committed, ahead)
@@ -80,7 +82,8 @@ class Reply:
         self._prompter = Prompter(self._tell_voice, self._tell_clause)
         self._calls: dict[str, Item] = {}
         self._untold_calls: list[ToolCallDelta] = []
-        self._finish = Finish()
+        self.finish = Finish()
+        """What it told at its end."""
         self._error: str | None = None
         self._outcome = Outcome.COMPLETED
         self.done = False
@@ -138,8 +141,8 @@ class Reply:
             self._outcome.value,
             reason,
             error=self._error,
-            input_tokens=self._finish.input_tokens,
-            output_tokens=self._finish.output_tokens,
+            input_tokens=self.finish.input_tokens,
+            output_tokens=self.finish.output_tokens,
         )
         if self.plays:
             self.plays = False
@@ -199,6 +202,7 @@ class Reply:
             self._settings.max_output_tokens,
             self._settings.model,
         )
+        self.request = request
         async with asyncio.TaskGroup() as group:
             if self._settings.audio:
                 group.create_task(self._speak())
@@ -227,13 +231,13 @@ class Reply:
                             clauses = self._speech.clauses(self._settings)
                             await self._call(delta, after_speech=spoke)
                         case Finish():
-                            self._finish = delta
+                            self.finish = delta
                             self.marks.brain_done_at = self._loop.time()
                             self.marks.tokens = delta.output_tokens or self.marks.tokens
         except EngineError:
             self._host.failed("llm")
             raise
-        if self._finish.reason == "length":
+        if self.finish.reason == "length":
             self._outcome = Outcome.INCOMPLETE
         await self._say([*clauses.finish(), None])
 

@@ -19,6 +19,7 @@ from antiphon.core.actions import Action, State
 from antiphon.core.commands import Command
 from antiphon.core.conversation import HEARD_S, ROOT, Conversation, Item
 from antiphon.core.events import Event
+from antiphon.core.memory import Memory
 from antiphon.core.settings import SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech_memory import SpeechMemory
@@ -26,13 +27,15 @@ from antiphon.core.turns import Turns
 from antiphon.engines.base import hears_audio
 from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
-from antiphon.ids import IdSource, TurnId
+from antiphon.ids import IdSource, ItemId, TurnId
 from antiphon.session.hearing import Hearing
 from antiphon.session.identity import Identity, Speakers
+from antiphon.session.keeping import Notebook
 from antiphon.session.listener import Listener
 from antiphon.session.listening import ListeningBrain
 from antiphon.session.meter import Meter, NoMeter, NoRecorder, Recorder
 from antiphon.session.pacer import Pacer
+from antiphon.session.recollection import Recollection
 from antiphon.session.replies import Replies
 from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
@@ -65,14 +68,24 @@ class Session:
         stay: AbstractContextManager[object] | None = None,
         room_ahead: Callable[[], Ahead] | None = None,
         speakers: Speakers | None = None,
-        memory: SpeechMemory | None = None,
+        speech_memory: SpeechMemory | None = None,
+        memory: Memory | None = None,
+        can_summarize: Callable[[str], bool] = lambda model: True,
+        notebook: Notebook | None = None,
     ) -> None:
         """``stay`` is entered for as long as the session runs. ``room_ahead`` says how much may be done ahead of the
         end of a turn at the moment; all, when it is not given. ``speakers``: tell those who speak to it apart.
-        ``memory``: of what was said before, here and elsewhere.
+        ``speech_memory``: of what was said before, here and elsewhere.
+
+        ``memory`` says how much of a long conversation the language model is given; all without it. ``can_summarize``
+        is asked of one by its name. The conversation begins with what the ``notebook`` has, and is written down there.
         """
         self.ids = ids or IdSource()
         self.conversation = Conversation()
+        self._notebook = notebook
+        if notebook is not None:
+            notebook.open(self.conversation, memory)
+        self._recollection = Recollection(self.conversation, suite.brain, memory, can_summarize, self._note_down)
         self._stay = stay or nullcontext()
         self._outlet = outlet
         self._suite = suite
@@ -90,6 +103,7 @@ class Session:
         self._recorder.begin(self._loop.time(), settings, seed)
         self._identity = None if speakers is None else Identity(speakers)
         self._identifying: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._hearing = Hearing(
             suite.vad, suite.recognizer, settings, self._post_event, self._post_event, self._identity
         )
@@ -106,7 +120,8 @@ class Session:
             pacer or Pacer(),
             settings,
             room_ahead or (lambda: Ahead.VOICE),
-            SpeechMemory(0) if memory is None else memory,
+            SpeechMemory(0) if speech_memory is None else speech_memory,
+            self._recollection,
         )
         self._listener = Listener(
             suite.brain, self.ids, self.conversation, self._replies, outlet, self._post_event, settings
@@ -148,7 +163,16 @@ class Session:
             self._recorder.close(self._loop.time())
 
     async def _run(self) -> None:
+        try:
+            await self._converse()
+        finally:
+            if self._notebook is not None:
+                await self._notebook.finish()
+
+    async def _converse(self) -> None:
         async with asyncio.TaskGroup() as self._group:
+            if self._notebook is not None:
+                self._writing = self._group.create_task(self._notebook.run())
             if self._identity is not None:
                 self._identifying = self._group.create_task(self._identity.run())
             self._listener.configure(self._settings, self._group)
@@ -203,8 +227,15 @@ class Session:
         self._hearing.close()
         self._transcripts.close()
         self._replies.close()
-        if self._identifying is not None:
-            self._identifying.cancel()
+        self._recollection.give_way()
+        for task in (self._identifying, self._writing):
+            if task is not None:
+                task.cancel()
+
+    def _note_down(self) -> None:
+        """Something of the conversation may be different."""
+        if self._notebook is not None:
+            self._notebook.changed()
 
     def _take(self, entry: Event | Command, group: asyncio.TaskGroup) -> None:
         if isinstance(entry, Event):
@@ -217,6 +248,7 @@ class Session:
         except ProtocolError as error:
             event_id = None if isinstance(entry, ask.Configure) else entry.client_event_id
             self._outlet.refused(str(error), error.code, event_id)
+        self._note_down()
 
     def _handle(self, event: Event, group: asyncio.TaskGroup) -> None:
         now = self._loop.time()
@@ -229,6 +261,9 @@ class Session:
         self._recorder.event(now, event, actions)
         for action in actions:
             self._apply(action, group)
+        self._note_down()
+        if isinstance(event, on.ReplyMade) and not self._settings.reply.whole_context:
+            self._recollection.consider(group, self._settings.reply.model)
 
     # What the core wants done.
 
@@ -311,6 +346,8 @@ class Session:
             case ask.RetrieveItem(item_id):
                 self._replies.refresh_items()
                 self._outlet.item_retrieved(self.conversation.get(item_id))
+            case ask.Recount():
+                self._recount()
             case ask.TruncateItem(item_id, content_index, audio_end_ms):
                 self._replies.refresh_items()
                 end_ms = self.conversation.truncate(item_id, audio_end_ms)
@@ -333,6 +370,14 @@ class Session:
                     self._handle(on.CancelRequested(playing), group)
             case ask.CancelResponse(cancelled, client_event_id):
                 self._handle(on.CancelRequested(cancelled, client_event_id), group)
+
+    def _recount(self) -> None:
+        self._replies.refresh_items()
+        previous: ItemId | None = None
+        for item in self.conversation:
+            self._outlet.item_added(item, previous)
+            self._outlet.item_done(item, previous)
+            previous = item.id
 
     def _commit_buffer(self, group: asyncio.TaskGroup) -> None:
         self._hearing.flush()

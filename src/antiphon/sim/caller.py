@@ -22,6 +22,7 @@ from antiphon.audio import EAR_RATE_HZ, FRAME_MS
 from antiphon.core.actions import State
 from antiphon.core.commands import CancelResponse, CreateItem, CreateReply
 from antiphon.core.conversation import Item
+from antiphon.core.memory import Memory
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech_memory import SpeechMemory
@@ -30,6 +31,7 @@ from antiphon.engines.scripted import ScriptedBrain, ScriptedRecognizer, Scripte
 from antiphon.engines.suite import Suite
 from antiphon.ids import IdSource, ReplyId
 from antiphon.session.identity import Speakers
+from antiphon.session.keeping import Notebook
 from antiphon.session.meter import Meter, Recorder
 from antiphon.session.session import Session
 from antiphon.sim.outlet import HeardReply, RecordingOutlet
@@ -168,7 +170,10 @@ async def call(
     recorder: Recorder | None = None,
     speakers: Speakers | None = None,
     room_ahead: Callable[[], Ahead] | None = None,
-    memory: SpeechMemory | None = None,
+    speech_memory: SpeechMemory | None = None,
+    memory: Memory | None = None,
+    can_summarize: Callable[[str], bool] = lambda model: True,
+    notebook: Notebook | None = None,
     session_class: type[Session] = Session,
 ) -> AsyncIterator[Caller]:
     """A session with a caller in it, closed at the end. ``paced`` counts where no settings are given."""
@@ -183,7 +188,10 @@ async def call(
         recorder=recorder,
         speakers=speakers,
         room_ahead=room_ahead,
+        speech_memory=speech_memory,
         memory=memory,
+        can_summarize=can_summarize,
+        notebook=notebook,
     )
     caller = Caller(session, outlet)
     async with asyncio.TaskGroup() as group:

@@ -205,6 +205,12 @@ class _Record(_Event):
     kept_s: Annotated[float, Field(gt=0)]
 
 
+class _Conversation(_Event):
+    type: Literal["antiphon.conversation"]
+    conversation_id: Annotated[str, Field(pattern=r"^conv_\w+$")]
+    items: Annotated[int, Field(ge=0)]
+
+
 class _Resumable(_Event):
     type: Literal["antiphon.resumable"]
     session_id: _Text
@@ -233,6 +239,7 @@ _MODELS: dict[str, TypeAdapter[Any]] = {
         _Tool,
         _Fleet,
         _Record,
+        _Conversation,
         _Resumable,
         _Resumed,
     )

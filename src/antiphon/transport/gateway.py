@@ -7,14 +7,17 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
+from aiohttp import WSCloseCode
 
 from antiphon.core.actions import State
+from antiphon.errors import ProtocolError
 from antiphon.ids import IdSource
+from antiphon.session.keeping import NOTHING_KEPT, Keeper, Kept, StoreError
 from antiphon.session.shelf import Shelf
 from antiphon.transport.limits import Limits
 from antiphon.transport.names import Names
@@ -53,6 +56,10 @@ class Place:
     """A session has it, and frees it when it ends."""
 
 
+async def _nowhere(_conversation: str) -> None:
+    """There are no other processes."""
+
+
 class Gateway:
     """All sessions of a server. ``alive()`` must be entered while it serves."""
 
@@ -64,10 +71,11 @@ class Gateway:
         watcher: Watcher | None = None,
         shelf: Shelf | None = None,
         names: Names | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         """``offer`` is asked at each session, since engines tell their voices only when loaded. On the ``shelf``, where
         there is one, the records are that clients ask for; the ``factory`` has its sessions recorded there. ``names``
-        mints what clients know their sessions by.
+        mints what clients know their sessions by. With a ``keeper`` conversations are kept, and can be gone on with.
         """
         self._factory = factory
         self._offer = offer
@@ -75,10 +83,13 @@ class Gateway:
         self.watcher = watcher or NoWatcher()
         self._ids = IdSource()
         self.names = names or Names()
+        self._keeper = keeper
         self._seats: dict[Seat, asyncio.Task[None]] = {}
         self._places = limits.max_sessions
         self.elsewhere: Callable[[], int] = lambda: 0
         """How many sessions other processes carry for this server."""
+        self.release_elsewhere: Callable[[str], Awaitable[None]] = _nowhere
+        """Has other processes of this server ``release`` a conversation."""
         self.checks: list[Callable[[float], None]] = []
         """What else is to be looked at now and then, with the loop's time."""
         self._shelf = shelf
@@ -119,9 +130,34 @@ class Gateway:
         )
         if query.get("model"):
             config.update({"model": query["model"]})
+        config.conversation = query.get("conversation", "")
         if session:
             config.update(session)
         return config
+
+    async def recall(self, config: SessionConfig) -> Kept | None:
+        """What there is of the conversation that the client wants to go on with; nothing if it wants no such.
+
+        A session that still has it ends. None where there is no such conversation. Raises ProtocolError.
+        """
+        if not config.conversation:
+            return Kept()
+        if self._keeper is None:
+            return None
+        await asyncio.gather(self.release(config.conversation), self.release_elsewhere(config.conversation))
+        try:
+            return await self._keeper.store.load(config.conversation)
+        except StoreError as error:
+            reason = f"The conversation cannot be read now: {error}"
+            raise ProtocolError(reason, code="conversation_unreadable", param="conversation") from error
+
+    async def release(self, conversation: str) -> None:
+        """Ends the session of this process that has the conversation, if one has."""
+        former = {seat: task for seat, task in self._seats.items() if seat.conversation_id == conversation}
+        for seat in former:
+            seat.end(WSCloseCode.GOING_AWAY, "the conversation goes on elsewhere")
+        if former:
+            await asyncio.wait(former.values(), timeout=2 * self.limits.close_timeout_s)
 
     def seat_of(self, token: str) -> Seat | None:
         """The session whose client may come back to it with this token."""
@@ -152,15 +188,20 @@ class Gateway:
         vendor: bool = False,
         mouth: Mouth | None = None,
         resumable: bool = False,
+        kept: Kept = NOTHING_KEPT,
     ) -> Seat:
-        """A session that lives from now on, until it ends or the server does."""
+        """A session that lives from now on, until it ends or the server does. ``kept`` is what ``recall`` has given."""
+        conversation_id = config.conversation if kept.items else self._ids.conversation()
+        if self._keeper is not None:
+            self._keeper.assign(config.id, conversation_id, kept)
         ticket = self._shelf.open(config.id) if config.record and self._shelf is not None else None
         try:
             seat = Seat(
                 self._factory,
                 config,
                 self.limits,
-                conversation_id=self._ids.conversation(),
+                conversation_id=conversation_id,
+                goes_on=bool(kept.items),
                 vendor=vendor,
                 mouth=mouth,
                 token=self.names.token() if resumable else None,
@@ -169,8 +210,12 @@ class Gateway:
         except BaseException:
             if ticket is not None and self._shelf is not None:
                 self._shelf.forget(ticket.session_id)
+            if self._keeper is not None:
+                self._keeper.notebook(config.id)
             raise
         seat.outlet.record = record_fields(ticket) if ticket is not None else None
+        if self._keeper is not None:
+            seat.outlet.kept = {"conversation_id": conversation_id, "items": len(kept.items)}
         place.seated = True
         with structlog.contextvars.bound_contextvars(session=seat.id):
             self._seats[seat] = asyncio.create_task(self._host(seat))

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from antiphon.errors import ProtocolError
+from antiphon.session.keeping import Keeper
 from antiphon.session.shelf import Shelf
 from antiphon.transport import websocket
 from antiphon.transport.access import CALLS_PATH, GRANT, REALTIME_PATH, Access, add_cors, errors, guard_of
@@ -21,7 +22,7 @@ from antiphon.transport.realtime.config import Offer
 from antiphon.transport.realtime.fields import mapping
 from antiphon.transport.realtime.secrets import SecretStore
 from antiphon.transport.records import Records
-from antiphon.transport.responses import error_response, full_response, json_response
+from antiphon.transport.responses import error_response, full_response, json_response, no_conversation
 from antiphon.transport.seat import SessionFactory
 
 if TYPE_CHECKING:
@@ -77,11 +78,15 @@ class _Routes:
                 )
             vendor = request.query.get("events") == "antiphon"
             return await websocket.resume(request, self._gateway, seat, vendor=vendor)
+        config = self._gateway.configure(request.query, request[GRANT])
+        kept = await self._gateway.recall(config)  # which may end a session, and free its place
+        if kept is None:
+            return no_conversation()
         if self._gateway.full:
             self._gateway.watcher.refused("full")
             return full_response("All sessions of this server are taken; try again shortly")
-        config = self._gateway.configure(request.query, request[GRANT])
-        return await websocket.serve(request, self._gateway, config, vendor=request.query.get("events") == "antiphon")
+        vendor = request.query.get("events") == "antiphon"
+        return await websocket.serve(request, self._gateway, config, vendor=vendor, kept=kept)
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         if self._calls is None:
@@ -165,18 +170,20 @@ def make_app(
     names: Names | None = None,
     secrets: SecretStore | None = None,
     shelf: Shelf | None = None,
+    keeper: Keeper | None = None,
     more_routes: Sequence[web.RouteDef] = (),
     free_routes: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """The application. Its ``Gateway``, which knows the sessions, is ``app[GATEWAY]``.
 
-    ``factory`` makes a session for each client; ``offer`` says what a client may choose from; ``calls``, where it is
-    given, serves WebRTC, ``rooms`` LiveKit, and ``shelf`` keeps the records that clients ask for. With no ``api_keys``
-    everybody may come in, so then listen on loopback alone. ``more_routes`` stand behind the same guard,
-    ``free_routes`` before it. Where other processes carry the calls, ``front`` hands over to them, in the place of
-    ``calls``; in such a process, ``access`` and ``names`` are those that its server expects.
+    ``factory`` makes a session for each client; ``offer`` says what a client may choose from; ``calls``, where it
+    is given, serves WebRTC, ``rooms`` LiveKit, ``shelf`` keeps the records that clients ask for, ``keeper``
+    conversations. With no ``api_keys`` everybody may come in, so then listen on loopback alone. ``more_routes``
+    stand behind the same guard, ``free_routes`` before it. Where other processes carry the calls, ``front`` hands
+    over to them, in the place of ``calls``; in such a process, ``access`` and ``names`` are those that its server
+    expects.
     """
-    gateway = Gateway(factory, offer, limits or Limits(), watcher, shelf, names)
+    gateway = Gateway(factory, offer, limits or Limits(), watcher, shelf, names, keeper)
     if access is None:
         access = Access(tuple(api_keys), frozenset(allowed_origins), secrets or SecretStore())
     public = frozenset(route.path for route in free_routes)

@@ -35,6 +35,11 @@ def full_response(message: str) -> web.Response:
     return error_response(503, message, "server_is_full", headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
+def no_conversation() -> web.Response:
+    message = "There is no such conversation on this server, or no longer (it keeps them only with --sessions FILE)"
+    return error_response(404, message, "conversation_not_found", param="conversation")
+
+
 def key_response() -> web.Response:
     return error_response(
         401,

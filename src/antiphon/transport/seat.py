@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 from aiohttp import WSCloseCode
 
-from antiphon.core.commands import Command, GoOn, Hold
+from antiphon.core.commands import Command, GoOn, Hold, Recount
 from antiphon.core.settings import SessionSettings
 from antiphon.transport.base import Outlet
 from antiphon.transport.connection import Connection
@@ -67,11 +67,13 @@ class Seat:
         vendor: bool = False,
         mouth: Mouth | None = None,
         token: str | None = None,
+        goes_on: bool = False,
         traffic: Callable[[int, int], None] = lambda sent_bytes, received_bytes: None,
     ) -> None:
         """``mouth`` takes the audio of the replies, which then is not sent as events.
 
         ``token`` is the client's way back to its session, should the connection be lost; None where it asked for none.
+        ``goes_on``: the conversation has items already, of which the client is told when it is there.
         """
         self.id = config.id
         self.config = config
@@ -88,6 +90,8 @@ class Seat:
         self._away_since: float | None = None
         self._journal = Journal() if token is not None or mouth is not None else None
         self.token = token
+        self.conversation_id = conversation_id
+        self._goes_on = goes_on
         self._conversing: asyncio.Task[None] | None = None
         now = self._loop.time()
         self._opened_at = now
@@ -130,6 +134,8 @@ class Seat:
         self.outlet.session_created()
         if self.token is not None:
             self.outlet.resumable(self.token, self.limits.resume_s, to=connection)
+        if self._goes_on:
+            self.session.post(Recount())
 
     def reattach(self, connection: Connection, last_event_id: str | None) -> None:
         """The client is back: it goes on over ``connection``, and first gets what it has missed.

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from antiphon.session.keeping import NOTHING_KEPT, Kept
 from antiphon.transport.connection import Connection
 from antiphon.transport.gateway import Gateway
 from antiphon.transport.limits import Limits
@@ -101,15 +102,20 @@ async def open_line(
     return socket, WebSocketLine(socket, request.transport, limits)
 
 
-async def serve(request: web.Request, gateway: Gateway, config: SessionConfig, *, vendor: bool) -> web.StreamResponse:
-    """Upgrades the request and converses. The caller has checked that the gateway is not full."""
+async def serve(
+    request: web.Request, gateway: Gateway, config: SessionConfig, *, vendor: bool, kept: Kept = NOTHING_KEPT
+) -> web.StreamResponse:
+    """Upgrades the request and converses, with what is ``kept`` of the conversation.
+
+    The caller has checked that the gateway is not full.
+    """
     resumable = request.query.get("resumable") == "1"
     with gateway.place() as place:
         try:
             socket, line = await open_line(request, gateway.limits, heartbeat_s=_HEARTBEAT_S if resumable else None)
         except ConnectionError:
             return web.Response()  # nobody is there to get it
-        seat = gateway.seat(place, config, vendor=vendor, resumable=resumable)
+        seat = gateway.seat(place, config, vendor=vendor, resumable=resumable, kept=kept)
     connection = Connection(line, gateway.limits, vendor=vendor)
     seat.attach(connection)
     await _attend(seat, connection, line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from antiphon.core.fleet import base_language
@@ -28,6 +28,11 @@ class Succession:
         """The voices of ``new`` go before all others in place of those of ``old``."""
         self._successors[old] = new
         self._successors.pop(new, None)
+
+    @property
+    def appointments(self) -> Mapping[str, str]:
+        """The model that was appointed, by the one that went."""
+        return self._successors
 
     def appointed(self, voice: Offer) -> frozenset[str]:
         """The models that were appointed for those of a voice."""

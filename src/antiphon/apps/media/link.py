@@ -1,13 +1,14 @@
 """What a media process and its server tell each other while both live, over a WebSocket: the process's end.
 
-The process says how much it has to do, four times a second. The server says which voices have left.
+The process says how much it has to do, four times a second. The server says which voices leave, and how its workers
+stand. Each has the other end the session that has a conversation, when another session is to go on with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import orjson
@@ -17,62 +18,119 @@ from antiphon.core.carriers import Mark
 from antiphon.transport.http import GATEWAY
 
 PATH = "/media"
+RELEASE_PATH = f"{PATH}/release"
 
 TELL_S = 0.25
 
+RELEASE_LIMIT_S = 5.0
+"""How long a session waits for the end of another that has its conversation."""
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a media process stands."""
 
-    instance: str
-    sessions: int
-    busy: float
-    """The share of its core that is taken, or will be when the newest calls are seen in the figures."""
-
+class _Message:
     def to_json(self) -> bytes:
-        return orjson.dumps(asdict(self))
+        return orjson.dumps(asdict(self))  # type: ignore[call-overload]
 
     @classmethod
     def from_json(cls, data: str | bytes) -> Self:
         return cls(**orjson.loads(data))
 
 
-def moved_voices(successors: Mapping[str, str]) -> bytes:
-    """Tells the process which voice follows on which."""
-    return orjson.dumps({"voices": successors})
+@dataclass(frozen=True, slots=True)
+class Standing(_Message):
+    """How a media process stands."""
+
+    instance: str
+    sessions: int
+    busy: float
+    """The share of its core that is taken, or will be when the newest calls are seen in the figures."""
+    release: str = ""
+    """A conversation that all others are to release; ``Told.released`` answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told(_Message):
+    """What a media process is told. All that is empty says nothing."""
+
+    voices: Mapping[str, str] = field(default_factory=dict)
+    """The voice that conversations change to, by the one that they have."""
+    appointments: Mapping[str, str] = field(default_factory=dict)
+    """The model that takes the place of another, by that one's name; for those who ask for its voices later."""
+    released: str = ""
+    """A conversation that no other session has any more."""
+    standing: Mapping[str, Any] = field(default_factory=dict)
+    """How the server and its workers stand, as clients are told."""
 
 
 class Link:
-    """Implements ``GET /media`` in the process."""
+    """Implements what is below ``/media`` in the process."""
 
-    def __init__(self, mark: Mark, busy: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        mark: Mark,
+        busy: Callable[[], float],
+        appoint: Callable[[Mapping[str, str]], None],
+        stands: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        """``appoint`` and ``stands`` are handed those fields of what is told."""
         self._mark = mark
         self._busy = busy
+        self._appoint = appoint
+        self._stands = stands
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._releases: dict[str, asyncio.Event] = {}
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get(PATH, self.serve)]
+        return [web.get(PATH, self.serve), web.post(RELEASE_PATH, self.release)]
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        gateway = request.app[GATEWAY]
+        gateway.release_elsewhere = lambda conversation: self._have_released(conversation, gateway.active)
+        self._sockets.add(socket)
         telling = asyncio.create_task(self._tell(socket, request.app))
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    _take(orjson.loads(message.data), request.app)
+                    self._take(Told.from_json(message.data), request.app)
         finally:
+            self._sockets.discard(socket)
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
         return socket
 
     async def _tell(self, socket: web.WebSocketResponse, app: web.Application) -> None:
         while not socket.closed:
-            standing = Standing(self._mark.instance, app[GATEWAY].active, self._busy())
-            await socket.send_str(standing.to_json().decode())
+            await socket.send_str(self._standing(app[GATEWAY].active).to_json().decode())
             await asyncio.sleep(TELL_S)
 
+    def _standing(self, sessions: int, release: str = "") -> Standing:
+        return Standing(self._mark.instance, sessions, self._busy(), release)
 
-def _take(told: dict[str, Any], app: web.Application) -> None:
-    successors: dict[str, str] = told["voices"]
-    app[GATEWAY].move_voices(successors.get)
+    def _take(self, told: Told, app: web.Application) -> None:
+        self._appoint(told.appointments)
+        app[GATEWAY].move_voices(told.voices.get)
+        if told.released in self._releases:
+            self._releases[told.released].set()
+        if told.standing:
+            self._stands(told.standing)
+
+    # Conversations.
+
+    async def release(self, request: web.Request) -> web.Response:
+        """``POST /media/release``: the body is the conversation."""
+        await request.app[GATEWAY].release(await request.text())
+        return web.Response()
+
+    async def _have_released(self, conversation: str, sessions: int) -> None:
+        """Returns when no other process has it, or does not say so in time."""
+        released = self._releases.setdefault(conversation, asyncio.Event())
+        try:
+            for socket in tuple(self._sockets):
+                await socket.send_str(self._standing(sessions, conversation).to_json().decode())
+            async with asyncio.timeout(RELEASE_LIMIT_S if self._sockets else 0):
+                await released.wait()
+        except (TimeoutError, ConnectionError):  # who began the session is not to wait for a server that is gone
+            pass
+        finally:
+            self._releases.pop(conversation, None)

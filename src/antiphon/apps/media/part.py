@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from antiphon.apps.composition import Engines
 from antiphon.apps.media.assignment import Assignment
 from antiphon.apps.media.link import Link
 from antiphon.apps.metrics import Metrics
+from antiphon.apps.standing import News
 from antiphon.core.carriers import Mark
 from antiphon.transport.access import Access, AccessElsewhere
 from antiphon.transport.names import Names
@@ -35,12 +37,12 @@ class Part:
     max_header_bytes: int = _HEADER_BYTES
 
 
-def part_of(assignment: Assignment | None, metrics: Metrics) -> Part:
+def part_of(assignment: Assignment | None, metrics: Metrics, engines: Engines, news: News) -> Part:
     """None is for a server that people reach."""
     if assignment is None:
         return Part()
     mark = Mark(assignment.number, secrets.token_hex(_INSTANCE_BYTES))
     clock = asyncio.get_running_loop().time
-    link = Link(mark, busy=lambda: metrics.admission.expected(clock()))
+    link = Link(mark, busy=lambda: metrics.admission.expected(clock()), appoint=engines.appoint, stands=news.take)
     access = AccessElsewhere((), frozenset(), SecretStore())
     return Part(access, Names(mark), link.routes(), _GRANT_BYTES)

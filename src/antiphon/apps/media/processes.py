@@ -13,16 +13,17 @@ import aiohttp
 import structlog
 
 from antiphon.apps.child_process import Command
-from antiphon.apps.composition import Shared
+from antiphon.apps.composition import Engines, Shared
 from antiphon.apps.config import Config
 from antiphon.apps.media.assignment import Assignment, assignments
-from antiphon.apps.media.link import PATH, Standing, moved_voices
+from antiphon.apps.media.link import PATH, RELEASE_LIMIT_S, RELEASE_PATH, Standing, Told
 from antiphon.apps.media.sums import Sums
 from antiphon.apps.metrics import MediaMetrics, Metrics
 from antiphon.apps.supervisor import Child, ChildState, Supervisor
 from antiphon.core.carriers import Carriers, Mark
 from antiphon.errors import EngineError
 from antiphon.transport.access import granted
+from antiphon.transport.gateway import Gateway
 from antiphon.transport.relay import BASE
 
 START_LIMIT_S = 10.0
@@ -41,13 +42,21 @@ class MediaProcesses:
     """Runs the processes within ``async with``. Implements ``transport.webrtc.front.Exchange``."""
 
     def __init__(
-        self, config: Config, shared: Shared, metrics: Metrics, on_restart: Callable[[str], None] | None = None
+        self,
+        config: Config,
+        shared: Shared,
+        engines: Engines,
+        metrics: Metrics,
+        on_restart: Callable[[str], None] | None = None,
     ) -> None:
         """``on_restart`` is called with the name of a process that ended and is started again."""
         self.carriers = Carriers()
         self._assignments = {given.number: given for given in assignments(config, shared.folder, shared.brain)}
         commands = [Command(given.name, ("media", str(given.path))) for given in self._assignments.values()]
         self._supervisor = Supervisor(commands, on_restart)
+        self._engines = engines
+        self._gateway: Gateway | None = None
+        self._standing_of_all: Callable[[], Mapping[str, Any]] = dict
         self._sums = Sums(metrics.registry)
         self._metrics = MediaMetrics(metrics.registry)
         self._stack = AsyncExitStack()
@@ -84,6 +93,7 @@ class MediaProcesses:
     # Their links.
 
     async def _all_there(self) -> None:
+        missing: list[str] = []
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 while missing := [each.name for each in self._assignments.values() if self._absent(each.number)]:
@@ -114,6 +124,7 @@ class MediaProcesses:
         url = f"{BASE}{PATH}"
         async with self._http[number].ws_connect(url, headers=granted({}), heartbeat=HEARTBEAT_S) as link:
             self._links[number] = link
+            await _send(link, self._told(standing=self._standing_of_all()))
             async for message in link:
                 standing = Standing.from_json(message.data)
                 carrier = self.carriers.at(number)
@@ -121,6 +132,8 @@ class MediaProcesses:
                     carrier = self.carriers.appear(Mark(number, standing.instance))
                     self._changed()
                 carrier.tell(standing.sessions, standing.busy)
+                if standing.release:
+                    self._spawn(self._released_for(number, link, standing.release))
 
     def _lost(self, given: Assignment) -> None:
         self._links.pop(given.number, None)
@@ -140,8 +153,43 @@ class MediaProcesses:
 
     def move_voices(self, successors: Mapping[str, str]) -> None:
         """The conversations that are carried elsewhere change voices too."""
+        self._tell_all(self._told(voices=successors))
+
+    def fleet(self, standing: dict[str, Any]) -> None:
+        """Clients of calls are told how the workers stand as others are."""
+        self._tell_all(self._told(standing=standing))
+
+    def _told(self, **what: Any) -> Told:
+        return Told(appointments=self._engines.appointments, **what)
+
+    def _tell_all(self, told: Told) -> None:
         for link in self._links.values():
-            self._spawn(_send(link, moved_voices(successors)))
+            self._spawn(_send(link, told))
+
+    # Conversations that go on in another session.
+
+    def serve(self, gateway: Gateway, standing: Callable[[], Mapping[str, Any]]) -> None:
+        """``gateway`` has the sessions of the server's own process, ``standing`` is what its clients are told."""
+        self._gateway = gateway
+        self._standing_of_all = standing
+        gateway.release_elsewhere = self._release
+
+    async def _release(self, conversation: str, but: int | None = None) -> None:
+        """Has the processes, but for one, end the session that has it."""
+        await asyncio.gather(*(self._release_at(number, conversation) for number in self._links if number != but))
+
+    async def _release_at(self, number: int, conversation: str) -> None:
+        url, timeout = f"{BASE}{RELEASE_PATH}", aiohttp.ClientTimeout(total=RELEASE_LIMIT_S)
+        try:
+            async with self._http[number].post(url, data=conversation, headers=granted({}), timeout=timeout) as answer:
+                answer.raise_for_status()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            _log.warning("a conversation was not released", process=number, reason=str(error))
+
+    async def _released_for(self, number: int, link: aiohttp.ClientWebSocketResponse, conversation: str) -> None:
+        own = [self._gateway.release(conversation)] if self._gateway is not None else []
+        await asyncio.gather(self._release(conversation, but=number), *own)
+        await _send(link, self._told(released=conversation))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -206,8 +254,8 @@ def _client(given: Assignment) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
-async def _send(link: aiohttp.ClientWebSocketResponse, data: bytes) -> None:
+async def _send(link: aiohttp.ClientWebSocketResponse, told: Told) -> None:
     try:
-        await link.send_str(data.decode())
+        await link.send_str(told.to_json().decode())
     except ConnectionError as error:
-        _log.debug("a media process did not hear that voices have left", reason=str(error))
+        _log.debug("a media process did not hear what has changed", reason=str(error))

@@ -1,4 +1,4 @@
-"""Asks a running server about its models."""
+"""Asks a running server, about its models or what else it has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from antiphon.errors import AntiphonError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 _PATH = "/v1/antiphon/models"
-_LIST_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
+LIST_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
 _CHANGE_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=3)
 """Loading a large model takes minutes."""
 
@@ -25,17 +25,18 @@ class ServerError(AntiphonError):
 
 async def places(url: str, api_key: str | None) -> list[dict[str, Any]]:
     """The models at every place. Raises ServerError."""
-    return await _ask("GET", url, _PATH, api_key, None, _LIST_TIMEOUT)
+    return list((await ask("GET", url, _PATH, api_key, None, LIST_TIMEOUT))["data"])
 
 
 async def change(url: str, api_key: str | None, verb: str, body: dict[str, str]) -> list[dict[str, Any]]:
     """``load``, ``unload``, ``swap`` or ``reload``; returns the models as they are then. Raises ServerError."""
-    return await _ask("POST", url, f"{_PATH}/{verb}", api_key, body, _CHANGE_TIMEOUT)
+    return list((await ask("POST", url, f"{_PATH}/{verb}", api_key, body, _CHANGE_TIMEOUT))["data"])
 
 
-async def _ask(
+async def ask(
     method: str, url: str, path: str, api_key: str | None, body: dict[str, str] | None, timeout: aiohttp.ClientTimeout
-) -> list[dict[str, Any]]:
+) -> dict[str, Any]:
+    """What a running server answers. Raises ServerError."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         async with (
@@ -49,4 +50,4 @@ async def _ask(
     if status != 200:
         message = told.get("error", {}).get("message") if isinstance(told, dict) else None
         raise ServerError(f"{url}: {message or status}", reached=True)
-    return list(told["data"])
+    return dict(told)

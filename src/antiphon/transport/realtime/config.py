@@ -299,6 +299,8 @@ class SessionConfig:
         self._kind: Literal["realtime", "transcription"] = kind
         self.paced = paced
         self.record = record
+        self.conversation = ""
+        """The id of the conversation to go on with, if the client wants that."""
         self.begun = False
         """The client has been told of it. From then on the protocol knows no change of the model."""
         self._model = ""
@@ -376,6 +378,9 @@ class SessionConfig:
         self._agent = agent
         self._kind = kind
         self._model = model
+        if not self.begun:
+            own = fields.mapping(patch.get("antiphon") or {}, "session.antiphon")
+            self.conversation = fields.text_or(own, "conversation", self.conversation, "session.antiphon.conversation")
 
     def _chosen(self, patch: Json) -> str:
         """The language model that is chosen now, if any: clients send ``model`` again and again, and mean nothing."""
@@ -446,6 +451,7 @@ class SessionConfig:
             max_output_tokens=None if wire["max_output_tokens"] == "inf" else wire["max_output_tokens"],
             model=_read_vendor_model(source, self._model, self._offer, "response.antiphon"),
             speech=self._offer.speech,
+            whole_context=wire["truncation"] == "disabled",
         )
         return ReplyPlan(
             settings=settings,

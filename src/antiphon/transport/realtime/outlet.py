@@ -91,6 +91,8 @@ class RealtimeOutlet:
         self.current_state = State.IDLE
         self.record: Mapping[str, Any] | None = None
         """Where the client finds the record of the session, if it wants one."""
+        self.kept: Mapping[str, Any] | None = None
+        """By what the conversation can be gone on with, where it is kept."""
         self.asides = Asides()
         """Other clients that take part, and what they asked."""
         self._event_prefix = f"event_{secrets.token_hex(8)}"
@@ -111,6 +113,8 @@ class RealtimeOutlet:
         self._emit("session.created", session=self._config.wire())
         if self.record is not None:
             self._tell("record", **self.record)
+        if self.kept is not None:
+            self._tell("conversation", **self.kept)
 
     def resumable(self, token: str, waits_s: float, *, to: Sender) -> None:
         """To a client that asked for it: how it comes back when its connection was lost."""

@@ -17,7 +17,7 @@ from antiphon.session.pacer import Pacer
 from antiphon.transport.access import CALLS_PATH, GRANT
 from antiphon.transport.gateway import Gateway
 from antiphon.transport.realtime.fields import Json, mapping
-from antiphon.transport.responses import error_response, full_response
+from antiphon.transport.responses import error_response, full_response, no_conversation
 from antiphon.transport.seat import Seat
 from antiphon.transport.webrtc.call import Call, CallOverError
 from antiphon.transport.webrtc.network import Network
@@ -96,11 +96,14 @@ class Calls:
 
     async def _begin(self, request: web.Request) -> web.Response:
         sdp, session = await _read(request)
+        config = self._gateway.configure(request.query, request[GRANT], paced=True)
+        config.update(session)
+        kept = await self._gateway.recall(config)
+        if kept is None:
+            return no_conversation()
         if self._gateway.full:
             self._gateway.watcher.refused("full")
             return full_response("All sessions of this server are taken; try again shortly")
-        config = self._gateway.configure(request.query, request[GRANT], paced=True)
-        config.update(session)
         offer = Offer.parse(sdp)  # a wrong one is told so, however busy the server is
         if (reason := self._admit()) is not None:
             self._gateway.watcher.refused("load")
@@ -112,7 +115,7 @@ class Calls:
             peer = self._peer(call)
             try:
                 answer = await peer.answer(offer)
-                seat = self._gateway.seat(place, config, vendor=vendor, mouth=call.say, resumable=resumable)
+                seat = self._gateway.seat(place, config, vendor=vendor, mouth=call.say, resumable=resumable, kept=kept)
             except UnreachableError as error:
                 await peer.close()
                 return full_response(str(error))

@@ -1,0 +1,1 @@
+"""Conversations that a server keeps: ``antiphon sessions``."""

@@ -1,0 +1,181 @@
+"""A client that goes on with a conversation: on the wire, in a call, after the server, and on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from tests.shell.rtc_client import RtcClient
+
+from antiphon.apps.config import Config
+from antiphon.apps.models.server import ServerError
+from antiphon.apps.server import Server
+from antiphon.apps.sessions import command
+from antiphon.sim.wire_schema import check_schema
+
+LIMIT_S = 30.0
+SCRIPTED = {"vad": "scripted", "asr": "scripted", "llm": "scripted:tokens=4,token_ms=1", "tts": "scripted:speed=50"}
+
+Socket = aiohttp.ClientWebSocketResponse
+Event = dict[str, Any]
+
+
+def serving(file: Path | None, **settings: Any) -> Server:
+    sessions = {} if file is None else {"sessions": str(file)}
+    return Server(Config.model_validate({"port": 0, "in_process": True, **SCRIPTED, **sessions, **settings}))
+
+
+async def until(call: Socket, kind: str) -> list[Event]:
+    """The events up to the first of this kind."""
+    events: list[Event] = []
+    while not events or events[-1]["type"] != kind:
+        events.append(await call.receive_json(timeout=LIMIT_S))
+        check_schema(events[-1], vendor=True)
+    return events
+
+
+async def ask(call: Socket, text: str) -> str:
+    """The answer to a typed message."""
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    await call.send_json({"type": "conversation.item.create", "item": item})
+    await call.send_json({"type": "response.create", "response": {"output_modalities": ["text"]}})
+    response = (await until(call, "response.done"))[-1]["response"]
+    assert response["status"] == "completed"
+    return str(response["output"][0]["content"][0]["text"])
+
+
+async def begin(http: aiohttp.ClientSession, server: Server, query: str = "") -> tuple[Socket, Event]:
+    """A session, and what it is told of its conversation."""
+    call = await http.ws_connect(f"{server.url}/v1/realtime?events=antiphon{query}")
+    return call, (await until(call, "antiphon.conversation"))[-1]
+
+
+async def test_a_conversation_goes_on_after_the_server_was_gone(tmp_path: Path) -> None:
+    file = tmp_path / "kept.db"
+    async with aiohttp.ClientSession() as http:
+        async with serving(file) as server:
+            call, about = await begin(http, server)
+            assert about["items"] == 0
+            first = await ask(call, "hello")
+            await call.close()
+        async with serving(file) as server:
+            call, again = await begin(http, server, f"&conversation={about['conversation_id']}")
+            assert (again["conversation_id"], again["items"]) == (about["conversation_id"], 2)
+            told: list[Event] = []
+            while len(told) < 4:
+                told += await until(call, "conversation.item.done")
+            told = [event for event in told if event["type"].startswith("conversation.item")]
+            assert [event["type"].rpartition(".")[2] for event in told] == ["added", "done"] * 2
+            assert [event["item"]["role"] for event in told[::2]] == ["user", "assistant"]
+            assert [event["previous_item_id"] for event in told[::2]] == [None, told[0]["item"]["id"]]
+            assert told[2]["item"]["content"][0]["text"] == first
+            assert await ask(call, "repeat") == first
+            response = await ask(call, "echo still here")
+            assert response == "still here"
+            await call.close()
+
+
+async def test_the_response_names_the_conversation(tmp_path: Path) -> None:
+    async with serving(tmp_path / "kept.db") as server, aiohttp.ClientSession() as http:
+        call, about = await begin(http, server)
+        await call.send_json({"type": "response.create", "response": {"output_modalities": ["text"]}})
+        done = (await until(call, "response.done"))[-1]
+        assert done["response"]["conversation_id"] == about["conversation_id"]
+        await call.close()
+
+
+async def test_who_comes_back_while_the_session_waits_takes_the_conversation_over(tmp_path: Path) -> None:
+    async with serving(tmp_path / "kept.db", max_sessions=1) as server, aiohttp.ClientSession() as http:
+        first, about = await begin(http, server, "&resumable=1")
+        answer = await ask(first, "hello")
+        second, _ = await begin(http, server, f"&conversation={about['conversation_id']}")
+        while (closed := await first.receive(timeout=LIMIT_S)).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert (closed.type, closed.extra) == (aiohttp.WSMsgType.CLOSE, "the conversation goes on elsewhere")
+        assert await ask(second, "repeat") == answer
+        await first.close()
+        await second.close()
+
+
+async def test_a_call_goes_on_with_it(tmp_path: Path) -> None:
+    async with serving(tmp_path / "kept.db") as server, aiohttp.ClientSession() as http:
+        server.metrics.admission.admit = lambda now: None  # type: ignore[method-assign]  # however slow it is here
+        call, about = await begin(http, server)
+        answer = await ask(call, "hello")
+        await call.close()
+        url = f"{server.url}/v1/realtime/calls?conversation={about['conversation_id']}"
+        async with RtcClient(http, url) as client:
+            await client.until(_told_of_the_agent)
+            done = [event for event in client.events if event["type"] == "conversation.item.done"]
+            assert [event["item"]["role"] for event in done] == ["user", "assistant"]
+            assert done[1]["item"]["content"][0]["text"] == answer
+
+
+def _told_of_the_agent(event: Event) -> bool:
+    return bool(event["type"] == "conversation.item.done" and event["item"]["role"] == "assistant")
+
+
+async def test_a_session_object_can_name_it_too(tmp_path: Path) -> None:
+    async with serving(tmp_path / "kept.db") as server, aiohttp.ClientSession() as http:
+        call, about = await begin(http, server)
+        answer = await ask(call, "hello")
+        await call.close()
+        session = {"type": "realtime", "antiphon": {"conversation": about["conversation_id"]}}
+        async with http.post(f"{server.url}/v1/realtime/client_secrets", json={"session": session}) as made:
+            secret = (await made.json())["value"]
+        headers = {"Authorization": f"Bearer {secret}"}
+        async with http.ws_connect(f"{server.url}/v1/realtime", headers=headers) as call:
+            assert await ask(call, "repeat") == answer
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_one_that_there_is_not_is_refused(tmp_path: Path, kept: bool) -> None:
+    async with serving(tmp_path / "kept.db" if kept else None) as server, aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{server.url}/v1/realtime?conversation=conv_nobody")
+        assert refused.value.status == 404
+        async with http.get(f"{server.url}/v1/antiphon/conversations") as answer:
+            assert answer.status == (200 if kept else 404)
+        async with http.delete(f"{server.url}/v1/antiphon/conversations/conv_nobody") as answer:
+            assert answer.status == 404
+            expected = "conversation_not_found" if kept else "conversations_not_kept"
+            assert (await answer.json())["error"]["code"] == expected
+
+
+async def test_without_a_file_nobody_is_told_of_conversations() -> None:
+    async with (
+        serving(None) as server,
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{server.url}/v1/realtime?events=antiphon") as call,
+    ):
+        await call.send_json({"type": "session.update", "session": {"type": "realtime"}})
+        kinds = {event["type"] for event in await until(call, "session.updated")}
+        assert "antiphon.conversation" not in kinds
+
+
+async def test_the_command_lists_and_deletes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with serving(tmp_path / "kept.db", api_key=["sk-1"]) as server:
+        headers = {"Authorization": "Bearer sk-1"}
+        async with aiohttp.ClientSession(headers=headers) as http:
+            call, about = await begin(http, server)
+            await ask(call, "hello")
+            await call.close()
+            name = about["conversation_id"]
+            assert await command.list_sessions(server.url, "sk-1") == 0
+            assert name in capsys.readouterr().out
+            assert await command.delete([name, "conv_nobody"], server.url, "sk-1") == 1
+            told = capsys.readouterr().out
+            assert f"{name} is deleted" in told
+            assert "conv_nobody: " in told
+            assert await command.list_sessions(server.url, "sk-1") == 0
+            assert name not in capsys.readouterr().out
+        with pytest.raises(ServerError, match="API key"):
+            await command.list_sessions(server.url, None)
+    with pytest.raises(ServerError, match="no server answers"):
+        await command.delete(["conv_1"], server_gone(), None)
+
+
+def server_gone() -> str:
+    return "http://127.0.0.1:9"
