@@ -10,7 +10,8 @@ from pathlib import Path
 
 from antiphon.apps.config import Config
 from antiphon.apps.config_session import SessionDefaults, Speech, TurnDetection
-from antiphon.apps.config_sources import KeyPath, settings_of
+from antiphon.apps.config_sources import settings_of
+from antiphon.apps.config_streaming import KeyPath
 from antiphon.core.barge_in import BargeInPolicy
 
 PAGE = Path(__file__).parent.parent / "docs" / "CONFIGURATION.md"
@@ -24,6 +25,9 @@ SECTIONS: dict[KeyPath, type] = {
     ("session", "barge_in"): BargeInPolicy,
     ("session", "speech"): Speech,
 }
+
+
+FILE_ONLY: set[KeyPath] = {("agents",)}
 
 
 def docstrings_of(section: type) -> dict[str, str]:
@@ -48,7 +52,7 @@ def table() -> str:
     words = {path: docstrings_of(section) for path, section in SECTIONS.items()}
     rows = ["| key in `antiphon.yaml` | command line | default | |", "|---|---|---|---|"]
     for path, value in settings_of(Config()):
-        option = f"`--{path[0].replace('_', '-')}`" if len(path) == 1 else ""
+        option = f"`--{path[0].replace('_', '-')}`" if len(path) == 1 and path not in FILE_ONLY else ""
         rows.append(f"| `{'.'.join(path)}` | {option} | {_shown(value)} | {words[path[:-1]][path[-1]]} |")
     return "\n".join(rows)
 

@@ -318,6 +318,20 @@ def test_the_conversation_is_handed_over() -> None:
     run_virtual(main())
 
 
+def test_an_agent_with_a_greeting_says_it_when_it_takes_over() -> None:
+    async def main() -> None:
+        suite = scripted_suite()
+        billing = Agent("billing", greeting="bills here")
+        async with agent_call(Agent("front", handoffs=[billing]), suite=suite) as caller:
+            await caller.type("call transfer_to_billing")
+            assert await caller.said(2) == ["", "bills here"]
+            await caller.type("echo thanks")
+            assert await caller.said(1) == ["thanks"]
+            assert len(requests(suite)) == 2, "the greeting is no answer of the model"
+
+    run_virtual(main())
+
+
 def test_a_tool_may_return_the_agent_that_goes_on() -> None:
     async def main() -> None:
         night = Agent("night", "It is late.")

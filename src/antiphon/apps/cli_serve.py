@@ -16,6 +16,7 @@ from antiphon.apps.cli_options import (
     LOGS,
     WEBRTC,
     WORKERS,
+    AgentName,
     Asr,
     Llm,
     Loudness,
@@ -92,6 +93,7 @@ def serve(
     tts: Tts = None,
     voicepacks: VoicePacks = None,
     loudness: Loudness = None,
+    agent: AgentName = None,
     in_process: Annotated[
         bool | None,
         Option("--in-process", help="In the server's own process, not in one beside it.", rich_help_panel=WORKERS),

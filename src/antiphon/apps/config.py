@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from antiphon.apps.config_agents import AgentSection
 from antiphon.apps.config_session import Section, SessionDefaults
 from antiphon.apps.config_values import is_address, is_loopback, loudness_of
 from antiphon.errors import ConfigError
@@ -110,6 +111,11 @@ class Config(Section):
 
     client_records: bool = True
     """Keep a record of a session whose client asks for one, for itself, until some minutes after its end."""
+
+    agent: str | None = None
+    """Who answers whoever names none: a Python file that holds an `Agent`, or the name of one of `agents`."""
+    agents: tuple[AgentSection, ...] = ()
+    """The agents of the server, a list that [Agents](AGENTS.md) describes. The first is the default."""
 
     session: SessionDefaults = SessionDefaults()
 

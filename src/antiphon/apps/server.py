@@ -9,12 +9,15 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import structlog
 from aiohttp import web
 
+from antiphon.agents.agent import Agent
+from antiphon.apps.agents import Staff
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
 from antiphon.apps.livekit import rooms_of
@@ -36,6 +39,8 @@ from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import JoinError
 from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.page import Page, page_folder
+from antiphon.transport.realtime.config import Offer
+from antiphon.transport.seat import Conversing
 from antiphon.transport.speech_http import SpeechRoutes
 
 CLOSE_TIMEOUT_S = 0.8
@@ -58,9 +63,19 @@ class Server:
     setting cannot be used and EngineError when an engine cannot be loaded.
     """
 
-    def __init__(self, config: Config, *, on_loaded: Callable[[Engine, float], None] | None = None) -> None:
-        """``on_loaded`` is called with each engine as it is ready, and the seconds that it took."""
+    def __init__(
+        self,
+        config: Config,
+        *,
+        agents: Sequence[Agent] = (),
+        on_loaded: Callable[[Engine, float], None] | None = None,
+    ) -> None:
+        """``agents`` go before those of the configuration. ``on_loaded`` is called with each engine as it is ready, and
+        the seconds that it took.
+        """
         self.config = config
+        self._agents = agents
+        self._agent_names: list[str] = []
         self.metrics = Metrics()
         self._on_loaded = on_loaded
         self._stack = contextlib.AsyncExitStack()
@@ -94,12 +109,15 @@ class Server:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             tls = tls_of(self.config)
+            staff = Staff(self.config, self._agents)
+            self._agent_names = staff.names
             self._socket = stack.enter_context(_bind(self.config))
             own_port = self._socket.getsockname()[1]
             engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
             self._engines = await stack.enter_async_context(engines)
             await self._load(self._engines)
-            await self._listen(stack, self._socket, tls)
+            await stack.enter_async_context(staff.at_work())
+            await self._listen(stack, self._socket, tls, staff)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
             for watch in (self.metrics.watch_event_loop(), self._news.run(self._engines.changes)):
                 stack.callback(watching.create_task(watch).cancel)
@@ -134,6 +152,7 @@ class Server:
         stack: contextlib.AsyncExitStack,
         listening: socket.socket,
         tls: ssl.SSLContext | None,
+        staff: Staff,
     ) -> None:
         config = self.config
         recordings = Recordings(config, stack)
@@ -141,15 +160,14 @@ class Server:
         memory = SpeechMemory(config.speech_cache_mb * _MB)
         self.metrics.watch_memory(memory)
 
-        def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
+        def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Conversing:
             recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply.voice)
-            return Session(
+            open_session = partial(
+                Session,
                 suite,
-                outlet,
-                settings,
                 meter=self.metrics,
                 recorder=recorder,
                 pacer=pacer,
@@ -157,8 +175,14 @@ class Server:
                 room_ahead=lambda: self.metrics.shedding.level,
                 memory=memory,
             )
+            return staff.session(outlet, settings, session_id, open_session, offer())
 
-        offer = offers_of(config, self.suite)
+        engines_offer = offers_of(config, self.suite)
+        staff.check(engines_offer())
+
+        def offer() -> Offer:
+            return staff.offer(engines_offer())
+
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
         app = make_app(
             session,
@@ -205,7 +229,8 @@ class Server:
             raise _cannot_listen(config, error) from error
 
     def _health(self) -> dict[str, Any]:
-        return {**health_of(self.engines, self._status), "client_records": self.config.client_records}
+        agents = {"agents": self._agent_names} if self._agent_names else {}
+        return {**health_of(self.engines, self._status), "client_records": self.config.client_records, **agents}
 
     def _standing(self) -> dict[str, Any]:
         return standing_of(self.engines, self._status)

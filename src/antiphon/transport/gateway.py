@@ -113,6 +113,8 @@ class Gateway:
         )
         if query.get("model"):
             config.update({"model": query["model"]})
+        if query.get("agent"):
+            config.update({"antiphon": {"agent": query["agent"]}})
         if session:
             config.update(session)
         return config
