@@ -27,7 +27,7 @@ from antiphon.agents.toolbox import toolbox, with_agent
 from antiphon.agents.turn import AgentTurn, Wish
 from antiphon.audio import EAR_RATE_HZ, ms_to_bytes
 from antiphon.core.actions import State
-from antiphon.core.commands import Command, Configure, CreateItem, CreateReply
+from antiphon.core.commands import CancelResponse, Command, Configure, CreateItem, CreateReply
 from antiphon.core.conversation import Item
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.ids import IdSource, ItemId, ReplyId, TurnId
@@ -262,6 +262,8 @@ class AgentSession:
         held, self._held = self._held, []
         for command in held:
             self.session.post(self._with_agent(command))
+        for reply in self._texts:
+            self.session.post(CancelResponse(reply, _MARK + reply, at_pause=True))
         opening, self._opening = self._opening, None
         if not calls.with_client and not (calls.taken_back and self._turn.is_answered):
             self._want(opening)
@@ -272,9 +274,8 @@ class AgentSession:
         return {
             "state": self._state_changed,
             "committed": self._committed,
-            "transcript_delta": self._caption,
+            "transcript_*": self._caption,
             "transcript_completed": self._transcribed,
-            "transcript_failed": self._caption,
             "item_added": self._item_added,
             "reply_created": self._reply_began,
             "reply_text": self._message,
