@@ -75,7 +75,8 @@ class Server:
         """
         self.config = config
         self._agents = agents
-        self._agent_names: list[str] = []
+        self.agents: list[str] = []
+        """The names of the agents, the first of them the default; while the server runs."""
         self.metrics = Metrics()
         self._on_loaded = on_loaded
         self._stack = contextlib.AsyncExitStack()
@@ -110,7 +111,7 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             tls = tls_of(self.config)
             staff = Staff(self.config, self._agents)
-            self._agent_names = staff.names
+            self.agents = staff.names
             self._socket = stack.enter_context(_bind(self.config))
             own_port = self._socket.getsockname()[1]
             engines = engines_of(self.config, own_port, FleetMetrics(self.metrics.registry, self._serving))
@@ -229,7 +230,7 @@ class Server:
             raise _cannot_listen(config, error) from error
 
     def _health(self) -> dict[str, Any]:
-        agents = {"agents": self._agent_names} if self._agent_names else {}
+        agents = {"agents": self.agents} if self.agents else {}
         return {**health_of(self.engines, self._status), "client_records": self.config.client_records, **agents}
 
     def _standing(self) -> dict[str, Any]:
