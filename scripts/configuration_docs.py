@@ -28,6 +28,9 @@ SECTIONS: dict[KeyPath, type] = {
 }
 
 
+FILE_ONLY: set[KeyPath] = {("agents",)}
+
+
 def docstrings_of(section: type) -> dict[str, str]:
     """The docstring below each attribute of a class, on one line."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
@@ -50,7 +53,7 @@ def table() -> str:
     words = {path: docstrings_of(section) for path, section in SECTIONS.items()}
     rows = ["| key in `antiphon.yaml` | command line | default | |", "|---|---|---|---|"]
     for path, value in settings_of(Config()):
-        option = f"`--{path[0].replace('_', '-')}`" if len(path) == 1 else ""
+        option = f"`--{path[0].replace('_', '-')}`" if len(path) == 1 and path not in FILE_ONLY else ""
         rows.append(f"| `{'.'.join(path)}` | {option} | {_shown(value)} | {words[path[:-1]][path[-1]]} |")
     return "\n".join(rows)
 

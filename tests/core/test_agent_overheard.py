@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from antiphon.agents.overheard import overheard
 from antiphon.agents.runtime import AgentSession
 from antiphon.core.actions import State
@@ -44,6 +46,25 @@ def test_a_hearer_that_says_nothing_keeps_nothing_back() -> None:
     assert client.told == [("state", State.IDLE)]
 
 
+def test_a_family_of_methods_has_one_hearer_but_for_those_with_their_own() -> None:
+    class Writer:
+        def __init__(self) -> None:
+            self.told: list[str] = []
+
+        def transcript_delta(self, text: str) -> None:
+            self.told.append(text)
+
+        def transcript_completed(self, text: str) -> None:
+            self.told.append(text)
+
+    writer = Writer()
+    hearers = {"transcript_*": lambda text: False, "transcript_completed": lambda text: True}
+    outlet: Any = overheard(writer, hearers)  # type: ignore[arg-type]
+    outlet.transcript_delta("a")
+    outlet.transcript_completed("b")
+    assert writer.told == ["b"]
+
+
 def test_audio_goes_straight_to_the_client() -> None:
     client = Client()
     outlet = overheard(client, {})  # type: ignore[arg-type]
@@ -52,4 +73,5 @@ def test_audio_goes_straight_to_the_client() -> None:
 
 def test_the_agent_listens_to_what_sessions_tell() -> None:
     names = AgentSession._hearers(AgentSession.__new__(AgentSession))
-    assert all(callable(getattr(Outlet, name, None)) for name in names)
+    assert all(callable(getattr(Outlet, name, None)) for name in names if name != "transcript_*")
+    assert any(name.startswith("transcript_") for name in vars(Outlet))

@@ -111,7 +111,7 @@ _FRAGMENTS = [
 fragments = st.lists(st.sampled_from(_FRAGMENTS), max_size=40).map("".join)
 spaced = st.lists(st.sampled_from(_FRAGMENTS), max_size=40).map(" ".join)
 texts = st.one_of(fragments, spaced, st.text(max_size=200))
-some_settings = st.sampled_from([ClauseSettings(), ClauseSettings(1, 3, 5, 20)])
+some_settings = st.sampled_from([ClauseSettings(), ClauseSettings(1, 3, 5, 20), ClauseSettings(2, 2, opening_words=10)])
 
 
 @given(texts, some_settings)
@@ -270,3 +270,21 @@ def test_symbols_are_named_in_the_language_of_the_voice() -> None:
     assert [c.spoken for c in [*clauses.push("Das kostet 5€ & mehr."), *clauses.finish()]] == [
         "Das kostet 5 Euro und mehr."
     ]
+
+
+WORDS_EARLY = ClauseSettings(first_min_words=2, first_max_words=2, opening_words=10)
+LONG = (
+    "I would think that you could take the tram from the station to the museum and then walk along the canal for a bit."
+)
+
+
+def test_with_words_early_the_first_two_are_a_clause_and_the_next_ones_grow() -> None:
+    pieces = [clause.spoken.split() for clause in clauses_of(LONG, WORDS_EARLY)]
+    assert [len(piece) for piece in pieces[:3]] == [2, 4, 8]
+    assert [word for piece in pieces for word in piece] == LONG.split()
+
+
+def test_a_pause_or_a_sentence_ends_an_early_clause_before_that() -> None:
+    text = "Yes. Well, I see, that is what I had in mind for it, and so on and on it goes for a while."
+    pieces = [clause.spoken for clause in clauses_of(text, WORDS_EARLY)]
+    assert pieces[:3] == ["Yes.", "Well, I", "see, that is what I had"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from antiphon.core.clauses import Clause, Clauses
 from antiphon.core.speech import Spoken, Word
-from antiphon.core.spoken import HEARD_TOLERANCE_MS, SpokenSegment, heard_text, pause_ms, speaking_ms
+from antiphon.core.spoken import HEARD_TOLERANCE_MS, SpokenSegment, heard_text, pause_ms, pauses_at, speaking_ms
 
 MS = 48  # samples
 
@@ -186,3 +186,16 @@ def test_a_segment_that_breaks_off_leaves_the_rest_of_its_clause(text: str, audi
 def test_a_segment_without_audio_breaks_off_whole() -> None:
     clause = clause_of("Not a word of it.")
     assert SpokenSegment(clause).break_off() == ([], clause)
+
+
+def test_a_pause_is_where_a_clause_ends_and_another_follows() -> None:
+    timeline = [
+        Spoken("wait ", 0.0, 200.0),
+        Spoken("please, ", 200.0, 500.0),
+        Spoken("I ", 580.0, 650.0),
+        Spoken("look. ", 650.0, 900.0),
+        Spoken("Now.", 900.0, 1200.0),
+    ]
+    at = [ms for ms in range(0, 1400, 20) if pauses_at(timeline, ms)]
+    assert at == [500, 520, 540, 560, 580, 900, 920]
+    assert not pauses_at([], 0.0)

@@ -16,6 +16,7 @@ from antiphon.core.conversation import Conversation
 from antiphon.core.settings import SessionSettings, TurnSettings
 from antiphon.engines.suite import Suite
 from antiphon.ids import IdSource
+from antiphon.session.meter import Recorder
 from antiphon.session.session import Session
 from antiphon.sim.caller import Caller, scripted_suite
 from antiphon.sim.outlet import HeardReply, RecordingOutlet
@@ -65,6 +66,8 @@ async def agent_call(
     transcription: bool = True,
     source: ToolSource | None = None,
     settings: SessionSettings | None = None,
+    recorder: Recorder | None = None,
+    seed: int = 1,
 ) -> AsyncIterator[AgentCaller]:
     """A session that the first agent serves, with a caller in it, closed at the end."""
     chosen = settings or SessionSettings(
@@ -73,7 +76,7 @@ async def agent_call(
     outlet = RecordingOutlet()
 
     def open_session(outlet: Outlet, settings: SessionSettings) -> Session:
-        return Session(suite or scripted_suite(), outlet, settings, ids=IdSource(1))
+        return Session(suite or scripted_suite(), outlet, settings, ids=IdSource(seed), recorder=recorder)
 
     served = AgentSession(Roster(agents), outlet, chosen, open_session, session_id="sess_1", source=source)
     caller = AgentCaller(cast(Session, _Served(served)), outlet)

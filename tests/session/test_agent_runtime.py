@@ -117,6 +117,34 @@ def test_the_answer_waits_for_the_end_of_the_filler_and_then_comes_at_once() -> 
     run_virtual(main())
 
 
+def test_a_filler_is_left_at_the_end_of_its_clause_when_the_answer_is_there() -> None:
+    async def main() -> None:
+        filler = "let me look, this takes a moment, so please have some patience with me"
+        async with agent_call(Agent("guide", tools=[slow(1.5)], fillers=[filler])) as caller:
+            await caller.type("call search")
+            _, left, answer = [await caller.answer() for _ in range(3)]
+            assert (left.status, left.reason) == ("cancelled", "client_cancelled")
+            assert left.transcript.strip() in ("let me look,", "let me look, this takes a moment,")
+            assert answer.transcript.strip() == "search says found"
+            assert left.done_at is not None and answer.created_at < left.done_at + 0.05
+            assert ("assistant", left.transcript.strip()) in caller.context()
+            assert not caller.outlet.named("refused")
+
+    run_virtual(main())
+
+
+def test_a_filler_that_was_sent_in_one_go_is_left_to_the_client_to_play() -> None:
+    async def main() -> None:
+        filler = "let me look, this takes a moment, so please have some patience with me"
+        async with agent_call(Agent("guide", tools=[slow(1.5)], fillers=[filler]), paced=False) as caller:
+            await caller.type("call search")
+            _, whole, answer = [await caller.answer() for _ in range(3)]
+            assert (whole.status, whole.transcript.strip()) == ("completed", filler)
+            assert answer.transcript.strip() == "search says found"
+
+    run_virtual(main())
+
+
 def test_fillers_of_the_tool_go_before_those_of_the_agent_and_follow_on_each_other() -> None:
     async def main() -> None:
         patient = slow(12.0, filler=("looking", "still looking"))
@@ -314,6 +342,20 @@ def test_the_conversation_is_handed_over() -> None:
         assert before.tools[0].description == "Hands the conversation over to billing: bills"
         assert [each.name for each in after.tools] == ["weather"]
         assert after.messages[0].text == "You know bills."
+
+    run_virtual(main())
+
+
+def test_an_agent_with_a_greeting_says_it_when_it_takes_over() -> None:
+    async def main() -> None:
+        suite = scripted_suite()
+        billing = Agent("billing", greeting="bills here")
+        async with agent_call(Agent("front", handoffs=[billing]), suite=suite) as caller:
+            await caller.type("call transfer_to_billing")
+            assert await caller.said(2) == ["", "bills here"]
+            await caller.type("echo thanks")
+            assert await caller.said(1) == ["thanks"]
+            assert len(requests(suite)) == 2, "the greeting is no answer of the model"
 
     run_virtual(main())
 

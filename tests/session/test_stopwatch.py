@@ -145,6 +145,7 @@ def test_a_cut_is_told_with_its_times_and_words(paced: bool) -> None:
             assert figures == {
                 "onset_to_edge_ms": 32.0,
                 "edge_to_pause_ms": 0.0,
+                "audible": 1.0,
                 "decision_ms": decided - 32.0,
                 "resumed": 0.0,
             }

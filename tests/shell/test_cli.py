@@ -53,7 +53,11 @@ def test_a_mistyped_command_is_no_option_of_serve() -> None:
 def test_every_setting_at_the_top_is_an_option() -> None:
     serve = get_command(app).commands["serve"]  # type: ignore[attr-defined]
     options = {parameter.name for parameter in serve.params}
-    assert options - {"config", "print_config", "ready_fd", "help"} == set(Config.model_fields) - {"session", "context"}
+    assert options - {"config", "print_config", "ready_fd", "help"} == set(Config.model_fields) - {
+        "session",
+        "context",
+        "agents",
+    }
 
 
 def test_repeated_options_and_flags() -> None:

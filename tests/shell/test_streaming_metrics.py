@@ -25,7 +25,8 @@ def test_without_conversations_there_are_no_figures() -> None:
 def test_a_turn_and_an_interruption_give_the_four_figures() -> None:
     metrics = StreamingMetrics(lambda: {State.SPEAKING: 2, State.BARGED_IN: 1})
     metrics.take(TURN)
-    metrics.take({"onset_to_edge_ms": 60.0, "edge_to_pause_ms": 9.0, "resumed": 1.0})
+    metrics.take({"onset_to_edge_ms": 60.0, "edge_to_pause_ms": 9.0, "resumed": 1.0, "audible": 1.0})
+    metrics.take({"onset_to_edge_ms": 5.0, "edge_to_pause_ms": 0.0, "resumed": 0.0, "audible": 0.0})
     shown = metrics.shown()
     assert {name: shown[name]["avg_ms"] for name in TARGETS_MS} == {
         "first_word_latency": 80.0,
@@ -35,6 +36,7 @@ def test_a_turn_and_an_interruption_give_the_four_figures() -> None:
     }
     assert shown["first_word_latency"]["within_target"] == 1.0
     assert shown["perceived_latency"]["within_target"] == 0.0
+    assert shown["interruption_response_time"]["count"] == 1, "the other reply had not begun to sound"
     assert (shown["sessions"]["speaking"], shown["sessions"]["interrupted"]) == (2, 1)
 
 

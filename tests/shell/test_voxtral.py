@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.shell.fleet_client import WAIT_S, staged
 from tests.shell.tiny_voxtral import write_voxtral
+from transformers import AutoProcessor, VoxtralForConditionalGeneration
 
 from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.settings import Tool
@@ -20,6 +22,7 @@ from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, Text
 from antiphon.engines import tone_code, voxtral, voxtral_model
 from antiphon.engines.base import hears_audio
 from antiphon.engines.catalog import make_brain
+from antiphon.engines.mistral_chat import mistral_chat
 from antiphon.engines.model_files import FOLDER_VARIABLE
 from antiphon.engines.voxtral import VoxtralBrain
 from antiphon.engines.voxtral_model import Written
@@ -68,6 +71,40 @@ async def test_it_answers_what_was_said(brain: VoxtralBrain) -> None:
     assert CHUNK_TOKENS < finish.input_tokens < CHUNK_TOKENS + 20
     assert await answer(brain, said()) == (text, finish)
     assert (await answer(brain, said(SAID_OTHERWISE)))[0] != text
+
+
+async def test_it_writes_what_the_library_itself_would(brain: VoxtralBrain, files: Path) -> None:
+    processor: Any = AutoProcessor.from_pretrained(files)
+    model: Any = VoxtralForConditionalGeneration.from_pretrained(files).eval()
+    messages = (Message("user", audio=SAID), Message("assistant", "Noon."), Message("user", audio=SAID_OTHERWISE))
+    inputs = processor.apply_chat_template(mistral_chat(messages))
+    with torch.inference_mode():
+        written = model.generate(**inputs, max_new_tokens=20, pad_token_id=11)[0, inputs["input_ids"].shape[1] :]
+    text, _ = await answer(brain, BrainRequest(messages, max_output_tokens=20))
+    assert text == processor.tokenizer.decode(written, skip_special_tokens=True)
+
+
+async def test_what_was_heard_is_not_heard_again(brain: VoxtralBrain, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[int] = []
+    features = VoxtralForConditionalGeneration.get_audio_features
+
+    def counted(model: Any, taken: Any, **more: Any) -> Any:
+        pieces.append(len(taken))
+        return features(model, taken, **more)
+
+    monkeypatch.setattr(VoxtralForConditionalGeneration, "get_audio_features", counted)
+    first = (Message("user", audio=SAID_OTHERWISE),)
+    await answer(brain, BrainRequest(first, max_output_tokens=1))
+    assert pieces == [1]
+    longer = (*first, Message("assistant", "Noon."), Message("user", audio=SAID))
+    await answer(brain, BrainRequest(longer, max_output_tokens=1))
+    assert pieces == [1, 1]
+    monkeypatch.setattr(voxtral_model, "_REMEMBERED", 1)
+    text, _ = await answer(brain, BrainRequest(longer, max_output_tokens=9))
+    assert brain._model is not None
+    assert sum(map(len, brain._model._memory.values())) == 1
+    monkeypatch.undo()
+    assert (await answer(brain, BrainRequest(longer, max_output_tokens=9)))[0] == text
 
 
 async def test_each_thing_that_was_said_is_heard_in_its_place(brain: VoxtralBrain) -> None:

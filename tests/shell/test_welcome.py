@@ -38,6 +38,13 @@ def test_a_key_is_part_of_every_way_to_try_it(suite: Suite, capsys: pytest.Captu
     assert 'api_key="KEY"' in out
 
 
+def test_the_agents_are_named(suite: Suite, capsys: pytest.CaptureFixture[str]) -> None:
+    print_welcome(URL, suite, needs_key=False, agents=["desk", "billing", "night"])
+    assert "The agent is desk; others: billing, night.\n" in capsys.readouterr().out
+    print_welcome(URL, suite, needs_key=False)
+    assert "The agent is" not in capsys.readouterr().out
+
+
 def test_other_devices_are_told_where_to_go(suite: Suite, capsys: pytest.CaptureFixture[str]) -> None:
     print_welcome(URL, suite, needs_key=False, elsewhere=["https://192.0.2.7:8080", "https://192.0.2.8:8080"])
     out = capsys.readouterr().out

@@ -61,7 +61,7 @@ class Agent:
     voice: str | None = None
     """The voice that it speaks in, by its name or as ``engine:voice``; that of the server when it is None."""
     greeting: str = ""
-    """What it says first, before the user says anything."""
+    """What it says first: before the user says anything, and when it takes over."""
     tools: Sequence[AgentTool | Callable[..., Any]] = ()
     """What its model may call. Plain functions are taken as ``@tool`` takes them."""
     mcp: Sequence[McpServer] = ()

@@ -18,7 +18,7 @@ class _Overheard:
 
     def __getattr__(self, name: str) -> Any:
         tell = getattr(self._outlet, name)
-        hear = self._hearers.get(name)
+        hear = self._hearers.get(name) or self._hearers.get(f"{name.partition('_')[0]}_*")
 
         def both(*args: Any, **kwargs: Any) -> None:
             if hear is None or hear(*args, **kwargs) is not False:
@@ -30,5 +30,7 @@ class _Overheard:
 
 
 def overheard(outlet: Outlet, hearers: Mapping[str, Hearer]) -> Outlet:
-    """Passes everything on to ``outlet``; before that, what a hearer is there for by its method's name, to that one."""
+    """Passes everything on to ``outlet``, and before that, to a hearer of the method's name. One of ``transcript_*``
+    hears all methods whose names begin so, but for those that have another.
+    """
     return cast(Outlet, _Overheard(outlet, hearers))

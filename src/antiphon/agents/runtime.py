@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,7 +27,7 @@ from antiphon.agents.toolbox import toolbox, with_agent
 from antiphon.agents.turn import AgentTurn, Wish
 from antiphon.audio import EAR_RATE_HZ, ms_to_bytes
 from antiphon.core.actions import State
-from antiphon.core.commands import Command, Configure, CreateItem, CreateReply
+from antiphon.core.commands import CancelResponse, Command, Configure, CreateItem, CreateReply
 from antiphon.core.conversation import Item
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.ids import IdSource, ItemId, ReplyId, TurnId
@@ -60,8 +61,11 @@ class AgentSession:
         session_id: str = "",
         source: ToolSource | None = None,
         find_voice: Callable[[str], str] = str,
+        at_work: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """``settings.agent`` names who begins. ``find_voice`` gives the full name of a voice that an agent asks for."""
+        """``settings.agent`` names who begins. ``find_voice`` gives the full name of a voice that an agent asks for;
+        what ``at_work`` gives is entered while a tool runs.
+        """
         self.agent = roster.agents[settings.agent]
         self.shared: dict[str, Any] = {}
         """The ``state`` of the conversation's ``Context``."""
@@ -72,6 +76,7 @@ class AgentSession:
         self._session_id = session_id
         self._source = source or NoSource()
         self._find_voice = find_voice
+        self._at_work = at_work
         self._loop = asyncio.get_running_loop()
         self._ids = IdSource()
         self._tools = self._toolbox()
@@ -87,6 +92,8 @@ class AgentSession:
         self._messages: dict[ReplyId, ItemId] = {}
         self._held: list[CreateReply] = []
         """What the client asked for before our part of the results was there."""
+        self._opening: str | None = None
+        """What an agent that has just taken over says first, instead of what its model would answer."""
         self._rounds = 0
         self._unheard_bytes = _GREET_AFTER_BYTES
         """So much more of the user's audio until the greeting; none is left once it was said, or is not wanted."""
@@ -131,6 +138,7 @@ class AgentSession:
         async with asyncio.TaskGroup() as group:
             self._group = group
             sourcing = group.create_task(self._source.run())
+            opening = group.create_task(self._source.open(self.agent))
             hooking = group.create_task(self._hooks.run())
             unfollow = self._source.follow(self._refresh)
             try:
@@ -146,6 +154,7 @@ class AgentSession:
                 await asyncio.wait({hooking}, timeout=END_LIMIT_S)
                 hooking.cancel()
                 sourcing.cancel()
+                opening.cancel()
 
     # What the conversation is set to.
 
@@ -230,6 +239,7 @@ class AgentSession:
         return RunHost(
             tool=self._tool,
             context=self._context,
+            at_work=self._at_work,
             fillers=lambda: self.agent.fillers,
             say=self._want,
             put=self.post,
@@ -245,14 +255,18 @@ class AgentSession:
     async def _hand_over(self, agent: Agent) -> None:
         await self._source.open(agent)
         self._switch(agent)
+        self._opening = agent.greeting or None
 
     def _answered(self, calls: Round) -> None:
         self._rounds += 1
         held, self._held = self._held, []
         for command in held:
             self.session.post(self._with_agent(command))
+        for reply in self._texts:
+            self.session.post(CancelResponse(reply, _MARK + reply, at_pause=True))
+        opening, self._opening = self._opening, None
         if not calls.with_client and not (calls.taken_back and self._turn.is_answered):
-            self._want(None)
+            self._want(opening)
 
     # What the session tells.
 
@@ -260,9 +274,8 @@ class AgentSession:
         return {
             "state": self._state_changed,
             "committed": self._committed,
-            "transcript_delta": self._caption,
+            "transcript_*": self._caption,
             "transcript_completed": self._transcribed,
-            "transcript_failed": self._caption,
             "item_added": self._item_added,
             "reply_created": self._reply_began,
             "reply_text": self._message,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from antiphon.agents.agent import Agent, ToolCall
@@ -28,6 +29,8 @@ class RunHost:
     tool: Callable[[str], AgentTool | None]
     """The tool of this name, if it is the server's."""
     context: Callable[[Call], Context]
+    at_work: Callable[[], AbstractContextManager[object]]
+    """Entered while a tool runs."""
     fillers: Callable[[], Sequence[str]]
     """What is said while a tool that has nothing of its own to say takes its time."""
     say: Callable[[str], None]
@@ -110,7 +113,8 @@ class ToolRuns:
 
     async def _run(self, tool: AgentTool, call: Call) -> None:
         try:
-            outcome = await run_call(tool, call, self._host.context(call))
+            with self._host.at_work():
+                outcome = await run_call(tool, call, self._host.context(call))
             if outcome.agent is not None:
                 await self._host.hand_over(outcome.agent)
         except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from antiphon.apps.cli_options import ApiKey, Asr, JsonFile, Llm, Model, Tts, Url, Vad, engine_arguments
+from antiphon.apps.cli_options import AgentName, ApiKey, Asr, JsonFile, Llm, Model, Tts, Url, Vad, engine_arguments
 from antiphon.apps.finish import finish
 from antiphon.errors import ConfigError
 
@@ -30,6 +30,7 @@ def talk(
     cancel_echo: Annotated[bool, Option(help="Cancel the echo of the speakers in the microphone.")] = True,
     voice: Annotated[str | None, Option(help="The voice that answers.")] = None,
     instructions: Annotated[str | None, Option(help="What the language model is told to be.")] = None,
+    agent: AgentName = None,
     vad: Vad = None,
     asr: Asr = None,
     llm: Llm = None,
@@ -53,7 +54,10 @@ def talk(
         cancel_echo=cancel_echo,
         voice=voice,
         instructions=instructions,
-        server_arguments=engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts),
+        agent=None if url is None else agent,
+        server_arguments=engine_arguments(
+            vad=vad, asr=asr, llm=llm, model=model, tts=tts, agent=agent if url is None else None
+        ),
     )
     raise typer.Exit(finish(run(options)))
 

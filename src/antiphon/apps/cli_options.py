@@ -39,6 +39,11 @@ Loudness = Annotated[
     str | None, Option(help="What every voice is brought to; -16 LUFS.", metavar="LUFS|off", rich_help_panel=ENGINES)
 ]
 
+AgentName = Annotated[
+    str | None,
+    Option(help="Who answers: a Python file with an Agent, or one of 'agents'.", metavar="FILE.py|NAME"),
+]
+
 Url = Annotated[
     str | None, Option(help="A server that runs; without it, one is started for the time.", rich_help_panel=SERVER)
 ]

@@ -18,6 +18,7 @@ from antiphon.apps.cli_options import (
     LOGS,
     WEBRTC,
     WORKERS,
+    AgentName,
     Asr,
     Llm,
     Loudness,
@@ -123,6 +124,7 @@ def serve(
     thoughts: Annotated[
         bool | None, Option("--thoughts", help="Show clients what is private.", rich_help_panel=BRAIN)
     ] = None,
+    agent: AgentName = None,
     in_process: Annotated[
         bool | None,
         Option("--in-process", help="In the server's own process, not in one beside it.", rich_help_panel=WORKERS),

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from antiphon.apps.config_agents import AgentSection
 from antiphon.apps.config_session import Context, Section, SessionDefaults
 from antiphon.apps.config_values import is_address, is_loopback, loudness_of
 from antiphon.core.settings import Answers, ListeningSettings, TurnSettings
@@ -135,6 +136,11 @@ class Config(Section):
     """After so many days without a change a conversation in that file is deleted."""
     client_records: bool = True
     """Keep a record of a session whose client asks for one, for itself, until some minutes after its end."""
+
+    agent: str | None = None
+    """Who answers whoever names none: a Python file that holds an `Agent`, or the name of one of `agents`."""
+    agents: tuple[AgentSection, ...] = ()
+    """The agents of the server, a list that [Agents](AGENTS.md) describes. The first is the default."""
 
     session: SessionDefaults = SessionDefaults()
     context: Context = Context()

@@ -49,6 +49,8 @@ class Speech(Section):
     """An answer begins with so many words, where the voice takes words."""
     word_start: Literal["auto", "always", "never"] = _SPEECH.word_start
     """Which voices take words: those that say so of themselves, all, or none, which begin with a clause."""
+    piece_chars: int = Field(default=_SPEECH.piece_chars, ge=0, le=400)
+    """Pieces grow up to so many characters while audio waits to be played; with 0 each clause is a piece."""
     clauses_at_once: int = Field(default=_SPEECH.clauses_at_once, ge=1, le=3)
     """So many clauses at most are spoken at a time, where the voice would be late otherwise."""
 

@@ -174,6 +174,18 @@ def _every(tree: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPa
             yield (*above, key), value
 
 
+def _without_secrets(tree: Any) -> Any:
+    """Agents without what their MCP servers are given to prove themselves by."""
+    if isinstance(tree, list):
+        return [_without_secrets(each) for each in tree]
+    if not isinstance(tree, dict):
+        return tree
+    return {
+        key: dict.fromkeys(each, "***") if key in ("env", "headers") else _without_secrets(each)
+        for key, each in tree.items()
+    }
+
+
 def render(resolved: Resolved) -> str:
     """The configuration in effect as a file would hold it, with where each value came from. Keys are not shown."""
     lines: list[str] = []
@@ -186,6 +198,8 @@ def render(resolved: Resolved) -> str:
         shown = ["***" for _ in value] if path == ("api_key",) else value
         if path == ("livekit_token",) and value is not None:
             shown = "***"
+        if path == ("agents",):
+            shown = _without_secrets(value)
         setting = f"{'  ' * len(section)}{path[-1]}: {json.dumps(shown, ensure_ascii=False)}"
         lines.append(f"{setting:<44} # {resolved.origins.get(path, DEFAULT_ORIGIN)}")
     return "\n".join(lines)

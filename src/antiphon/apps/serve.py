@@ -62,7 +62,13 @@ async def _serve(config: Config, ready_fd: int | None) -> None:
             settle_memory()
             _log.info("ready", url=server.url)
             elsewhere = urls_of(server.url, config.host)
-            print_welcome(server.url, server.suite, needs_key=bool(config.api_key), elsewhere=elsewhere)
+            print_welcome(
+                server.url,
+                server.suite,
+                needs_key=bool(config.api_key),
+                elsewhere=elsewhere,
+                agents=server.agents,
+            )
             tell_ready(ready_fd, server.url)
             if config.open_browser and ready_fd is None and has_screen():
                 await asyncio.to_thread(open_page, server.url)

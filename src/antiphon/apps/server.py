@@ -7,13 +7,15 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Self
 
 import structlog
 from aiohttp import web
 
+from antiphon.agents.agent import Agent
+from antiphon.apps.agents import Staff
 from antiphon.apps.composition import Engines, engines_of, offers_of
 from antiphon.apps.config import Config
 from antiphon.apps.conversation_file import ConversationFile
@@ -46,6 +48,8 @@ from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import JoinError
 from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.page import Page, page_folder
+from antiphon.transport.realtime.config import Offer
+from antiphon.transport.seat import Conversing
 from antiphon.transport.speech_http import SpeechRoutes
 
 CLOSE_TIMEOUT_S = 0.8
@@ -71,14 +75,19 @@ class Server:
         self,
         config: Config,
         *,
+        agents: Sequence[Agent] = (),
         on_loaded: Callable[[Engine, float], None] | None = None,
         assignment: Assignment | None = None,
     ) -> None:
-        """``on_loaded`` is called with each engine as it is ready, and the seconds that it took.
+        """``agents`` go before those of the configuration. ``on_loaded`` is called with each engine as it is ready, and
+        the seconds that it took.
 
         With an ``assignment`` it carries calls for another server, on the workers of that, and listens to it alone.
         """
         self.config = config
+        self._agents = agents
+        self.agents: list[str] = []
+        """The names of the agents, the first of them the default; while the server runs."""
         self._assignment = assignment
         self._media: MediaProcesses | None = None
         self.metrics = Metrics()
@@ -113,6 +122,8 @@ class Server:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             tls = tls_of(self.config)
+            staff = Staff(self.config, self._agents)
+            self.agents = staff.names
             fleet = FleetMetrics(self.metrics.registry, self._serving)
             if self._assignment is not None:
                 engines = engines_of(self.config, watcher=fleet, shared=self._assignment.folder)
@@ -125,7 +136,8 @@ class Server:
                 self._media = MediaProcesses(self.config, shared, self._engines, self.metrics, fleet.restarted)
             await self._load(self._engines)
             self._speakers = await speakers_of(self.config.speakers, self.config.enrolments, stack)
-            await self._listen(stack, self._socket, tls)
+            await stack.enter_async_context(staff.at_work())
+            await self._listen(stack, self._socket, tls, staff)
             if self._media is not None:
                 await stack.enter_async_context(self._media)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
@@ -165,6 +177,7 @@ class Server:
         stack: contextlib.AsyncExitStack,
         listening: socket.socket | None,
         tls: ssl.SSLContext | None,
+        staff: Staff,
     ) -> None:
         config = self.config
         recordings = Recordings(config, stack)
@@ -174,16 +187,15 @@ class Server:
         speech_memory = SpeechMemory(config.speech_cache_mb * _MB)
         self.metrics.watch_memory(speech_memory)
 
-        def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Session:
+        def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Conversing:
             recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply)
             notebook = keeper.notebook(session_id) if keeper is not None else None
-            return Session(
+            open_session = partial(
+                Session,
                 suite,
-                outlet,
-                settings,
                 meter=self.metrics,
                 recorder=recorder,
                 pacer=pacer,
@@ -195,8 +207,14 @@ class Server:
                 can_summarize=can_summarize,
                 notebook=notebook,
             )
+            return staff.session(outlet, settings, session_id, open_session, offer())
 
-        offer = offers_of(config, self.suite)
+        engines_offer = offers_of(config, self.suite)
+        staff.check(engines_offer())
+
+        def offer() -> Offer:
+            return staff.offer(engines_offer())
+
         speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
         part = part_of(self._assignment, self.metrics, self.engines, self._news)
         app = make_app(
@@ -275,6 +293,8 @@ class Server:
 
     def _health(self) -> dict[str, Any]:
         health = {**health_of(self.engines, self._status), "client_records": self.config.client_records}
+        if self.agents:
+            health["agents"] = self.agents
         if self._media is not None:
             health["webrtc"] = self._media.standing()
             if health["status"] == "ok" and not self._media.carriers.in_turn():

@@ -99,6 +99,8 @@ class StreamingMetrics:
 
     def take(self, figures: Mapping[str, float]) -> None:
         """Those of a turn, or of a sound over a reply, also where the reply goes on after it: it was silent by then."""
+        if not figures.get("audible", 1.0):
+            return  # there was nothing to silence
         for name, parts in _PARTS.items():
             if all(part in figures for part in parts):
                 self._series[name].add(sum(figures[part] for part in parts))

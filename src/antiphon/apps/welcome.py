@@ -34,13 +34,18 @@ def print_loaded(engine: Engine, took_s: float) -> None:
     _console().print(f"[dim]loaded[/] {escape(engine.name)} [dim]in {took_s:.1f} s[/]")
 
 
-def print_welcome(url: str, suite: Suite, *, needs_key: bool, elsewhere: Sequence[str] = ()) -> None:
-    """Tells that the server is ready; ``elsewhere`` is where other devices find it."""
+def print_welcome(
+    url: str, suite: Suite, *, needs_key: bool, elsewhere: Sequence[str] = (), agents: Sequence[str] = ()
+) -> None:
+    """Tells that the server is ready; ``elsewhere`` is where other devices find it. The first of ``agents`` begins."""
     console = _console()
     command = _command()
     options = f"--url {url} --api-key KEY" if needs_key else f"--url {url}"
     console.print(f"\n[bold]Antiphon {__version__}[/] listens on [bold cyan]{url}[/]\n")
     _print_stages(console, suite)
+    if agents:
+        others = f"; others: {', '.join(agents[1:])}" if len(agents) > 1 else ""
+        console.print(f"\nThe agent is [bold]{agents[0]}[/]{others}.")
     console.print(f"\nTalk to it: open [bold cyan]{url}[/] in a browser.")
     if elsewhere:
         _print_elsewhere(console, elsewhere)

@@ -24,15 +24,15 @@ class ClauseSettings:
     the brain and the voice need to bring the next one."""
     first_max_words: int = 8
     """The first clause ends here at the latest, so that a long opening without commas is not waited for."""
-    opening_words: int = 0
-    """While so many words were not said yet, the clauses after it end as early: after a first clause of two words there
-    is no time for more."""
     min_chars: int = 40
     """Later clauses end at a pause after so many characters: about 2.5 s of speech. Shorter ones lose the melody of
     the sentence, longer ones keep the voice waiting for the brain."""
     max_chars: int = 140
     """Every clause ends after so many characters at the latest, about 9 s of speech: work that an interruption
     throws away."""
+    opening_words: int = 0
+    """While so many words were not said yet, the clauses after the first one end early too, each after twice what was
+    said before it: after a first clause of two words there is no time for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ _UNSPACED = "\u3001-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u
 UNSPACED_CHARS = 3
 """One of these characters takes as long to say as so many Latin letters (5 syllables a second against 15 letters)."""
 UNSPACED_WORDS = 0.5
-_EARLY_WORDS = 8
+_EARLY_WORDS = 8.0
 _LONGEST_ADDRESS = 2000
 
 _NOT_SPACE = re.compile(r"\S")
@@ -281,9 +281,9 @@ class Clauses:
         return 0
 
     @property
-    def _most_words(self) -> int:
-        """Of an early clause. Only the very first may be shorter than is good for its melody."""
-        return max(self._settings.first_max_words, _EARLY_WORDS) if self._said_words else self._settings.first_max_words
+    def _most_words(self) -> float:
+        """Of an early clause: it may grow as what was said before it does, which is heard while it is made."""
+        return max(self._settings.first_max_words, min(2 * self._said_words, _EARLY_WORDS))
 
     def _breath(self) -> int:
         """The chunk before which to cut what has grown too long: the last connective in its second half, else none."""

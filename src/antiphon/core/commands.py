@@ -112,8 +112,11 @@ class StopPlayout:
 
 @dataclass(frozen=True, slots=True)
 class CancelResponse:
+    """``at_pause``: not before the clause that sounds is over. A reply that is sent faster than that is left alone."""
+
     reply: ReplyId | None = None
     client_event_id: str | None = None
+    at_pause: bool = False
 
 
 Command = (

@@ -15,7 +15,7 @@ LEAST_CHARS = 40
 """A piece of so many is not too short for the melody of its sentence: about 2.5 s of speech."""
 
 MOST_CHARS = 140
-"""About 9 s of speech: work that an interruption throws away, and in which a change of voice must wait."""
+"""About 9 s of speech, which an interruption throws away and a change of voice waits for."""
 
 LONGEST_WAIT_S = 1.0
 """A piece waits for more text no longer than this, however much is buffered."""
@@ -27,7 +27,7 @@ _SHARE = 0.7
 """So much of what is buffered may be over when a piece begins to sound."""
 
 
-def longest_chars(buffered_s: float, wait_per_s: float) -> int:
+def longest_chars(buffered_s: float, wait_per_s: float, most_chars: int = MOST_CHARS) -> int:
     """How long the next piece may be while so much audio waits to be played.
 
     ``wait_per_s`` is how long the voice took to its first audio for each second of a piece: a voice that makes all of a
@@ -36,7 +36,7 @@ def longest_chars(buffered_s: float, wait_per_s: float) -> int:
     if buffered_s <= 0:
         return 0
     seconds = buffered_s * _SHARE / max(wait_per_s, 0.05)
-    return round(min(max(seconds * CHARS_PER_S, LEAST_CHARS), MOST_CHARS))
+    return round(min(max(seconds * CHARS_PER_S, LEAST_CHARS), most_chars))
 
 
 def patience_s(buffered_s: float, first_audio_s: float) -> float:

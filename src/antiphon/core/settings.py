@@ -74,6 +74,8 @@ class SpeechSettings:
     """After so many words the first piece is handed over, where the voice takes words (``VoiceInfo.takes_words``)."""
     word_start: Literal["auto", "always", "never"] = "auto"
     """``always``: any voice is taken to take words; ``never``: none. Else a reply begins with its first clause."""
+    piece_chars: int = 140
+    """Pieces grow up to so many characters while audio waits to be played; with 0 each clause is a piece."""
     clauses_at_once: int = 3
     """So many clauses at most are spoken at a time, where the voice would be late otherwise."""
 

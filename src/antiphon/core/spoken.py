@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +19,9 @@ SILENCE_PEAK = 300
 
 _ROUNDING_MS = 0.01
 """Less than a sample at 48 kHz."""
+
+_LEAST_PAUSE_MS = 20.0
+"""No pause is shorter than the frame in which it is found."""
 
 HEARD_TOLERANCE_MS = 50.0
 """A word whose last so many ms are missing was heard: it is about one final consonant."""
@@ -231,6 +235,15 @@ class SpokenSegment:
 
 def _ms(samples: int) -> float:
     return samples * 1000 / MOUTH_RATE_HZ
+
+
+def pauses_at(timeline: Iterable[Spoken], heard_ms: float) -> bool:
+    """Whether a clause is just over there, and another one follows: words after which speakers pause have a mark."""
+    for word, following in pairwise(word for word in timeline if word.text.strip()):
+        end_ms = max(following.start_ms, word.end_ms + _LEAST_PAUSE_MS)
+        if word.end_ms <= heard_ms <= end_ms and pause_ms(word.text):
+            return True
+    return False
 
 
 def heard_text(timeline: Iterable[Spoken], heard_ms: float) -> str:

@@ -182,7 +182,8 @@ class OpenAIChat:
                 if not self._hears or "system" not in str(error):
                     raise
                 self._takes_system = False
-        return await client.chat.completions.create(**body | {"messages": instructions_in_front(body["messages"])})
+        folded: dict[str, Any] = body | {"messages": instructions_in_front(body["messages"])}
+        return await client.chat.completions.create(**folded)
 
     def _among(self, listed: list[str]) -> str:
         """The model's name as the server has it. "llama3" is also "llama3:latest", or "/models/llama3.gguf"."""

@@ -92,7 +92,8 @@ class VoxtralBrain:
         work = loop.run_in_executor(self._executor, _answer, self._model, request, stop, tell)
 
         def over(done: asyncio.Future[Written | None]) -> None:
-            done.exception()  # known, should nobody wait for it any more
+            if not done.cancelled():
+                done.exception()  # known, should nobody wait for it any more
             pieces.put_nowait(None)
 
         work.add_done_callback(over)

@@ -1,14 +1,15 @@
 """Voxtral in the library transformers: what was said goes in as audio, words come out one by one.
 
-Several conversations have the model by turns of a token each. Reading what was said cannot be broken off: 30 s of audio
-and the text are one step.
+Several conversations have the model by turns: of a token each, of 30 s of audio, and of a prompt, whatever its length.
+What was heard is remembered for a while, so that each answer of a conversation costs the new audio alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,9 @@ from antiphon.engines.turn_lock import TurnLock
 from antiphon.riff import wav_of
 
 OnText = Callable[[str], None]
+
+_REMEMBERED = 64
+"""Pieces of 30 s: half an hour, if they were full, and 147 MB with Voxtral Mini in bfloat16."""
 
 _LONGEST_CHARACTER = 8
 """Tokens: a character that is not whole after so many never will be."""
@@ -57,6 +61,8 @@ class VoxtralModel:
         self._tokenizer: Any = self._processor.tokenizer
         self._calls_mark = int(self._tokenizer.convert_tokens_to_ids(TOOL_CALLS))
         self.device = device
+        self._memory: dict[bytes, list[Any]] = {}
+        """What was heard, by its sound; what was used last is at the end."""
         self._turns = TurnLock()
 
     def answer(
@@ -83,16 +89,13 @@ class VoxtralModel:
     def _write(
         self, tokens: list[int], sounds: Sequence[Any], max_tokens: int, stop: threading.Event, on_text: OnText
     ) -> Written:
-        inputs: dict[str, Any] = {"input_ids": torch.tensor([tokens], device=self.device)}
-        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-        if sounds:
-            features = torch.cat([self._features(sound) for sound in sounds])
-            inputs["input_features"] = features.to(self.device, self._model.dtype)
         text = _Text(self, stop, on_text)
         with self._turns, torch.inference_mode():
+            prompt = self._prompt(tokens, sounds, stop)
             if not stop.is_set():
                 self._model.generate(
-                    **inputs,
+                    inputs_embeds=prompt,
+                    attention_mask=torch.ones(prompt.shape[:2], dtype=torch.long, device=self.device),
                     max_new_tokens=max_tokens,
                     eos_token_id=self._tokenizer.eos_token_id,
                     pad_token_id=self._tokenizer.pad_token_id,
@@ -100,6 +103,33 @@ class VoxtralModel:
                     stopping_criteria=StoppingCriteriaList([_Stop(stop)]),
                 )
         return Written(len(tokens), text.count, text.ended, text.calls)
+
+    def _prompt(self, tokens: list[int], sounds: Sequence[Any], stop: threading.Event) -> Any:
+        """The tokens as the language model takes them, shape (1, tokens, width), with what was heard in its places."""
+        ids = torch.tensor([tokens], device=self.device)
+        prompt = self._model.get_input_embeddings()(ids)
+        heard = [piece for sound in sounds for piece in self._heard(sound, stop)]
+        if heard and not stop.is_set():
+            places = (ids == self._model.config.audio_token_id).unsqueeze(-1)
+            prompt = prompt.masked_scatter(places, torch.cat(heard).to(prompt.dtype))
+        return prompt
+
+    def _heard(self, sound: Any, stop: threading.Event) -> Iterator[Any]:
+        """What the language model takes for each 30 s of ``sound``, each of shape (tokens, width)."""
+        key = hashlib.blake2b(sound.tobytes(), digest_size=16).digest()
+        known = self._memory.pop(key, None)
+        if known is None:
+            known = []
+            for features in self._features(sound):
+                if stop.is_set():
+                    return
+                taken = features.unsqueeze(0).to(self.device, self._model.dtype)
+                known.append(self._model.get_audio_features(taken, return_dict=True).pooler_output)
+                self.give_turn()
+        self._memory[key] = known
+        while sum(map(len, self._memory.values())) > _REMEMBERED:
+            del self._memory[next(iter(self._memory))]
+        yield from known
 
     def _features(self, sound: Any) -> Any:
         """The spectrogram in the pieces that the encoder takes, shape (pieces, mel bins, frames of a piece)."""

@@ -23,7 +23,9 @@ class Meter(Protocol):
         ...
 
     def barge_in(self, figures: dict[str, float]) -> None:
-        """A barge-in was decided: ``onset_to_edge_ms``, ``edge_to_pause_ms``, ``decision_ms``, ``resumed`` (0 or 1)."""
+        """A barge-in was decided: ``onset_to_edge_ms``, ``edge_to_pause_ms``, ``decision_ms``, ``resumed`` (0 or 1),
+        ``audible`` (0 where the reply had not begun to sound).
+        """
         ...
 
     def work_ahead(self, figures: dict[str, float]) -> None:

@@ -13,7 +13,7 @@ from antiphon.core import actions as do
 from antiphon.core.actions import Action
 from antiphon.core.commands import CreateReply, ItemReference
 from antiphon.core.conversation import Conversation, Item
-from antiphon.core.events import Event, PlayoutDrained, ReplyAudible, ReplyMade
+from antiphon.core.events import CancelRequested, Event, PlayoutDrained, ReplyAudible, ReplyMade
 from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
@@ -237,6 +237,11 @@ class Replies:
                 live.reply.cancel(reason)
             case _:
                 raise AssertionError(f"nobody carries out {action}")
+
+    def leave_at_pause(self, reply: ReplyId, client_event_id: str | None) -> None:
+        """The client wants no more of a reply than the clause that sounds."""
+        if (live := self._live.get(reply)) is not None:
+            live.reply.leave_at_pause(lambda: self._post(CancelRequested(reply, client_event_id)))
 
     def hold(self) -> None:
         """Nobody hears what is played: it stops where it is, and what begins waits."""

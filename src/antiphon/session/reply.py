@@ -19,6 +19,7 @@ from antiphon.core.events import Outcome
 from antiphon.core.settings import ReplySettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import AudioChunk, BrainRequest, Finish, Message, TextDelta, ToolCallDelta, Voice
+from antiphon.core.spoken import pauses_at
 from antiphon.engines.base import Brain, answering
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ItemId, ReplyId
@@ -86,6 +87,8 @@ class Reply:
         """What it told at its end."""
         self._error: str | None = None
         self._outcome = Outcome.COMPLETED
+        self._leave: Callable[[], None] | None = None
+        """Called at the next pause, once."""
         self.done = False
         self.plays = False
         """Frames of it leave on the server's clock, and its first has left."""
@@ -118,6 +121,10 @@ class Reply:
     def change_voice(self, voice: Voice) -> None:
         """From the next clause on."""
         self._runs.voice = voice
+
+    def leave_at_pause(self, leave: Callable[[], None]) -> None:
+        """Has ``leave`` called where the clause that sounds is over, if another one follows."""
+        self._leave = leave
 
     def conclude(self) -> None:
         """Tells its end to the client, after all else of it was told."""
@@ -344,6 +351,9 @@ class Reply:
             self._tell_transcript(self._narration.tell_first())  # the protocol has words before sound
             self.plays = True
             self._outlet.playout_started(self.id)
+        if self._leave is not None and pauses_at(self._narration.timeline(), heard_ms):
+            leave, self._leave = self._leave, None
+            leave()
 
     def drained(self) -> None:
         self._host.drained(self.id)

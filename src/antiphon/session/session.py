@@ -368,6 +368,8 @@ class Session:
             case ask.StopPlayout():
                 if (playing := self._replies.playing) is not None:
                     self._handle(on.CancelRequested(playing), group)
+            case ask.CancelResponse(str(left), client_event_id, at_pause=True):
+                self._replies.leave_at_pause(left, client_event_id)
             case ask.CancelResponse(cancelled, client_event_id):
                 self._handle(on.CancelRequested(cancelled, client_event_id), group)
 

@@ -49,6 +49,8 @@ class Stopwatch:
         self._final: tuple[TurnId, float] | None = None
         self._turn: Answered | None = None
         self._barge_in: _BargeIn | None = None
+        self._audible: ReplyId | None = None
+        """The latest reply of which a sample has left."""
         self._account = Account()
 
     def note(self, event: Event, now: float) -> None:
@@ -66,6 +68,8 @@ class Stopwatch:
                 self._final = (turn, now)
                 if self._turn is not None and self._turn.id == turn:
                     self._turn.final_at = now
+            case on.ReplyAudible(reply):
+                self._audible = reply
             case on.ReplyMade(reply, _, audible=False):
                 self._end_barge_in(reply, now)
             case on.PlayoutDrained(reply):
@@ -116,6 +120,7 @@ class Stopwatch:
                 "edge_to_pause_ms": _ms(barge_in.paused_at - barge_in.edge_at),
                 "decision_ms": _ms(now - barge_in.paused_at),
                 "resumed": 1.0 if outcome == "resumed" else 0.0,
+                "audible": 1.0 if barge_in.reply == self._audible else 0.0,
             }
             self.meter.barge_in(figures)
         self._outlet.barge_in(BargeIn(barge_in.reply, marks, outcome, self._words))

@@ -78,7 +78,7 @@ class VoiceRuns:
         """
         self.voice = Voice(settings.voice, settings.speed)
         self._source = source
-        self._most_streams = settings.speech.clauses_at_once
+        self._settings = settings.speech
         self._narration = narration
         self._prompter = prompter
         self._clauses = clauses
@@ -169,7 +169,7 @@ class VoiceRuns:
     async def _grown(self, clause: Clause, voice: Voice) -> Clause:
         """With what comes after it, if there is time for that."""
         pace, buffered_s = self._source.pace(voice), self._buffered_s()
-        limit_chars = longest_chars(buffered_s, pace.wait_per_s)
+        limit_chars = longest_chars(buffered_s, pace.wait_per_s, self._settings.piece_chars)
         return await self._clauses.grown(clause, limit_chars, patience_s(buffered_s, pace.first_audio_s))
 
     def _hand_over(self, clause: Clause, voice: Voice) -> str:
@@ -193,7 +193,7 @@ class VoiceRuns:
         return settled and self._source.room_ahead() is Ahead.VOICE
 
     def _streams(self, pace: VoicePace) -> int:
-        return min(pace.streams(self._buffered_s(), round(self._left_chars)), self._most_streams)
+        return min(pace.streams(self._buffered_s(), round(self._left_chars)), self._settings.clauses_at_once)
 
     def _give_up_on(self, voice: Voice, error: EngineError) -> None:
         self._failed |= {voice.name}

@@ -131,6 +131,8 @@ class Gateway:
         if query.get("model"):
             config.update({"model": query["model"]})
         config.conversation = query.get("conversation", "")
+        if query.get("agent"):
+            config.update({"antiphon": {"agent": query["agent"]}})
         if session:
             config.update(session)
         return config

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import orjson
 from rich.console import Console
 
+from antiphon.apps.agents import Staff
 from antiphon.apps.composition import choose_engines, make_offer
 from antiphon.apps.config import Config
 from antiphon.apps.config_sources import resolve
@@ -38,11 +41,13 @@ EXPIRES_AT_S = 0
 class InProcessConnection:
     """A client's line to a session in the same event loop: the protocol without a socket."""
 
-    def __init__(self, offer: Offer, suite: Suite) -> None:
+    def __init__(self, offer: Offer, suite: Suite, staff: Staff, watch: Watch) -> None:
         ids = IdSource()
         wire = SessionConfig(offer, session_id=ids.session(), expires_at=EXPIRES_AT_S, paced=True)
         self._outlet = RealtimeOutlet(wire, self, conversation_id=ids.conversation(), vendor=True)
-        self._session = Session(suite, self._outlet, wire.settings())
+        self._session = staff.session(
+            self._outlet, wire.settings(), wire.id, partial(Session, suite), offer, at_work=watch.waiting
+        )
         self._inlet = RealtimeInlet(self._session, self._outlet, wire)
         self._listeners: list[Listener] = []
         self._loop = asyncio.get_running_loop()
@@ -89,6 +94,18 @@ def _config(arguments: Sequence[str]) -> Config:
     return resolve(options, os.environ).config
 
 
+@asynccontextmanager
+async def _in_real_time(entered: AbstractAsyncContextManager[None], watch: Watch) -> AsyncIterator[None]:
+    """Other processes have to do with it, which take real time to come and to go."""
+    with watch.waiting():
+        await entered.__aenter__()
+    try:
+        yield
+    finally:
+        with watch.waiting():
+            await entered.__aexit__(None, None, None)
+
+
 async def _hold_call(options: TalkOptions, question: bytes, console: Console, watch: Watch) -> None:
     config = _config(options.server_arguments)
     with watch.waiting():  # a look for a language model on this machine takes real time
@@ -96,8 +113,12 @@ async def _hold_call(options: TalkOptions, question: bytes, console: Console, wa
     suite = watch.over(engines)
     try:
         await suite.load()
-        connection = InProcessConnection(make_offer(config, engines), suite)
-        await until_first(connection.run(), by_file(connection, options, question, console))
+        staff = Staff(config)
+        offer = make_offer(config, engines)
+        staff.check(offer)
+        async with _in_real_time(staff.at_work(), watch):
+            connection = InProcessConnection(staff.offer(offer), suite, staff, watch)
+            await until_first(connection.run(), by_file(connection, options, question, console))
     finally:
         await suite.close()
 

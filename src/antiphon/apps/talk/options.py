@@ -25,6 +25,8 @@ class TalkOptions:
     cancel_echo: bool = True
     voice: str | None = None
     instructions: str | None = None
+    agent: str | None = None
+    """Which of the agents of the server at ``url`` is to answer."""
     server_arguments: tuple[str, ...] = ()
 
     def check(self) -> None:
@@ -48,4 +50,6 @@ class TalkOptions:
         }
         if self.instructions is not None:
             session["instructions"] = self.instructions
+        if self.agent is not None:
+            session["antiphon"] = {"agent": self.agent}
         return session

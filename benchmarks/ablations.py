@@ -1,0 +1,168 @@
+"""Writes docs/ABLATIONS.md with its plots from the two ablations: `python -m benchmarks.ablations`.
+
+They run on virtual time; the same code gives the same page on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+from antiphon.sim.virtual_time import run_virtual
+from benchmarks import ahead, first_words
+from benchmarks.dialogues import DIALOGUES
+
+mpl.use("svg")
+mpl.rcParams["svg.hashsalt"] = "antiphon"  # else each run names its parts anew
+mpl.rcParams["svg.fonttype"] = "none"
+
+from matplotlib import pyplot as plt  # noqa: E402  # after the choice of its backend
+
+DOCS = Path(__file__).parent.parent / "docs"
+_COLOURS = ("#8a8f98", "#c9a227", "#2f7fb8", "#58a55c", "#b85450", "#7b5ea7")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    shown = [[f"{cell:.0f}" if isinstance(cell, float) and cell >= 10 else str(cell) for cell in row] for row in rows]
+    lines = [columns, ["---"] * len(columns), *shown]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _bars(
+    path: Path,
+    title: str,
+    ylabel: str,
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    *,
+    marks: str = "",
+) -> None:
+    """A group of bars for each of ``groups``, a bar of each series."""
+    figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+    width = 0.8 / len(series)
+    for number, (name, values) in enumerate(series.items()):
+        places = [group + (number - (len(series) - 1) / 2) * width for group in range(len(groups))]
+        axes.bar(places, values, width * 0.92, label=name, color=_COLOURS[number % len(_COLOURS)])
+    axes.set_xticks(range(len(groups)), groups)
+    axes.set_ylabel(ylabel)
+    axes.set_xlabel(marks)
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.axhline(0, color="#444", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, ncols=3)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _plot_ahead(results: ahead.Results, ways: Sequence[ahead.Way]) -> None:
+    groups = [f"{first} ms, {rate}/s" for first, rate in ahead.SPEEDS]
+    marks = "time to the first token, tokens a second"
+    for name, key, title in (
+        ("response", "response_p50_ms", "From the user's last word to the first sound, median"),
+        ("wasted", "wasted_tokens_a_turn", "Tokens in vain, a turn"),
+    ):
+        series = {way.name: [results[way.name, speed].row()[key] for speed in ahead.SPEEDS] for way in ways}
+        unit = "ms" if name == "response" else "tokens"
+        _bars(DOCS / f"ablation-{name}.svg", title, unit, groups, series, marks=marks)
+
+
+def _plot_words(results: first_words.Results) -> None:
+    voices = list(first_words.VOICES)
+    short = [f"voice {number}" for number in range(1, len(voices) + 1)]
+    for name, key, title in (
+        ("first-sound", "first_sound_p50_ms", "From the request to the first sound, median"),
+        ("silence", "silence_ms_an_answer", "Silence in the midst of an answer, where the voice was late"),
+    ):
+        series = {way: [results[voice, way].row()[key] for voice in voices] for way in first_words.WAYS}
+        _bars(DOCS / f"ablation-{name}.svg", title, "ms", short, series, marks="as numbered in the table")
+
+
+_PAGE = """# Ablations
+
+What working ahead of the end of a turn brings, and what it costs; and what each of the ways brings in which text
+reaches the voice. `python -m benchmarks.ablations` writes this page. Both run on virtual time with engines of stated
+times, so the figures are the same on any machine, and say nothing about how quick a machine is.
+
+## Working ahead
+
+{dialogues} conversations of four turns each, {pauses} pauses of 260 to 440 ms in the midst of sentences, spoken by the
+embedded voices and heard by the embedded voice activity detection and recognizer (its partials and finals come 60 ms
+after their audio). A silence of {silence} ms ends a turn. The brain has the stated speed; the voice gives its first
+audio after 80 ms and is five times as fast as speech. In the pauses the user goes on: what was begun there was a wrong
+start. The response counts from the true end of the user's last word to the first sound of the answer that is heard;
+*audio ready* is when the voice's first audio was there, which is before that where the answer had to wait for the end
+of the turn.
+
+{ahead}
+
+![Response](ablation-response.svg)
+
+![Tokens in vain](ablation-wasted.svg)
+
+{verdict}
+
+## From text to speech
+
+Four answers of two sentences each, given {rounds} times in one conversation, by a brain that needs 200 ms to its first
+token and writes 40 a second. Each way has what those above it have. *Silence* is what a listener hears in the midst of
+an answer because the voice was late.
+
+{words}
+
+The voices: {voices}.
+
+![First sound](ablation-first-sound.svg)
+
+![Silence in an answer](ablation-silence.svg)
+
+Words early are for voices that take words (`takes_words`), and off for all others unless `word_start` is set to
+`always`. None of the embedded voices does: the pitch of two words alone, as SVOX Pico and eSpeak NG say them, falls by
+3.5 to 6 semitones against the same place in the whole sentence, as at a sentence's end. Where words early make the
+first pieces shorter than the voice needs to bring the next one, several clauses at once close most of the gaps; a
+repeated opening from memory sounds as soon as the text is there, and opens a part of them again.
+"""
+
+
+def _verdict(results: ahead.Results, listening: Sequence[str]) -> str:
+    """Whether listening beats plain work ahead on latency, speed by speed, in words that follow from the figures."""
+    if not listening:
+        return ""
+    told = []
+    for way in listening:
+        won = [
+            speed
+            for speed in ahead.SPEEDS
+            if results[way, speed].row()["response_p50_ms"]
+            < results[ahead.WORK_AHEAD.name, speed].row()["response_p50_ms"]
+        ]
+        told.append(f"{way}: {'beats' if won else 'does not beat'} it at {len(won)} of {len(ahead.SPEEDS)} speeds")
+    return f"Against plain work ahead, by the median response, {'; '.join(told)}."
+
+
+def main() -> int:
+    ways = ahead.WAYS
+    found = run_virtual(ahead.measure(ways, ahead.SPEEDS))
+    words = run_virtual(first_words.measure(list(first_words.VOICES)))
+    _plot_ahead(found, ways)
+    _plot_words(words)
+    numbers = {voice: number for number, voice in enumerate(first_words.VOICES, 1)}
+    word_rows = [[numbers[voice], *row] for voice, *row in first_words.table_rows(words)]  # type: ignore[index]
+    page = _PAGE.format(
+        dialogues=len(DIALOGUES),
+        pauses=sum(text.count("|") for texts in DIALOGUES for text in texts),
+        silence=ahead.SILENCE_MS,
+        ahead=_table(ahead.COLUMNS, ahead.table_rows(found)),
+        verdict=_verdict(found, [way.name for way in ways if way.listens]),
+        rounds=first_words.ROUNDS,
+        words=_table(first_words.COLUMNS, word_rows),
+        voices="; ".join(f"{number}, {voice}" for voice, number in numbers.items()),
+    )
+    (DOCS / "ABLATIONS.md").write_text(page, encoding="utf-8")
+    print(f"wrote {DOCS / 'ABLATIONS.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,80 @@
+"""Agents in the configuration: the section ``agents``, a list."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from antiphon.agents.agent import APOLOGY, FILLERS, Agent
+from antiphon.agents.base import TIMEOUT_S
+from antiphon.agents.loading import find
+from antiphon.agents.mcp_server import McpServer
+from antiphon.apps.config_session import Section
+from antiphon.errors import ConfigError
+
+
+class McpSection(Section):
+    """An MCP server."""
+
+    command: tuple[str, ...] = ()
+    """What starts it, word by word; its standard input and output are the line to it."""
+    url: str | None = None
+    """The streamable HTTP endpoint of one that runs elsewhere."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables for the command."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """What the endpoint is sent with each request, as a key."""
+    tools: tuple[str, ...] | None = None
+    """Those that the agent may call; all when it is not set."""
+    per: Literal["server", "session"] = "server"
+    """One connection for all conversations, or one for each."""
+    timeout_s: PositiveFloat = TIMEOUT_S
+    """How long a call may take."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> McpSection:
+        try:
+            self.server()
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def server(self) -> McpServer:
+        return McpServer(**self.model_dump())
+
+
+class McpTools(Section):
+    """An entry of ``tools`` that is an MCP server."""
+
+    mcp: McpSection
+
+
+class AgentSection(Section):
+    """Who answers in a conversation."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")
+    """By which clients and other agents know it."""
+    instructions: str = ""
+    """What the language model is told to be."""
+    voice: str | None = None
+    """The voice that it speaks in; that of the session when it is not set."""
+    greeting: str = ""
+    """What it says first."""
+    description: str = ""
+    """When to hand over to it, for other agents."""
+    tools: tuple[str | McpTools, ...] = ()
+    """Functions, as `module:function` or `FILE.py:function`, and MCP servers, as `mcp: {...}`."""
+    handoffs: tuple[str, ...] = ()
+    """The agents that it may hand over to."""
+    fillers: tuple[str, ...] = FILLERS
+    """What it says while a tool takes its time."""
+    apology: str = APOLOGY
+    """What it says when the language model has failed."""
+
+    def agent(self) -> Agent:
+        """Raises ConfigError for a tool that cannot be found."""
+        given = self.model_dump(exclude={"tools"})
+        functions = [find(each) for each in self.tools if isinstance(each, str)]
+        servers = [each.mcp.server() for each in self.tools if isinstance(each, McpTools)]
+        return Agent(**given, tools=functions, mcp=servers)
