@@ -238,7 +238,7 @@ def test_a_second_thing_to_say_waits_for_the_first() -> None:
 def test_what_it_says_against_the_user_ends_with_its_sentence() -> None:
     async def main() -> None:
         story = " ".join(f"this is sentence number {n}." for n in range(30))
-        suite, _ = suite_of(when(a_story=f"<speak>{story}</speak>"), token_ms=150.0)
+        suite, _ = suite_of(when(a_story=f"<speak>{story}</speak>"), token_ms=60.0)
         turn = replace(TURN, interrupt_response=False)
         async with call(suite, settings_of(turn)) as caller:
             await caller.say("tell me a story")

@@ -66,6 +66,19 @@ def test_it_writes_k_words_behind_and_to_the_end_when_the_source_is_closed() -> 
     run_virtual(main())
 
 
+def test_what_it_begins_in_silence_runs_to_its_end() -> None:
+    async def main() -> None:
+        brain = brain_that_writes("one two three four five six")
+        brain.hear(TURN, words("a b c d"))
+        async with aclosing(brain.write(ReplySettings())) as events:
+            await anext(events)
+            brain.begin()
+            written = [event async for event in events]
+        assert "".join(event.text for event in written if isinstance(event, Said)) == "one two three four five six"
+
+    run_virtual(main())
+
+
 def test_it_waits_for_k_more_words_where_it_had_nothing_to_say() -> None:
     brain = brain_that_writes("")
     brain.begin()

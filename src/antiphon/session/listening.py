@@ -93,13 +93,17 @@ class ListeningBrain:
         self._count(await read_ahead(self._brain, self.request(reply)))
 
     async def write(self, reply: ReplySettings) -> AsyncGenerator[Event]:
-        """One run of writing, up to where the brain ends it; each word waits until the policy allows it.
+        """One run of writing, up to where the brain ends it.
+
+        Begun while the user speaks, each of its words waits until the policy allows it. Begun in silence it runs to its
+        end: what the user says then is not known to it, and whoever uses it may break it off.
 
         Close it to break it off: ``break_off`` tells what that leaves. Raises EngineError.
         """
         request = self.request(reply)
         self._writing = ToolTags() if self._settings.speak_tool else PlainWriting()
         self._within_word = False
+        waits = self.policy.open
         async with aclosing(self._brain.respond(request)) as deltas:
             async for delta in deltas:
                 match delta:
@@ -112,7 +116,8 @@ class ListeningBrain:
                         events = []
                 for event in events:
                     yield self._weighed(event)
-                    await self._may_write.wait()
+                    if waits:
+                        await self._may_write.wait()
         for event in self._writing.finish():
             yield event
 

@@ -38,8 +38,8 @@ class Loudspeaker(Protocol):
 class Call:
     """Reads all events of its connection. What it posts is sent by ``run``."""
 
-    def __init__(self, client: Connection, loudspeaker: Loudspeaker) -> None:
-        self.transcript = Transcript()
+    def __init__(self, client: Connection, loudspeaker: Loudspeaker, *, thoughts: bool = False) -> None:
+        self.transcript = Transcript(thoughts=thoughts)
         self._client = client
         self._loudspeaker = loudspeaker
         self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
