@@ -5,7 +5,7 @@
 /**
  * @typedef {object} Entry
  * @property {string} id of the item, or of the response while the item is not known
- * @property {"user" | "agent"} role
+ * @property {"user" | "agent" | "mind"} role mind is what the agent thinks and does not say
  * @property {string} speaker a name, where it is known
  * @property {boolean} typed
  * @property {string} certain of the user's words what will not change; of the agent's what was heard
@@ -21,6 +21,7 @@ export class Conversation {
     this.entries = [];
     /** @type {Map<string, Entry>} the open answers, by response */
     this._answers = new Map();
+    this._thoughts = 0;
   }
 
   /**
@@ -49,6 +50,9 @@ export class Conversation {
         return this._added(event.item);
       case "antiphon.voice":
         this._answer(event.response_id).speaker = event.voice;
+        return true;
+      case "antiphon.thought":
+        this._thinks(event.text);
         return true;
       case "antiphon.clause":
         this._answer(event.response_id).coming += event.text;
@@ -84,6 +88,14 @@ export class Conversation {
     const entry = { speaker: "", typed: false, certain: "", coming: "", open: true, cut: false, failure: "", ...about };
     this.entries.push(entry);
     return entry;
+  }
+
+  /** A thought goes on until something else is said. @param {string} text */
+  _thinks(text) {
+    const last = this.entries.at(-1);
+    const entry =
+      last?.role === "mind" ? last : this._begin({ id: `thought-${++this._thoughts}`, role: "mind", open: false });
+    entry.certain += text;
   }
 
   /** A turn of the user's. @param {string} id */
