@@ -93,4 +93,5 @@ async def test_it_shows_who_transcribes_thinks_and_speaks(chat: tuple[ChatServer
     assert len(prompts) > 4
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(prompts))
     assert prompts[0].startswith("<system>You are Juno")
+    assert "between <speak> and </speak>" in prompts[0]
     assert [tool["function"]["name"] for tool in rules.requests[0]["tools"]] == ["speak", "stop_speaking"]

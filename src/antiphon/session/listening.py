@@ -14,7 +14,7 @@ from antiphon.core.settings import ListeningSettings, ReplySettings
 from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.core.tool_tags import ToolTags
 from antiphon.core.waitk import WaitK
-from antiphon.core.writing import SPEECH_TOOLS, Event, PlainWriting, Said, Thought
+from antiphon.core.writing import Event, PlainWriting, Said, Thought, with_speech
 from antiphon.engines.base import Attentive, Brain, read_ahead
 from antiphon.ids import TurnId
 
@@ -84,9 +84,8 @@ class ListeningBrain:
         messages = self.mind.messages()
         if reply.instructions:
             messages = (Message("system", reply.instructions), *messages)
-        tools = (*SPEECH_TOOLS, *reply.tools) if self._settings.speak_tool else reply.tools
-        choice = reply.tool_choice
-        return BrainRequest(messages, tools, choice, reply.max_output_tokens)
+        request = BrainRequest(messages, reply.tools, reply.tool_choice, reply.max_output_tokens)
+        return with_speech(request) if self._settings.speak_tool else request
 
     async def read(self, reply: ReplySettings) -> None:
         """Has the brain read what it has heard, ahead of writing. Raises EngineError."""

@@ -28,7 +28,7 @@ def _call(
     client: Connection, loudspeaker: Loudspeaker, options: TalkOptions, console: Console, *, audio: bool = True
 ) -> Iterator[tuple[Call, Screen | TraceScreen]]:
     """A configured call that is shown on the screen."""
-    call = Call(client, loudspeaker, thoughts=options.thoughts)
+    call = Call(client, loudspeaker, thoughts=options.thoughts, patient=options.thoughts or options.trace)
     call.post({"type": "session.update", "session": options.session(audio=audio)})
     with TraceScreen(console) if options.trace else Screen(call.transcript, console) as screen:
         client.listen(screen.show)
