@@ -161,6 +161,22 @@ test("a sound without words leaves nothing behind", () => {
   assert.deepEqual(conversation.entries, []);
 });
 
+test("a thought goes on until something else is said", () => {
+  const conversation = new Conversation();
+  conversation.take({ type: "antiphon.thought", text: "She asks " });
+  conversation.take({ type: "antiphon.thought", text: "me." });
+  conversation.take({ type: "antiphon.clause", response_id: "r", item_id: "a", text: "Yes." });
+  conversation.take({ type: "antiphon.thought", text: "Done." });
+  assert.deepEqual(
+    conversation.entries.map(({ role, certain, coming }) => [role, certain + coming]),
+    [
+      ["mind", "She asks me."],
+      ["agent", "Yes."],
+      ["mind", "Done."],
+    ],
+  );
+});
+
 test("a failed answer says why", () => {
   const conversation = new Conversation();
   const details = { error: { message: "The model is away." } };

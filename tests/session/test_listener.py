@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,9 @@ from antiphon.core.settings import (
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
+from antiphon.session.recording import Archive
 from antiphon.sim.caller import Caller, call, scripted_suite
+from antiphon.sim.replay import replay
 from antiphon.sim.rule_brain import RuleBrain
 from antiphon.sim.virtual_time import run_virtual
 
@@ -37,10 +40,11 @@ def settings_of(turn: TurnSettings = TURN, **listening: object) -> SessionSettin
 
 
 def suite_of(rule: Rule, **speeds: float) -> tuple[Suite, RuleBrain]:
-    """``rule`` gets what was heard since the brain wrote last, and the whole context."""
+    """``rule`` gets what was heard since the brain wrote last, and the whole context but for what it was told."""
 
     def write(messages: Sequence[Message]) -> str:
-        return rule(messages[-1].text if messages and messages[-1].role == "user" else "", messages)
+        known = [message for message in messages if message.role != "system"]
+        return rule(known[-1].text if known and known[-1].role == "user" else "", known)
 
     brain = RuleBrain(write, **speeds)
     return replace(scripted_suite(), brain=brain), brain
@@ -238,7 +242,7 @@ def test_a_second_thing_to_say_waits_for_the_first() -> None:
 def test_what_it_says_against_the_user_ends_with_its_sentence() -> None:
     async def main() -> None:
         story = " ".join(f"this is sentence number {n}." for n in range(30))
-        suite, _ = suite_of(when(a_story=f"<speak>{story}</speak>"), token_ms=150.0)
+        suite, _ = suite_of(when(a_story=f"<speak>{story}</speak>"), token_ms=60.0)
         turn = replace(TURN, interrupt_response=False)
         async with call(suite, settings_of(turn)) as caller:
             await caller.say("tell me a story")
@@ -266,6 +270,40 @@ def test_a_nod_lets_it_go_on_and_is_not_heard() -> None:
             assert brain.requests == asked
 
     run_virtual(main())
+
+
+def test_a_nod_does_not_shorten_what_is_still_being_written() -> None:
+    async def main() -> None:
+        story = " ".join(f"this is sentence number {n}." for n in range(12))
+        suite, brain = suite_of(when(a_story=f"<speak>{story}</speak>"), token_ms=60.0)
+        async with call(suite, settings_of()) as caller:
+            await caller.say("tell me a story")
+            await caller.hears("number 1")
+            assert brain.running == 1
+            await caller.say("yeah")
+            answer = await caller.answer()
+            assert (answer.status, answer.transcript) == ("completed", story)
+
+    run_virtual(main())
+
+
+def test_a_recorded_session_decides_the_same_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        suite, _ = suite_of(when(a_story=f"<speak>{LONG}</speak>", weather="Hm. <speak>It rains.</speak>"))
+        archive = Archive(tmp_path)
+        async with call(suite, settings_of(), recorder=archive.recorder("one")) as caller:
+            await caller.say("tell me a story")
+            await caller.hears("four")
+            await caller.say("no stop how is the weather")
+            await caller.answer()
+            await caller.answer()
+        archive.close()
+
+    run_virtual(main())
+    report = replay(tmp_path / "one.jsonl")
+    assert report.identical
+    assert report.complete
+    assert report.broken_rule is None
 
 
 def test_without_the_tool_all_that_it_writes_is_let_out_at_the_end_of_the_turn() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 from antiphon.core.settings import ListeningSettings, ReplySettings, Tool
 from antiphon.core.speech import Message
-from antiphon.core.writing import Event, Said, SpeakBegan, SpeakEnded, Thought
+from antiphon.core.writing import HOW_TO_SPEAK, Event, Said, SpeakBegan, SpeakEnded, Thought
 from antiphon.ids import ItemId, TurnId
 from antiphon.session.listening import ListeningBrain
 from antiphon.sim.rule_brain import RuleBrain
@@ -33,8 +34,13 @@ def test_it_is_asked_about_all_that_it_knows() -> None:
     request = brain.request(REPLY)
     assert request.messages == (Message("system", "Be brief."), Message("user", "[Ada]: how is it"))
     assert [tool.name for tool in request.tools] == ["weather"]
-    spoken = brain_that_writes("", speak_tool=True).request(REPLY)
-    assert [tool.name for tool in spoken.tools] == ["speak", "stop_speaking", "weather"]
+    brain = brain_that_writes("", speak_tool=True)
+    assert [tool.name for tool in brain.request(REPLY).tools] == ["speak", "stop_speaking", "weather"]
+    silent = brain.request(replace(REPLY, tool_choice="none"))
+    assert [tool.name for tool in silent.tools] == ["speak", "stop_speaking"]
+    assert silent.tool_choice == "auto"
+    assert silent.messages == (Message("system", "Be brief.\n\n" + HOW_TO_SPEAK),)
+    assert brain.request(ReplySettings()).messages == (Message("system", HOW_TO_SPEAK),)
 
 
 def test_it_writes_k_words_behind_and_to_the_end_when_the_source_is_closed() -> None:
@@ -62,6 +68,19 @@ def test_it_writes_k_words_behind_and_to_the_end_when_the_source_is_closed() -> 
         await writing
         assert said() == "one two three four five six"
         assert (type(written[0]), type(written[-1])) == (SpeakBegan, SpeakEnded)
+
+    run_virtual(main())
+
+
+def test_what_it_begins_in_silence_runs_to_its_end() -> None:
+    async def main() -> None:
+        brain = brain_that_writes("one two three four five six")
+        brain.hear(TURN, words("a b c d"))
+        async with aclosing(brain.write(ReplySettings())) as events:
+            await anext(events)
+            brain.begin()
+            written = [event async for event in events]
+        assert "".join(event.text for event in written if isinstance(event, Said)) == "one two three four five six"
 
     run_virtual(main())
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tests.session.test_thirty_minutes import Inspector
+
 from antiphon.core.events import Event, FinalHeard, PartialHeard
 from antiphon.core.settings import Answers, ListeningSettings, ReplySettings, SessionSettings, TurnSettings
 from antiphon.core.speech import Message
@@ -183,7 +185,9 @@ async def check_what_it_was_saying(caller: Caller, line: Line, reply: HeardReply
 def test_it_speaks_stays_silent_and_stops_where_it_should() -> None:
     async def main() -> None:
         brain = RuleBrain(decide)
-        async with call(replace(scripted_suite(), brain=brain), settings_of(), session_class=Room) as caller:
+        rules = Inspector(settings_of().turn)
+        suite = replace(scripted_suite(), brain=brain)
+        async with call(suite, settings_of(), recorder=rules, session_class=Room) as caller:
             spoke: list[HeardReply] = []
             for line in SCENE:
                 began_at, ended_at = await perform(caller, line)
@@ -213,7 +217,9 @@ def test_thirty_minutes_cost_as_much_a_word_at_the_end_as_at_the_beginning() -> 
         lines = [line for line in SCENE if line.over is None]
         costs: list[float] = []
         longest: list[int] = []
-        async with call(replace(scripted_suite(), brain=brain), settings, session_class=Room) as caller:
+        rules = Inspector(settings.turn)
+        suite = replace(scripted_suite(), brain=brain)
+        async with call(suite, settings, recorder=rules, session_class=Room) as caller:
             await caller.pause(20)
             for part in range(1, 4):
                 listener = caller.session.brain
@@ -231,6 +237,7 @@ def test_thirty_minutes_cost_as_much_a_word_at_the_end_as_at_the_beginning() -> 
             assert len(caller.outlet.replies) > 100
             assert not caller.outlet.live
         assert brain.running == 0
+        assert rules.rules.closed
         assert max(longest) < 3 * 300
         assert max(costs) < 1.5 * min(costs)
         assert max(costs) < 20

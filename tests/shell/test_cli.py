@@ -33,7 +33,7 @@ def test_the_version() -> None:
 
 def test_help_names_every_command() -> None:
     output = runner.invoke(app, ["--help"]).output
-    for command in ("serve", "talk", "selftest", "loadtest", "replay"):
+    for command in ("serve", "talk", "juno", "selftest", "loadtest", "replay"):
         assert command in output
 
 

@@ -172,3 +172,15 @@ def test_a_failed_transcription_is_shown_as_such() -> None:
     transcript = Transcript()
     transcript.read(arrival("conversation.item.input_audio_transcription.failed", item_id="u"))
     assert [line.text for line in transcript.settled()] == ["(not understood)"]
+
+
+def test_thoughts_are_shown_where_they_are_wanted() -> None:
+    for wanted in (True, False):
+        transcript = Transcript(thoughts=wanted)
+        transcript.read(arrival("antiphon.thought", text="She asks "))
+        transcript.read(arrival("antiphon.thought", text="me."))
+        transcript.read(arrival(COMPLETED, item_id="u", transcript="what time is it"))
+        transcript.read(arrival("antiphon.thought", text=" "))
+        shown = [(line.speaker, line.text) for line in transcript.settled(all_of_them=True)]
+        mind = [(Speaker.MIND, "She asks me.")] if wanted else []
+        assert shown == [*mind, (Speaker.USER, "what time is it")]

@@ -21,6 +21,7 @@
  *   | {type: "antiphon.brain", response_id: string, model: string}
  *   | {type: "antiphon.voice", response_id: string, item_id: string, voice: string}
  *   | {type: "antiphon.clause", response_id: string, item_id: string, text: string}
+ *   | {type: "antiphon.thought", text: string}
  *   | {type: "antiphon.turn", item_id: string, response_id: string, ahead: boolean, marks: Record<string, number>,
  *      served_by?: Record<string, string | null>}
  *   | {type: "antiphon.barge_in", response_id: string, outcome: string, words: string, marks: Record<string, number>}

@@ -5,7 +5,7 @@
 /**
  * @typedef {object} Entry
  * @property {string} id of the item, or of the response while the item is not known
- * @property {"user" | "agent"} role
+ * @property {"user" | "agent" | "mind"} role mind is what the agent thinks and does not say
  * @property {string} speaker a name, where it is known
  * @property {{speaker: string, text: string}[]} parts the user's words by who said them, where several did
  * @property {boolean} typed
@@ -22,6 +22,7 @@ export class Conversation {
     this.entries = [];
     /** @type {Map<string, Entry>} the open answers, by response */
     this._answers = new Map();
+    this._thoughts = 0;
   }
 
   /**
@@ -53,6 +54,9 @@ export class Conversation {
         return this._added(event.item);
       case "antiphon.voice":
         this._answer(event.response_id).speaker = event.voice;
+        return true;
+      case "antiphon.thought":
+        this._thinks(event.text);
         return true;
       case "antiphon.clause":
         this._answer(event.response_id).coming += event.text;
@@ -89,6 +93,14 @@ export class Conversation {
     const entry = { speaker: "", parts: [], typed: false, ...said, ...about };
     this.entries.push(entry);
     return entry;
+  }
+
+  /** A thought goes on until something else is said. @param {string} text */
+  _thinks(text) {
+    const last = this.entries.at(-1);
+    const entry =
+      last?.role === "mind" ? last : this._begin({ id: `thought-${++this._thoughts}`, role: "mind", open: false });
+    entry.certain += text;
   }
 
   /** A turn of the user's. @param {string} id */

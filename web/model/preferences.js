@@ -15,6 +15,7 @@ const DEFAULTS = {
   silenceMs: 0, // 0 leaves it to the server
   eagerness: /** @type {"low" | "medium" | "high" | "auto"} */ ("auto"),
   interruptible: true,
+  thoughts: false, // show what the agent thinks and does not say, where the server tells it
 };
 
 /** @typedef {typeof DEFAULTS} Values */

@@ -13,7 +13,8 @@ export function showCaptions(call) {
 
   const show = () => {
     const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
-    const { entries } = call.conversation;
+    const { thoughts } = call.preferences.all;
+    const entries = call.conversation.entries.filter(({ role }) => role !== "mind" || thoughts);
     document.body.dataset.room = entries.length === 0 ? "empty" : "full";
     const ids = new Set(entries.map(({ id }) => id));
     for (const [id, { item }] of items) {
@@ -27,10 +28,16 @@ export function showCaptions(call) {
       if (known?.shown === now) continue;
       const item = known?.item ?? html("li", { class: "entry", "data-role": entry.role, "data-id": entry.id });
       item.replaceChildren(...partsOf(entry));
-      if (known === undefined) list.append(item);
+      if (known === undefined) list.insertBefore(item, follower(entry));
       items.set(entry.id, { item, shown: now });
     }
     if (atEnd) scroll.scrollTop = scroll.scrollHeight;
+  };
+  /** The item that the one of an entry stands before. @param {Entry} entry */
+  const follower = (entry) => {
+    const { entries } = call.conversation;
+    const after = entries.slice(entries.indexOf(entry) + 1).find(({ id }) => items.has(id));
+    return after === undefined ? null : (items.get(after.id)?.item ?? null);
   };
   call.addEventListener("captions", show);
   show();
@@ -58,6 +65,10 @@ function partsOf(entry) {
       words.append(html("span", { class: "part" }, html("span", { class: "who" }, part.speaker), part.text));
     return [who, words];
   }
+  if (role === "mind") {
+    words.append(certain.trim());
+    return [who, words];
+  }
   if (role === "user") {
     const text = certain.trim();
     words.append(open && !typed ? html("span", { class: "partial" }, text) : text);
@@ -76,5 +87,6 @@ function partsOf(entry) {
 /** @param {Entry} entry */
 function nameOf({ role, speaker }) {
   if (role === "agent") return "Agent";
+  if (role === "mind") return "Thought";
   return speaker === "" ? "You" : speaker;
 }

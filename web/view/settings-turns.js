@@ -43,13 +43,22 @@ export function turnsGroup(call) {
     preferences.all.interruptible,
     (value) => change({ interruptible: value }),
   );
+  const thoughts = check(
+    "Show what it thinks",
+    "Where it listens while you speak, and the server tells it.",
+    preferences.all.thoughts,
+    (value) => {
+      preferences.change({ thoughts: value });
+      call.dispatchEvent(new Event("captions"));
+    },
+  );
   const show = () => {
     silence.hidden = preferences.all.turns !== "server_vad";
     eagerness.hidden = preferences.all.turns !== "semantic_vad";
   };
   show();
   return {
-    element: group("Turn-taking", row("The agent answers", turns), silence, eagerness, interruptible),
+    element: group("Turn-taking", row("The agent answers", turns), silence, eagerness, interruptible, thoughts),
     refresh: show,
   };
 }

@@ -11,7 +11,7 @@ from typer import Option
 from typer.core import TyperGroup
 
 from antiphon import __version__
-from antiphon.apps.cli_clients import loadtest, selftest, talk
+from antiphon.apps.cli_clients import juno, loadtest, selftest, talk
 from antiphon.apps.cli_serve import serve
 from antiphon.apps.cli_worker import worker
 from antiphon.apps.models.cli import models_app
@@ -56,6 +56,7 @@ def antiphon(
 
 app.command()(serve)
 app.command()(talk)
+app.command()(juno)
 app.command()(selftest)
 app.command()(loadtest)
 

@@ -8,7 +8,23 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from antiphon.apps.cli_options import AgentName, ApiKey, Asr, JsonFile, Llm, Model, Tts, Url, Vad, engine_arguments
+from antiphon.apps.cli_options import (
+    BRAIN,
+    AgentName,
+    ApiKey,
+    Asr,
+    JsonFile,
+    Listening,
+    Llm,
+    Model,
+    SpeakTool,
+    Tts,
+    Url,
+    Vad,
+    WaitK,
+    engine_arguments,
+    listening_arguments,
+)
 from antiphon.apps.finish import finish
 from antiphon.errors import ConfigError
 
@@ -36,6 +52,12 @@ def talk(
     llm: Llm = None,
     model: Model = None,
     tts: Tts = None,
+    listening: Listening = None,
+    wait_k: WaitK = None,
+    speak_tool: SpeakTool = None,
+    thoughts: Annotated[
+        bool, Option("--thoughts", help="Show what it keeps private, too.", rich_help_panel=BRAIN)
+    ] = False,
 ) -> None:
     """Converse in the terminal: microphone and speakers, a file, or typed turns."""
     from antiphon.apps.talk import TalkOptions
@@ -55,8 +77,51 @@ def talk(
         voice=voice,
         instructions=instructions,
         agent=None if url is None else agent,
-        server_arguments=engine_arguments(
-            vad=vad, asr=asr, llm=llm, model=model, tts=tts, agent=agent if url is None else None
+        thoughts=thoughts,
+        server_arguments=(
+            *engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts, agent=agent if url is None else None),
+            *listening_arguments(listening=listening, wait_k=wait_k, speak_tool=speak_tool, thoughts=thoughts),
+        ),
+    )
+    raise typer.Exit(finish(run(options)))
+
+
+def juno(
+    preset: Annotated[
+        str, Option(help="What it is told to be: a preset's name, or a file like those.", metavar="NAME|FILE")
+    ] = "juno",
+    input_file: Annotated[
+        list[Path] | None,
+        Option("--in", help="Speak WAV files, one after the other, instead of the microphone.", metavar="FILE"),
+    ] = None,
+    output_file: Annotated[
+        Path | None, Option("--out", help="Write the call to a WAV file: user left, agent right.", metavar="FILE")
+    ] = None,
+    input_device: Annotated[str | None, Option(help="The microphone, by name or number.")] = None,
+    output_device: Annotated[str | None, Option(help="The speakers, by name or number.")] = None,
+    wait_k: WaitK = None,
+    asr: Asr = None,
+    llm: Llm = None,
+    model: Model = None,
+    tts: Tts = None,
+) -> None:
+    """Converse with a model that listens while you speak, and see who transcribes, thinks, speaks and stops."""
+    from antiphon.apps.presets import preset_file
+    from antiphon.apps.talk import TalkOptions
+    from antiphon.apps.talk import talk as run
+
+    files = tuple(input_file or ())
+    options = TalkOptions(
+        input_file=files[0] if files else None,
+        further_files=files[1:],
+        output_file=output_file,
+        input_device=input_device,
+        output_device=output_device,
+        trace=True,
+        server_arguments=(
+            *("--config", str(preset_file(preset))),
+            *engine_arguments(asr=asr, llm=llm, model=model, tts=tts),
+            *listening_arguments(wait_k=wait_k),
         ),
     )
     raise typer.Exit(finish(run(options)))

@@ -43,12 +43,29 @@ AgentName = Annotated[
     str | None,
     Option(help="Who answers: a Python file with an Agent, or one of 'agents'.", metavar="FILE.py|NAME"),
 ]
+Listening = Annotated[
+    bool | None, Option("--listening", help="The model reads the words as they are spoken.", rich_help_panel=BRAIN)
+]
+WaitK = Annotated[int | None, Option(help="So many words it reads before it writes one.", rich_help_panel=BRAIN)]
+SpeakTool = Annotated[
+    bool | None,
+    Option("--speak-tool", help="What it says it says by a tool; all else is private.", rich_help_panel=BRAIN),
+]
 
 Url = Annotated[
     str | None, Option(help="A server that runs; without it, one is started for the time.", rich_help_panel=SERVER)
 ]
 ApiKey = Annotated[str | None, Option(help="The key that the server asks for.", rich_help_panel=SERVER)]
 JsonFile = Annotated[Path | None, Option("--json", help="A file to write the figures to.", metavar="FILE")]
+
+
+def listening_arguments(
+    *, listening: bool | None = None, wait_k: int | None = None, speak_tool: bool | None = None, thoughts: bool = False
+) -> tuple[str, ...]:
+    """The same for a language model that listens."""
+    flags = {"--listening": listening, "--speak-tool": speak_tool, "--thoughts": thoughts}
+    chosen = tuple(flag for flag, wanted in flags.items() if wanted)
+    return chosen if wait_k is None else (*chosen, "--wait-k", str(wait_k))
 
 
 def engine_arguments(**engines: str | list[str] | None) -> tuple[str, ...]:

@@ -20,12 +20,15 @@ from antiphon.apps.cli_options import (
     WORKERS,
     AgentName,
     Asr,
+    Listening,
     Llm,
     Loudness,
     Model,
+    SpeakTool,
     Tts,
     Vad,
     VoicePacks,
+    WaitK,
 )
 
 
@@ -110,17 +113,9 @@ def serve(
         Path | None,
         Option(help="The folder of enrolled voices.", metavar="DIR", rich_help_panel=ENGINES),
     ] = None,
-    listening: Annotated[
-        bool | None,
-        Option("--listening", help="The model reads the words as they are spoken.", rich_help_panel=BRAIN),
-    ] = None,
-    wait_k: Annotated[
-        int | None, Option(help="So many words it reads before it writes one.", rich_help_panel=BRAIN)
-    ] = None,
-    speak_tool: Annotated[
-        bool | None,
-        Option("--speak-tool", help="What it says it says by a tool; all else is private.", rich_help_panel=BRAIN),
-    ] = None,
+    listening: Listening = None,
+    wait_k: WaitK = None,
+    speak_tool: SpeakTool = None,
     thoughts: Annotated[
         bool | None, Option("--thoughts", help="Show clients what is private.", rich_help_panel=BRAIN)
     ] = None,

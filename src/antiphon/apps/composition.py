@@ -221,6 +221,8 @@ def make_offer(config: Config, suite: Suite) -> Offer:
     That voice is first, and serves clients that ask for one that is not there. Without it, names that mean a voice
     here ("marin", "de") do.
     """
+    if config.speak_tool and suite.brain.name.partition(":")[0] == "alice":
+        raise ConfigError("--speak-tool needs a language model that can be told how to speak: name one with --llm")
     synthesizer = suite.synthesizer
     voices = tuple(voice.name for voice in synthesizer.voices)
     engines = dict.fromkeys(voice.partition(":")[0] for voice in voices if ":" in voice)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.core.settings import Tool
-from antiphon.core.speech import ToolCallDelta
+from antiphon.core.speech import BrainRequest, Message, ToolCallDelta
 
 SPEAK, STOP_SPEAKING = "speak", "stop_speaking"
 SPEECH_TOOLS = (
@@ -16,6 +16,24 @@ SPEECH_TOOLS = (
     ),
     Tool(STOP_SPEAKING, "Stops what you are saying, at once.", {"type": "object", "properties": {}}),
 )
+
+
+HOW_TO_SPEAK = """\
+You read what people say word by word, while they say it. Where it is known who speaks, the line begins with the name \
+in brackets. [silence] means that they have stopped. All that you write is private, except what you say aloud: write \
+that between <speak> and </speak>, or hand it to the function speak. Whatever you open you close. To stop what you are \
+still saying, write </speak> or call stop_speaking. With nothing to say, write nothing."""
+
+
+def with_speech(request: BrainRequest) -> BrainRequest:
+    """The request to a model for which speech is a tool: it is told so, and has the tools."""
+    messages = request.messages
+    told = messages[0].text + "\n\n" if messages and messages[0].role == "system" else ""
+    system = Message("system", told + HOW_TO_SPEAK)
+    own = () if request.tool_choice == "none" else request.tools
+    choice = "auto" if request.tool_choice == "none" else request.tool_choice
+    rest = messages[1:] if told else messages
+    return replace(request, messages=(system, *rest), tools=(*SPEECH_TOOLS, *own), tool_choice=choice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,8 @@ class Listener:
         """The turn that is over, which the brain was not told."""
         self._asked_at = self._read_at = -1
         """The versions of the context that were last written to, and read ahead."""
+        self._held = False
+        """It is not decided yet whether the user's words interrupt what is being said."""
         self._again = False
         """What was written was thrown away: the brain is to be asked again when the user is silent."""
 
@@ -167,6 +169,7 @@ class Listener:
                 self._quiet = True
             case on.ReplyMade(reply, _, audible=False) | on.PlayoutDrained(reply) if reply in self._spans:
                 self._spans[reply].standing = Standing.OVER
+                self._held = False
             case _:
                 pass
         return []
@@ -189,14 +192,20 @@ class Listener:
                 self._look_for_end(turn)
             case do.DropTurn(turn):
                 self._drop(turn)
+            case do.PausePlayout():
+                self._held = True
+            case do.ResumePlayout():
+                self._held = False
             case do.PrepareReply(reply) if reply in self._spans:
                 self._stand(self._spans[reply], Standing.PREPARED)
             case do.StartReply(reply, side=False):
                 self._started(reply)
             case do.DiscardReply(reply) if reply in self._spans:
                 self._throw_away(self._spans[reply])
-            case do.CancelReply(reply) if reply in self._spans:
-                self._cut(self._spans[reply])
+            case do.CancelReply(reply):
+                self._held = False
+                if reply in self._spans:
+                    self._cut(self._spans[reply])
             case _:
                 pass
 
@@ -207,7 +216,9 @@ class Listener:
         if brain is None or writer is None or not change:
             return []
         void = self._take_back()
-        if writer.span is None or writer.span.standing is Standing.UNTOLD:
+        if self._held:
+            pass  # it may be no more than a nod
+        elif writer.span is None or writer.span.standing is Standing.UNTOLD:
             writer.break_off()
         else:
             writer.break_soon()
@@ -263,7 +274,7 @@ class Listener:
             return
         self._tell_end(brain)
         mind, turn = brain.mind, self._settings.turn
-        may_speak = turn.create_response and turn.detection is not Detection.MANUAL
+        may_speak = turn.create_response and turn.detection is not Detection.MANUAL and not self._held
         if not mind.unanswered:
             return
         if may_speak and mind.version != self._asked_at and brain.policy.may_write():

@@ -14,7 +14,7 @@ from antiphon.core.settings import ListeningSettings, ReplySettings
 from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.core.tool_tags import ToolTags
 from antiphon.core.waitk import WaitK
-from antiphon.core.writing import SPEECH_TOOLS, Event, PlainWriting, Said, Thought
+from antiphon.core.writing import Event, PlainWriting, Said, Thought, with_speech
 from antiphon.engines.base import Attentive, Brain, read_ahead
 from antiphon.ids import TurnId
 
@@ -84,22 +84,25 @@ class ListeningBrain:
         messages = self.mind.messages()
         if reply.instructions:
             messages = (Message("system", reply.instructions), *messages)
-        tools = (*SPEECH_TOOLS, *reply.tools) if self._settings.speak_tool else reply.tools
-        choice = reply.tool_choice
-        return BrainRequest(messages, tools, choice, reply.max_output_tokens)
+        request = BrainRequest(messages, reply.tools, reply.tool_choice, reply.max_output_tokens)
+        return with_speech(request) if self._settings.speak_tool else request
 
     async def read(self, reply: ReplySettings) -> None:
         """Has the brain read what it has heard, ahead of writing. Raises EngineError."""
         self._count(await read_ahead(self._brain, self.request(reply)))
 
     async def write(self, reply: ReplySettings) -> AsyncGenerator[Event]:
-        """One run of writing, up to where the brain ends it; each word waits until the policy allows it.
+        """One run of writing, up to where the brain ends it.
+
+        Begun while the user speaks, each of its words waits until the policy allows it. Begun in silence it runs to its
+        end: what the user says then is not known to it, and whoever uses it may break it off.
 
         Close it to break it off: ``break_off`` tells what that leaves. Raises EngineError.
         """
         request = self.request(reply)
         self._writing = ToolTags() if self._settings.speak_tool else PlainWriting()
         self._within_word = False
+        waits = self.policy.open
         async with aclosing(self._brain.respond(request)) as deltas:
             async for delta in deltas:
                 match delta:
@@ -112,7 +115,8 @@ class ListeningBrain:
                         events = []
                 for event in events:
                     yield self._weighed(event)
-                    await self._may_write.wait()
+                    if waits:
+                        await self._may_write.wait()
         for event in self._writing.finish():
             yield event
 

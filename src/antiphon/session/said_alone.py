@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta, ToolCallDelta
 from antiphon.core.tool_tags import ToolTags
-from antiphon.core.writing import SPEECH_TOOLS, Call, Event, Said, SpeakBegan
+from antiphon.core.writing import Call, Event, Said, SpeakBegan, with_speech
 from antiphon.engines.base import Brain
 from antiphon.ids import IdSource
 
@@ -38,8 +37,7 @@ class SaidAlone:
         tags = ToolTags()
         said = False
         finish = Finish()
-        asked = replace(request, tools=(*SPEECH_TOOLS, *request.tools))
-        async with aclosing(self._brain.respond(asked)) as deltas:
+        async with aclosing(self._brain.respond(with_speech(request))) as deltas:
             async for delta in deltas:
                 match delta:
                     case TextDelta(text):

@@ -13,7 +13,7 @@ from contextlib import aclosing, contextmanager
 from typing import Any
 
 from antiphon.audio import Samples
-from antiphon.core.speech import AudioChunk, BrainDelta, BrainRequest, Voice
+from antiphon.core.speech import AudioChunk, BrainDelta, BrainRequest, Finish, Voice
 from antiphon.engines.base import (
     Brain,
     Engine,
@@ -24,6 +24,7 @@ from antiphon.engines.base import (
     Vad,
     VadStream,
     VoiceInfo,
+    read_ahead,
 )
 from antiphon.engines.suite import Suite
 
@@ -154,6 +155,10 @@ class _WatchedBrain(_Watched):
                 if delta is None:
                     return
                 yield delta
+
+    async def read(self, request: BrainRequest) -> Finish:
+        with self._watch.waiting():
+            return await read_ahead(self._engine, request)
 
 
 class _WatchedSynthesizer(_Watched):

@@ -38,8 +38,12 @@ class Loudspeaker(Protocol):
 class Call:
     """Reads all events of its connection. What it posts is sent by ``run``."""
 
-    def __init__(self, client: Connection, loudspeaker: Loudspeaker) -> None:
-        self.transcript = Transcript()
+    def __init__(
+        self, client: Connection, loudspeaker: Loudspeaker, *, thoughts: bool = False, patient: bool = False
+    ) -> None:
+        """``patient``: the model may be thinking while the conversation is idle."""
+        self.transcript = Transcript(thoughts=thoughts)
+        self._patient = patient
         self._client = client
         self._loudspeaker = loudspeaker
         self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -95,7 +99,8 @@ class Call:
             return False
         if self.transcript.state not in (None, "idle"):
             return False
-        needed_s = UNTOLD_QUIET_S if self.transcript.state is None else QUIET_S
+        untold = self._patient or self.transcript.state is None
+        needed_s = UNTOLD_QUIET_S if untold else QUIET_S
         return self._loop.time() - self._changed_at >= needed_s
 
     def stir(self) -> None:

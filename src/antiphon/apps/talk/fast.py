@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import Any
 
 import orjson
 from rich.console import Console
@@ -88,9 +89,12 @@ class InProcessConnection:
 
 
 def _config(arguments: Sequence[str]) -> Config:
-    """The configuration of a server that was given ``arguments``: ``--name value`` or ``--name=value``."""
+    """The configuration of a server that was given ``arguments``: ``--name value``, ``--name=value`` or ``--flag``."""
     words = [word for part in arguments for word in (part.split("=", 1) if part.startswith("--") else [part])]
-    options = {name.removeprefix("--").replace("-", "_"): v for name, v in zip(words[::2], words[1::2], strict=True)}
+    options: dict[str, Any] = {}
+    for word, value in zip(words, [*words[1:], "--"], strict=True):
+        if word.startswith("--"):
+            options[word.removeprefix("--").replace("-", "_")] = True if value.startswith("--") else value
     return resolve(options, os.environ).config
 
 

@@ -16,6 +16,8 @@ class TalkOptions:
     url: str | None = None
     api_key: str | None = None
     input_file: Path | None = None
+    further_files: tuple[Path, ...] = ()
+    """Spoken after ``input_file``, each after a pause."""
     output_file: Path | None = None
     fast: bool = False
     text: bool = False
@@ -27,6 +29,10 @@ class TalkOptions:
     instructions: str | None = None
     agent: str | None = None
     """Which of the agents of the server at ``url`` is to answer."""
+    thoughts: bool = False
+    """Show what a listening brain thinks, where the server tells it."""
+    trace: bool = False
+    """Show who does what, instead of captions."""
     server_arguments: tuple[str, ...] = ()
 
     def check(self) -> None:

@@ -16,7 +16,10 @@ from antiphon.apps.talk.fast import by_file_fast
 from antiphon.apps.talk.options import TalkOptions
 from antiphon.apps.talk.ways import by_devices, by_file, by_keyboard
 from antiphon.apps.wav import read_wav
-from antiphon.audio import WIRE_PCM_RATE_HZ
+from antiphon.audio import WIRE_PCM_RATE_HZ, ms_to_bytes
+
+PAUSE_BETWEEN_FILES_MS = 1500
+"""Long enough for an answer to begin."""
 
 EXIT_INTERRUPTED = 130
 """What shells give a program that Ctrl-C ended."""
@@ -32,7 +35,7 @@ async def talk(options: TalkOptions, console: Console | None = None) -> int:
         console.print("\n".join(list_devices()), highlight=False, markup=False)
         return 0
     options.check()
-    question = None if options.input_file is None else read_wav(options.input_file, WIRE_PCM_RATE_HZ)
+    question = _question(options)
     if question is None and not options.text:
         check_devices(options.input_device, options.output_device)  # before a server is started in vain
     with _interruptible() as interrupted:
@@ -46,6 +49,14 @@ async def talk(options: TalkOptions, console: Console | None = None) -> int:
                 raise
             return EXIT_INTERRUPTED
     return 0
+
+
+def _question(options: TalkOptions) -> bytes | None:
+    """What is spoken from files; None for another way to speak."""
+    if options.input_file is None:
+        return None
+    pause = bytes(ms_to_bytes(PAUSE_BETWEEN_FILES_MS, WIRE_PCM_RATE_HZ))
+    return pause.join(read_wav(path, WIRE_PCM_RATE_HZ) for path in (options.input_file, *options.further_files))
 
 
 async def _over_a_socket(options: TalkOptions, question: bytes | None, console: Console) -> None:

@@ -9,9 +9,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from antiphon.apps.realtime_client import Arrival
+from antiphon.apps.talk.trace import Trace
 from antiphon.apps.talk.transcript import Line, Phase, Speaker, Transcript
 
-_STYLES = {Speaker.USER: "bold cyan", Speaker.AGENT: "bold green"}
+_STYLES = {Speaker.USER: "bold cyan", Speaker.AGENT: "bold green", Speaker.MIND: "dim italic"}
 _STATES = {
     "idle": "listening",
     "listening": "hearing you",
@@ -27,7 +29,8 @@ def caption(line: Line, *, plain: bool = False) -> Text:
     text = Text()
     text.append(f"{line.name or line.speaker.value:>5}  ", _STYLES[line.speaker])
     body = line.text if line.heard is None else line.heard
-    text.append(body.strip(), "dim" if line.phase is not Phase.SETTLED else "")
+    unsettled = line.phase is not Phase.SETTLED
+    text.append(body.strip(), "dim italic" if line.speaker is Speaker.MIND else "dim" if unsettled else "")
     cut = line.unheard.strip()
     if cut:
         text.append(f" [cut: {cut}]" if plain else f" {cut}", "dim" if plain else "dim strike")
@@ -62,6 +65,13 @@ class Screen:
         plain = not self._console.is_terminal
         self._console.print(caption(line, plain=plain), highlight=False, soft_wrap=plain)
 
+    def show(self, arrival: Arrival) -> None:
+        """Something came from the server, which the transcript has read."""
+        if arrival.kind == "error":
+            self.say(f"the server said: {arrival.child('error').get('message')}")
+        if arrival.kind != "response.output_audio.delta":
+            self.refresh()
+
     def refresh(self) -> None:
         """Shows what has changed."""
         for line in self._transcript.settled():
@@ -70,3 +80,28 @@ class Screen:
             state = _STATES.get(self._transcript.state or "", "connected")
             captions = [caption(line) for line in self._transcript.lines if line.text]
             self._live.update(Group(*captions, Text(f"       {state}", "dim italic")))
+
+
+class TraceScreen:
+    """Instead of captions, who does what: a line for each thing that happens."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._trace = Trace()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._print(self._trace.rest())
+
+    def say(self, message: str) -> None:
+        """A line of our own."""
+        self._console.print(message, style="dim", highlight=False, markup=False)
+
+    def show(self, arrival: Arrival) -> None:
+        self._print(self._trace.read(arrival))
+
+    def _print(self, lines: list[str]) -> None:
+        for line in lines:
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -14,6 +14,8 @@ MAX_OPEN_LINES = 12
 class Speaker(Enum):
     USER = "you"
     AGENT = "agent"
+    MIND = "mind"
+    """What the agent thinks and does not say."""
 
 
 class Phase(Enum):
@@ -55,12 +57,16 @@ class Line:
 class Transcript:
     """Reads events; ``settled`` gives each line once, in order, when nothing of it can change any more."""
 
+    thoughts: bool = False
+    """Show what a listening brain thinks, where the server tells it."""
     state: str | None = None
     """The public state of the conversation, where the server tells it."""
     lines: list[Line] = field(default_factory=list)
     """Those that are not settled, and those after them."""
     _by_item: dict[str, Line] = field(default_factory=dict)
     _planned: dict[str, str] = field(default_factory=dict)
+    _thought: Line | None = None
+    """What it thinks now."""
 
     def typed(self, text: str) -> None:
         """The user wrote this."""
@@ -76,7 +82,11 @@ class Transcript:
     def read(self, arrival: Arrival) -> list[str]:
         """Takes an event; returns the items whose heard part should be asked for."""
         item_id = arrival.text("item_id")
+        if self._thought is not None and arrival.kind != "antiphon.thought":
+            self._thought.phase, self._thought = Phase.SETTLED, None
         match arrival.kind:
+            case "antiphon.thought" if self.thoughts:
+                self._think(arrival.text("text"))
             case "antiphon.state":
                 self.state = arrival.text("state")
             case "conversation.item.input_audio_transcription.delta":
@@ -104,6 +114,12 @@ class Transcript:
             case "conversation.item.retrieved":
                 self._retrieved(arrival)
         return []
+
+    def _think(self, text: str) -> None:
+        if self._thought is None:
+            self._thought = Line(Speaker.MIND)
+            self.lines.append(self._thought)
+        self._thought.text += text
 
     def _reply_done(self, arrival: Arrival) -> list[str]:
         response = arrival.child("response")
@@ -140,4 +156,4 @@ class Transcript:
         done, self.lines = self.lines[:count], self.lines[count:]
         gone = {id(line) for line in done}
         self._by_item = {item: line for item, line in self._by_item.items() if id(line) not in gone}
-        return [line for line in done if line.text]
+        return [line for line in done if line.text.strip()]

@@ -14,11 +14,11 @@ from rich.console import Console
 from antiphon.apps.audio_devices import NoAudioError, SoundDevices, open_devices
 from antiphon.apps.microphone import PacedMicrophone
 from antiphon.apps.playback import PlaybackBuffer
-from antiphon.apps.realtime_client import Arrival, Connection, append_json
+from antiphon.apps.realtime_client import Connection, append_json
 from antiphon.apps.talk.call import Call, Loudspeaker
 from antiphon.apps.talk.options import TalkOptions
 from antiphon.apps.talk.recording import CallRecording
-from antiphon.apps.talk.screen import Screen
+from antiphon.apps.talk.screen import Screen, TraceScreen
 from antiphon.apps.tasks import until_first
 from antiphon.audio import WIRE_PCM_RATE_HZ
 
@@ -26,19 +26,12 @@ from antiphon.audio import WIRE_PCM_RATE_HZ
 @contextmanager
 def _call(
     client: Connection, loudspeaker: Loudspeaker, options: TalkOptions, console: Console, *, audio: bool = True
-) -> Iterator[tuple[Call, Screen]]:
-    """A configured call whose captions are on the screen."""
-    call = Call(client, loudspeaker)
+) -> Iterator[tuple[Call, Screen | TraceScreen]]:
+    """A configured call that is shown on the screen."""
+    call = Call(client, loudspeaker, thoughts=options.thoughts, patient=options.thoughts or options.trace)
     call.post({"type": "session.update", "session": options.session(audio=audio)})
-    with Screen(call.transcript, console) as screen:
-
-        def show(arrival: Arrival) -> None:
-            if arrival.kind == "error":
-                screen.say(f"the server said: {arrival.child('error').get('message')}")
-            if arrival.kind != "response.output_audio.delta":
-                screen.refresh()
-
-        client.listen(show)
+    with TraceScreen(console) if options.trace else Screen(call.transcript, console) as screen:
+        client.listen(screen.show)
         yield call, screen
 
 
