@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.core.segments import Segment, by_length, by_times, one_segment, runs_of, tagged
+from antiphon.core.segments import Segment, by_length, by_times, one_segment, runs_of, tagged, untagged
 from antiphon.core.voice_spans import NamedSpan
 
 ANN, BEN = NamedSpan(0, 1000, "Ann"), NamedSpan(1200, 3200, "Ben")
@@ -73,3 +73,5 @@ def test_the_brain_reads_a_line_for_each_speaker() -> None:
         Segment(None, "Hm.", 3, 4),
     )
     assert tagged(said) == "[Ann]: Is it late?\n[Ben]: No.\nHm."
+    assert untagged(tagged(said)) == "Is it late?\nNo.\nHm."
+    assert untagged("See [1]: it is there.") == "See [1]: it is there."

@@ -213,6 +213,11 @@ async def test_states_in_which_it_cannot_answer(cache_folder: Path) -> None:
         await answer(closed, BrainRequest((Message("user", "Hello."),)))
 
 
+def test_names_of_speakers_are_no_words() -> None:
+    said = [Message("user", "[Ann]: Hello.\n[Speaker 1]: Good evening.")]
+    assert [turn.user for turn in turns_of(said)] == ["Hello.\nGood evening."]
+
+
 def test_turns_are_runs_of_one_speaker() -> None:
     messages = [
         Message("assistant", "Welcome."),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.actions import Action
+from antiphon.core.commands import CommitBuffer
 from antiphon.core.events import Event, FinalHeard, PartialHeard
-from antiphon.core.settings import SessionSettings, TurnSettings
+from antiphon.core.settings import Detection, SessionSettings, TurnSettings
 from antiphon.core.speech import BrainDelta, BrainRequest
 from antiphon.core.who import Embedding
 from antiphon.engines.base import HeardWord, RecognizerStream, Transcript
@@ -183,6 +185,19 @@ def test_a_recognizer_that_knows_who_said_each_word_is_believed() -> None:
     segments, context = run_virtual(conversation())
     assert segments == [("Ann", "is it late"), ("Ben", "not yet no")]
     assert context[0] == ("user", "[Ann]: is it late\n[Ben]: not yet no")
+
+
+def test_a_turn_that_the_client_ends_has_its_speaker_too() -> None:
+    async def conversation() -> list[tuple[str | None, str]]:
+        settings = SessionSettings(turn=TurnSettings(detection=Detection.MANUAL, paced=True), transcription=True)
+        async with call(settings=settings, speakers=speakers()) as caller:
+            for turns, amplitude in enumerate((ALOUD, SOFT), start=1):
+                await caller.say(LONG, amplitude=amplitude)
+                caller.session.post(CommitBuffer())
+                await caller.until(partial(lambda count: len(caller.outlet.transcripts) == count, turns))
+            return said(caller)
+
+    assert run_virtual(conversation()) == [("Speaker 1", LONG), ("Speaker 2", LONG)]
 
 
 def test_segments_come_before_the_transcript_and_have_their_times() -> None:

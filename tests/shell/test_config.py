@@ -164,6 +164,13 @@ def test_tls_has_one_certificate() -> None:
     assert "tls: Input should be 'self-signed'" in complaint({"tls": "yes"})
 
 
+@pytest.mark.parametrize("text", ["off", "on", "enrolled"])
+def test_speakers_are_told_apart_as_the_file_says(text: str) -> None:
+    written(f"speakers: {text}\n")
+    assert resolve({}, {}).config.speakers == text, "also where YAML reads a boolean"
+    assert resolve({"speakers": text}, {}).config.speakers == text
+
+
 @pytest.mark.parametrize(("text", "loudness"), [("off", "off"), ("'off'", "off"), ("-23", -23.0), ("-16.5", -16.5)])
 def test_a_loudness_is_a_number_or_off(text: str, loudness: object) -> None:
     written(f"loudness: {text}\n")

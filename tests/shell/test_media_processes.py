@@ -22,6 +22,7 @@ from antiphon.apps.config import Config
 from antiphon.apps.media import processes as media_processes
 from antiphon.apps.media.processes import MediaProcesses
 from antiphon.apps.server import Server
+from antiphon.apps.server_process import local_server
 from antiphon.errors import ConfigError
 
 LIMIT_S = 30.0
@@ -217,6 +218,16 @@ async def is_told_of_workers(server: Server, http: aiohttp.ClientSession) -> Non
         await call.until("session.created")
         os.kill(asr["pid"], signal.SIGKILL)
         await call.until(is_back)
+
+
+async def test_none_outlives_a_server_that_is_killed() -> None:
+    engines = (option for stage in ("vad", "asr", "llm", "tts") for option in (f"--{stage}", "scripted"))
+    async with local_server([*engines, "--no-tts-spare", "--webrtc-workers", "1"]) as server:
+        processes = psutil.Process(server.pid).children()
+        assert len(processes) == 4
+        os.kill(server.pid, signal.SIGKILL)
+        _, alive = await asyncio.to_thread(psutil.wait_procs, processes, LIMIT_S)
+        assert not alive
 
 
 async def test_what_a_process_cannot_use_is_told_as_if_it_ran_here() -> None:

@@ -39,9 +39,14 @@ class _Stop:
             os._exit(130)
         self.asked = True
         self._serving.cancel()
-        deadline = threading.Timer(STOP_LIMIT_S, _leave)
-        deadline.daemon = True
-        deadline.start()
+        leave_in_time()
+
+
+def leave_in_time() -> None:
+    """Ends the process ``STOP_LIMIT_S`` from now, unless it has ended by then."""
+    deadline = threading.Timer(STOP_LIMIT_S, _leave)
+    deadline.daemon = True
+    deadline.start()
 
 
 def _leave() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from antiphon.core.voice_spans import NamedSpan
+
+_TAG = re.compile(r"^\[[^\]\n]{1,60}\]: ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +80,8 @@ def tagged(segments: Iterable[Segment]) -> str:
         words = " ".join(segment.text for segment in group)
         lines.append(f"[{speaker}]: {words}" if speaker else words)
     return "\n".join(lines)
+
+
+def untagged(text: str) -> str:
+    """The words alone, for a brain that would take the names for words."""
+    return _TAG.sub("", text)

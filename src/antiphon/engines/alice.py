@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from antiphon.core.segments import untagged
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines.tool_rules import choose_call, spoken_result
 from antiphon.errors import EngineError
@@ -203,7 +204,7 @@ def turns_of(messages: Sequence[Message]) -> list[Exchange]:
     turns: list[Exchange] = []
     for message in messages:
         text = message.text.strip()
-        if message.role == "user" and text:
+        if message.role == "user" and (text := untagged(text)):
             if turns and turns[-1].assistant is None:
                 turns[-1] = Exchange(f"{turns[-1].user} {text}", None)
             else:

@@ -27,7 +27,7 @@ KEPT_BYTES = 16 * EAR_RATE_HZ * 2
 LEAD_MS = 100
 """Recognizers want so much quiet before the first word; where a turn begins with speech, it is put there."""
 
-SPEAKER_WAIT_S = 0.5
+SPEAKER_WAIT_S = 1.0
 """A final waits so long for who said it; then it goes by what was known before."""
 
 _HEARD_BYTES = HEARD_TURN_S * EAR_RATE_HZ * 2

@@ -11,7 +11,7 @@ import structlog
 
 from antiphon.apps.logs import logging_to
 from antiphon.apps.media.assignment import Assignment
-from antiphon.apps.serve import event_loop, settle_memory, tell_ready
+from antiphon.apps.serve import event_loop, leave_in_time, settle_memory, tell_ready
 from antiphon.apps.server import Server
 
 _log = structlog.get_logger(__name__)
@@ -31,8 +31,14 @@ def run(path: Path, ready_fd: int | None) -> int:
 
 async def _serve(assignment: Assignment, ready_fd: int | None) -> None:
     stop = asyncio.Event()
+
+    def asked() -> None:
+        if not stop.is_set():
+            stop.set()
+            leave_in_time()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, asked)
     async with Server(assignment.config, assignment=assignment):
         settle_memory()
         tell_ready(ready_fd, str(assignment.socket))
