@@ -91,7 +91,7 @@ times, so the figures are the same on any machine, and say nothing about how qui
 embedded voices and heard by the embedded voice activity detection and recognizer (its partials and finals come 60 ms
 after their audio). A silence of {silence} ms ends a turn. The brain has the stated speed; the voice gives its first
 audio after 80 ms and is five times as fast as speech. In the pauses the user goes on: what was begun there was a wrong
-start. The response counts from the true end of the user's last word to the first sound of the answer that is heard;
+start. So is every run of the brain of which something was written and nothing was used. The response counts from the true end of the user's last word to the first sound of the answer that is heard;
 *audio ready* is when the voice's first audio was there, which is before that where the answer had to wait for the end
 of the turn.
 

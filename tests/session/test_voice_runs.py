@@ -315,7 +315,7 @@ def test_without_voices_there_is_no_stand_in() -> None:
 
 
 def speaking(**speech: Any) -> SessionSettings:
-    return SessionSettings(TurnSettings(paced=True), ReplySettings(speech=SpeechSettings(**speech)), True)
+    return SessionSettings(TurnSettings(paced=True), ReplySettings(speech=SpeechSettings(**speech)), transcription=True)
 
 
 def silences_s(caller: Caller, reply: HeardReply) -> float:
