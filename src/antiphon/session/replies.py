@@ -85,8 +85,8 @@ class Replies:
         """The one that turn-taking has paused."""
         self._on_hold = False
         """The client cannot be reached."""
-        self._changes_before = 0
-        """How often the conversation had changed when a reply was prepared last."""
+        self._changes_before: int | None = None
+        """How often the conversation had changed when the reply that is prepared began to read it."""
         self._preparing: asyncio.Task[None] | None = None
         self._host = ReplyHost(
             add_item=self._add_item,
@@ -160,6 +160,7 @@ class Replies:
                 ahead = self._room_ahead()
                 self._prepared[reply] = self._begin(reply, group, self._settings.reply, messages, ahead=ahead)
             case do.DiscardReply(reply):
+                self._changes_before = None
                 self._discard(self._prepared.pop(reply))
             case do.StartReply(reply, prepared, side):
                 self._start(reply, group, prepared=prepared, side=side)
@@ -216,7 +217,8 @@ class Replies:
         command = self._expected.pop(reply, None)
         if not side:
             self._let_play_on()
-        if prepared and self._conversation.changes > self._changes_before + 1:  # by more than the turn itself
+        before, self._changes_before = self._changes_before, None
+        if prepared and before is not None and self._conversation.changes > before + 1:  # by more than the turn itself
             self._discard(self._prepared.pop(reply))
             prepared = False
         if prepared:
