@@ -217,8 +217,7 @@ class Replies:
         command = self._expected.pop(reply, None)
         if not side:
             self._let_play_on()
-        before, self._changes_before = self._changes_before, None
-        if prepared and before is not None and self._conversation.changes > before + 1:  # by more than the turn itself
+        if prepared and self._is_stale():
             self._discard(self._prepared.pop(reply))
             prepared = False
         if prepared:
@@ -235,6 +234,11 @@ class Replies:
         if self._on_hold:
             live.reply.speaker.pause()
         live.reply.commit()
+
+    def _is_stale(self) -> bool:
+        """Whether the conversation has changed under the reply that was prepared, by more than the turn itself."""
+        before, self._changes_before = self._changes_before, None
+        return before is not None and self._conversation.changes > before + 1
 
     def _discard(self, live: _Live) -> None:
         if live.ahead is not Ahead.NOTHING:
