@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 # Which PyTorch the development environment gets, and from where: TORCH="torch==2.13.0 --index-url URL".
 TORCH ?= torch==2.13.0
-BENCHMARKS ?= startup clauses latency barge_in budget contract workers webrtc webrtc_sessions webrtc_turns webrtc_soak
+BENCHMARKS ?= startup clauses first_words ahead latency barge_in budget contract workers webrtc webrtc_sessions webrtc_turns webrtc_soak
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))

@@ -51,7 +51,7 @@ def _bars(
     axes.set_title(title, loc="left", fontsize=11)
     axes.axhline(0, color="#444", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, ncols=3)
+    figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=6)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -91,9 +91,9 @@ times, so the figures are the same on any machine, and say nothing about how qui
 embedded voices and heard by the embedded voice activity detection and recognizer (its partials and finals come 60 ms
 after their audio). A silence of {silence} ms ends a turn. The brain has the stated speed; the voice gives its first
 audio after 80 ms and is five times as fast as speech. In the pauses the user goes on: what was begun there was a wrong
-start. The response counts from the true end of the user's last word to the first sound of the answer that is heard;
-*audio ready* is when the voice's first audio was there, which is before that where the answer had to wait for the end
-of the turn.
+start, as is every run of the brain of which something was written and nothing used. The response counts from the true
+end of the user's last word to the first sound of the answer that is heard; *audio ready* is when the voice's first
+audio was there, which is before that where the answer had to wait for the end of the turn.
 
 {ahead}
 
@@ -101,9 +101,7 @@ of the turn.
 
 ![Tokens in vain](ablation-wasted.svg)
 
-{verdict}
-
-## From text to speech
+{verdict}## From text to speech
 
 Four answers of two sentences each, given {rounds} times in one conversation, by a brain that needs 200 ms to its first
 token and writes 40 a second. Each way has what those above it have. *Silence* is what a listener hears in the midst of
@@ -111,7 +109,7 @@ an answer because the voice was late.
 
 {words}
 
-The voices: {voices}.
+{voices}
 
 ![First sound](ablation-first-sound.svg)
 
@@ -125,27 +123,37 @@ repeated opening from memory sounds as soon as the text is there, and opens a pa
 """
 
 
+_LISTENING = """A listening brain reads the words while the user speaks, and what it wants to say is let out after
+200 ms of silence. Two of them: one that says nothing while it has not heard the whole turn, an ideal judge; and an
+eager one, which answers whatever it has heard as soon as wait-k lets it, and throws that away with each further word.
+Against plain work ahead, by the median response:
+
+"""
+
+
 def _verdict(results: ahead.Results, listening: Sequence[str]) -> str:
     """Whether listening beats plain work ahead on latency, speed by speed, in words that follow from the figures."""
     if not listening:
         return ""
+    base = ahead.WORK_AHEAD.name
     told = []
     for way in listening:
         won = [
-            speed
-            for speed in ahead.SPEEDS
-            if results[way, speed].row()["response_p50_ms"]
-            < results[ahead.WORK_AHEAD.name, speed].row()["response_p50_ms"]
+            speed for speed in ahead.SPEEDS if _response_ms(results, way, speed) < _response_ms(results, base, speed)
         ]
-        told.append(f"{way}: {'beats' if won else 'does not beat'} it at {len(won)} of {len(ahead.SPEEDS)} speeds")
-    return f"Against plain work ahead, by the median response, {'; '.join(told)}."
+        told.append(f"- {way}: {'beats' if won else 'does not beat'} it at {len(won)} of {len(ahead.SPEEDS)} speeds")
+    return _LISTENING + "\n".join(told) + "\n\n"
+
+
+def _response_ms(results: ahead.Results, way: str, speed: tuple[int, int]) -> float:
+    return results[way, speed].row()["response_p50_ms"]
 
 
 def main() -> int:
     ways = ahead.WAYS
     found = run_virtual(ahead.measure(ways, ahead.SPEEDS))
     words = run_virtual(first_words.measure(list(first_words.VOICES)))
-    _plot_ahead(found, ways)
+    _plot_ahead(found, [way for way in ways if way.judges or not way.listens])
     _plot_words(words)
     numbers = {voice: number for number, voice in enumerate(first_words.VOICES, 1)}
     word_rows = [[numbers[voice], *row] for voice, *row in first_words.table_rows(words)]  # type: ignore[index]
@@ -157,7 +165,7 @@ def main() -> int:
         verdict=_verdict(found, [way.name for way in ways if way.listens]),
         rounds=first_words.ROUNDS,
         words=_table(first_words.COLUMNS, word_rows),
-        voices="; ".join(f"{number}, {voice}" for voice, number in numbers.items()),
+        voices="\n".join(f"- voice {number} {voice}" for voice, number in numbers.items()),
     )
     (DOCS / "ABLATIONS.md").write_text(page, encoding="utf-8")
     print(f"wrote {DOCS / 'ABLATIONS.md'}")

@@ -10,7 +10,7 @@ do not depend on the machine.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -18,17 +18,16 @@ from antiphon.apps.selftest.measures import percentile
 from antiphon.audio import MOUTH_RATE_HZ, first_audible
 from antiphon.core.settings import SessionSettings, TurnSettings
 from antiphon.core.shedding import Ahead
-from antiphon.engines.base import Brain
-from antiphon.engines.scripted import BrainOptions, ScriptedBrain, ScriptedSynthesizer
+from antiphon.engines.scripted import ScriptedSynthesizer
 from antiphon.engines.silero import Silero
 from antiphon.engines.suite import Suite
 from antiphon.ids import IdSource
-from antiphon.session.meter import NoMeter
 from antiphon.session.session import Session
 from antiphon.sim.caller import Caller
 from antiphon.sim.outlet import HeardReply, RecordingOutlet
 from antiphon.sim.virtual_time import run_virtual
 from benchmarks.dialogues import ANSWERS, Dialogue, SpokenTurn, spoken_dialogues
+from benchmarks.stated_brain import StatedBrain
 from benchmarks.tables import arguments, save, show
 from benchmarks.traced_recognizer import InlineMoonshine, InlineSilero, TracedRecognizer
 
@@ -40,16 +39,14 @@ SPEEDS = tuple((first, rate) for first in (50, 200, 400) for rate in (20, 60))
 
 VOICE = "first_audio_ms=80,speed=5"
 
-_LISTENED_S = 0.6
-"""So much of each answer is heard before the user speaks again."""
+_LISTENED_MS = 600
+"""So much of each answer is heard before the user goes on."""
+
+_REST_MS = 400
+_LONGEST_S = 6.0
 
 
-SETTINGS = SessionSettings(TurnSettings(paced=True, silence_duration_ms=SILENCE_MS))
-
-
-def answering(options: BrainOptions) -> Brain:
-    """Of stated speed; what it answers does not depend on the words that were recognized."""
-    return ScriptedBrain(options, answers=ANSWERS)
+_TURN_BY_TURN = SessionSettings(TurnSettings(paced=True, silence_duration_ms=SILENCE_MS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,11 @@ class Way:
 
     name: str
     ahead: Ahead
-    brain: Callable[[BrainOptions], Brain] = answering
-    settings: SessionSettings = SETTINGS
+    settings: SessionSettings = _TURN_BY_TURN
     listens: bool = False
     """The brain reads the words while the user still speaks."""
+    judges: bool = False
+    """And says nothing while it has not heard the whole turn."""
 
 
 TURN_BASED = Way("turn-based", Ahead.NOTHING)
@@ -78,43 +76,33 @@ class Found:
     """From the true end of the user's last word to the first sound of the answer."""
     ready_ms: list[float] = field(default_factory=list)
     """To the voice's first audio of it: negative when it was ready before."""
-    turns: int = 0
+    tokens: int = 0
+    """Written and not used."""
+    wrong_starts: int = 0
+    """Runs of the brain that wrote something that was not used."""
+    spoke_too_soon: int = 0
+    """Turns in which an answer sounded before the user had finished."""
     unanswered: int = 0
-    thrown_away: int = 0
-    tokens: float = 0
-    interrupted: int = 0
-    """Answers that began while the user had not finished."""
-
-    @property
-    def wrong_starts(self) -> float:
-        """In a hundred turns."""
-        return 100 * (self.thrown_away + self.interrupted) / max(self.turns, 1)
+    turns: int = 0
 
     def row(self) -> dict[str, float]:
+        hundred = 100 / max(self.turns, 1)
         return {
             "response_p50_ms": round(percentile(self.response_ms, 0.5), 1),
             "response_p95_ms": round(percentile(self.response_ms, 0.95), 1),
             "ready_p50_ms": round(percentile(self.ready_ms, 0.5), 1),
             "wasted_tokens_a_turn": round(self.tokens / max(self.turns, 1), 2),
-            "wrong_starts_in_100": round(self.wrong_starts, 1),
+            "wrong_starts_in_100": round(self.wrong_starts * hundred, 1),
+            "too_soon_in_100": round(self.spoke_too_soon * hundred, 1),
             "unanswered": self.unanswered,
             "turns": self.turns,
         }
 
 
-class _Waste(NoMeter):
-    def __init__(self, found: Found) -> None:
-        self._found = found
-
-    def work_ahead(self, figures: dict[str, float]) -> None:
-        self._found.thrown_away += int(figures["thrown_away"])
-        self._found.tokens += figures["wasted_tokens"]
-
-
 @asynccontextmanager
-async def _session(way: Way, suite: Suite, found: Found) -> AsyncIterator[Caller]:
+async def _session(way: Way, suite: Suite) -> AsyncIterator[Caller]:
     outlet = RecordingOutlet()
-    session = Session(suite, outlet, way.settings, ids=IdSource(1), meter=_Waste(found), room_ahead=lambda: way.ahead)
+    session = Session(suite, outlet, way.settings, ids=IdSource(1), room_ahead=lambda: way.ahead)
     caller = Caller(session, outlet)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(session.run())
@@ -127,37 +115,42 @@ async def _session(way: Way, suite: Suite, found: Found) -> AsyncIterator[Caller
             await running
 
 
-async def _ask(caller: Caller, turn: SpokenTurn, found: Found) -> None:
+async def _ask(caller: Caller, brain: StatedBrain, turn: SpokenTurn, found: Found) -> None:
     """One turn, and the beginning of its answer."""
     outlet = caller.outlet
-    began_at, before = caller.now, len(outlet.replies)
+    began_at, before, runs = caller.now, len(outlet.replies), len(brain.runs)
     await caller.utter(turn.pcm)
     ended_at = began_at + turn.length_s
     found.turns += 1
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_LONGEST_S):
             await outlet.until(lambda: _answer(outlet, before, ended_at) is not None)
     except TimeoutError:
         found.unanswered += 1
-        return
-    answer = _answer(outlet, before, ended_at)
-    assert answer is not None and answer.first_audio_at is not None
-    await caller.pause(_LISTENED_S * 1000)
-    sound = (first_audible(bytes(answer.audio)) or 0) / MOUTH_RATE_HZ
-    found.response_ms.append((answer.first_audio_at + sound - ended_at) * 1000)
-    ready = [each.args[0] for each in outlet.named("answered") if each.args[0].reply == answer.id]
-    found.ready_ms += [told.marks["voice_first_audio"] for told in ready]
-    early = [reply for reply in list(outlet)[before:] if reply.first_audio_at is not None and reply is not answer]
-    found.interrupted += len(early)
-    caller.cancel()
+    else:
+        answer = _answer(outlet, before, ended_at)
+        assert answer is not None and answer.first_audio_at is not None
+        await caller.pause(_LISTENED_MS)
+        lead_s = (first_audible(bytes(answer.audio)) or 0) / MOUTH_RATE_HZ
+        found.response_ms.append((answer.first_audio_at + lead_s - ended_at) * 1000)
+        told = [each.args[0] for each in outlet.named("answered") if each.args[0].reply == answer.id]
+        found.ready_ms += [each.marks["voice_first_audio"] for each in told]
+        of_answer = [run for run in brain.runs[runs:] if run.at <= answer.first_audio_at and run.tokens][-1:]
+        in_vain = [run for run in brain.runs[runs:] if run.tokens and run not in of_answer]
+        found.tokens += sum(run.tokens for run in in_vain)
+        found.wrong_starts += len(in_vain)
+    early = [reply for reply in list(outlet)[before:] if reply.first_audio_at and reply.first_audio_at < ended_at]
+    found.spoke_too_soon += bool(early)
+    if outlet.live:
+        caller.cancel()
     await caller.rest()
-    await caller.pause(400)
+    await caller.pause(_REST_MS)
 
 
 def _answer(outlet: RecordingOutlet, before: int, ended_at: float) -> HeardReply | None:
     """The first of the new replies that sounds after the user's last word."""
-    later = (reply for reply in list(outlet)[before:] if reply.first_audio_at is not None)
-    return next((reply for reply in later if reply.first_audio_at and reply.first_audio_at >= ended_at), None)
+    new = list(outlet)[before:]
+    return next((reply for reply in new if reply.first_audio_at and reply.first_audio_at >= ended_at), None)
 
 
 async def hold(
@@ -165,13 +158,14 @@ async def hold(
 ) -> Found:
     """All dialogues, each in a session of its own."""
     found = Found()
-    options = BrainOptions(first_token_ms=speed[0], token_ms=1000 / speed[1])
     for dialogue in dialogues:
-        suite = Suite(vad, recognizer, way.brain(options), ScriptedSynthesizer.from_options(VOICE))
-        async with _session(way, suite, found) as caller:
-            await caller.pause(500)
-            for turn in dialogue:
-                await _ask(caller, turn, found)
+        brain = StatedBrain(*speed, judges=way.judges)
+        suite = Suite(vad, recognizer, brain, ScriptedSynthesizer.from_options(VOICE))
+        async with _session(way, suite) as caller:
+            await caller.pause(_REST_MS)
+            for turn, answer in zip(dialogue, ANSWERS, strict=True):
+                brain.expect(turn.text, answer)
+                await _ask(caller, brain, turn, found)
     return found
 
 
@@ -194,7 +188,7 @@ async def measure(ways: Sequence[Way], speeds: Sequence[tuple[int, int]]) -> Res
 
 COLUMNS = (
     "way", "first token, ms", "tokens/s", "response p50, ms", "p95", "audio ready p50, ms", "tokens in vain a turn",
-    "wrong starts in 100 turns", "unanswered", "turns",
+    "wrong starts in 100 turns", "spoke too soon in 100", "unanswered", "turns",
 )  # fmt: skip
 
 
@@ -204,9 +198,9 @@ def table_rows(results: Results) -> list[list[object]]:
 
 def main() -> int:
     parser = arguments(__doc__)
-    parser.add_argument("--quick", action="store_true", help="one speed of the brain alone")
+    parser.add_argument("--all", action="store_true", help="all speeds of the brain")
     options = parser.parse_args()
-    results = run_virtual(measure(WAYS, SPEEDS[:1] if options.quick else SPEEDS))
+    results = run_virtual(measure(WAYS, SPEEDS if options.all else SPEEDS[2:3]))
     show("Working ahead", COLUMNS, table_rows(results))
     save(options.json, {f"{name} {first} {rate}": found.row() for (name, (first, rate)), found in results.items()})
     return 0

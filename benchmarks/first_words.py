@@ -60,12 +60,16 @@ class WholePieces(ScriptedSynthesizer):
 
 
 VOICES = {
-    "streams, 5 times as fast as speech, first audio after 80 ms": ScriptedSynthesizer(
+    "streams, five times as fast as speech, its first audio after 80 ms": ScriptedSynthesizer(
         SynthesizerOptions(first_audio_ms=80, speed=5)
     ),
-    "streams, 1.5 times as fast, after 300 ms": ScriptedSynthesizer(SynthesizerOptions(first_audio_ms=300, speed=1.5)),
-    "streams, 0.8 times as fast, after 300 ms": ScriptedSynthesizer(SynthesizerOptions(first_audio_ms=300, speed=0.8)),
-    "whole pieces, 3 times as fast": WholePieces(SynthesizerOptions(first_audio_ms=80, speed=3)),
+    "streams, 1.5 times as fast as speech, after 300 ms": ScriptedSynthesizer(
+        SynthesizerOptions(first_audio_ms=300, speed=1.5)
+    ),
+    "streams, 0.8 times as fast as speech, after 300 ms": ScriptedSynthesizer(
+        SynthesizerOptions(first_audio_ms=300, speed=0.8)
+    ),
+    "gives whole pieces, three times as fast as speech": WholePieces(SynthesizerOptions(first_audio_ms=80, speed=3)),
 }
 
 

@@ -127,7 +127,7 @@ async def test_the_words_are_those_of_the_reply(by: str, query: str, old: str, n
             "asr": "scripted",
             "llm": "scripted:first_token_ms=10,token_ms=30",
             "tts": f"{old},{new}",
-            "session": {"voice": old},
+            "session": {"voice": old, "speech": {"piece_chars": 0}},  # each clause by itself, as above
         }
     )
     async with Server(config) as server:

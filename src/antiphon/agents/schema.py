@@ -107,23 +107,22 @@ def read_docstring(text: str) -> tuple[str, dict[str, str]]:
     """The description, and what is said of each parameter: under ``Args:``, or as ``:param NAME:``."""
     told: list[str] = []
     notes: dict[str, str] = {}
-    section: str | None = None
-    current: str | None = None
+    section, current = "", ""
     for line in text.splitlines():
         if heading := _SECTION.match(line):
-            section, current = heading[1], None
+            section, current = str(heading[1]), ""
         elif entry := _FIELD.match(line):
-            section, current = "Args", entry[1]
+            section, current = "Args", str(entry[1])
             notes[current] = entry[2].strip()
         elif line.lstrip().startswith((":return", ":raise", ":rtype", ":type")):
-            section, current = "Returns", None
-        elif section is None:
+            section, current = "Returns", ""
+        elif not section:
             told.append(line)
         elif section in ("Args", "Arguments", "Parameters"):
             if entry := _ENTRY.match(line):
-                current = entry[1]
+                current = str(entry[1])
                 notes[current] = entry[2].strip()
-            elif current is not None and line.strip():
+            elif current and line.strip():
                 notes[current] = f"{notes[current]} {line.strip()}".strip()
     return "\n".join(told).strip(), notes
 

@@ -102,8 +102,8 @@ class Replies:
         """The one that turn-taking has paused."""
         self._on_hold = False
         """The client cannot be reached."""
-        self._changes_before = 0
-        """How often the conversation had changed when a reply was prepared last."""
+        self._changes_before: int | None = None
+        """How often the conversation had changed when the reply that is prepared began to read it."""
         self._preparing: dict[str, asyncio.Task[None]] = {}
         """What is made ready for a change of settings."""
         self._offered: dict[ReplyId, Span] = {}
@@ -218,6 +218,7 @@ class Replies:
                 ahead = self._room_ahead()
                 self._prepared[reply] = self._begin(reply, group, self._settings.reply, context, ahead=ahead, span=span)
             case do.DiscardReply(reply):
+                self._changes_before = None
                 self.withdraw(reply)
                 if (discarded := self._prepared.pop(reply, None)) is not None:
                     self._discard(discarded)
@@ -278,8 +279,7 @@ class Replies:
         command = self._expected.pop(reply, None)
         if not side:
             self._let_play_on()
-        changed = self._conversation.changes > self._changes_before + 1  # by more than the turn itself
-        if prepared and changed and self._prepared[reply].span is None:
+        if prepared and self._prepared[reply].span is None and self._is_stale():
             self._discard(self._prepared.pop(reply))
             prepared = False
         if prepared:
@@ -297,6 +297,11 @@ class Replies:
         if self._on_hold:
             live.reply.speaker.pause()
         live.reply.commit()
+
+    def _is_stale(self) -> bool:
+        """Whether the conversation has changed under the reply that was prepared, by more than the turn itself."""
+        before, self._changes_before = self._changes_before, None
+        return before is not None and self._conversation.changes > before + 1
 
     def _discard(self, live: _Live) -> None:
         if live.ahead is not Ahead.NOTHING:
