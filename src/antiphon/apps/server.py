@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import structlog
@@ -25,6 +26,7 @@ from antiphon.apps.tls import tls_of
 from antiphon.apps.webrtc import calls_of
 from antiphon.core.settings import SessionSettings
 from antiphon.engines.base import Engine
+from antiphon.engines.counted_brain import counted
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.pacer import Pacer
@@ -142,6 +144,7 @@ class Server:
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply.voice)
+            suite = replace(suite, brain=counted(suite.brain, self.metrics.tokens))
             return Session(suite, outlet, settings, meter=self.metrics, recorder=recorder, pacer=pacer, stay=stay)
 
         offer = offers_of(config, self.suite)
