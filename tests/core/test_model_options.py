@@ -15,8 +15,8 @@ def test_nothing_said() -> None:
 
 
 def test_what_is_said_counts() -> None:
-    options = ModelOptions.parse("temperature=0&top_p=0.5&top_k=0&context=2048&memory=100&thinking=true")
-    assert options == ModelOptions(0.0, 0.5, 0, 2048, 100, True)
+    options = ModelOptions.parse("temperature=0&top_p=0.5&top_k=0&context=2048&memory=100&slots=3&thinking=true")
+    assert options == ModelOptions(0.0, 0.5, 0, 2048, 100, 3, True)
     assert options.sampling() == Sampling(0.0, 0.5, 0)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -11,6 +14,7 @@ from aiohttp import web
 from antiphon.engines import local_llm
 from antiphon.engines.catalog import make_brain
 from antiphon.engines.local_llm import find_local_llm, first_model
+from antiphon.engines.model_files import FOLDER_VARIABLE
 from antiphon.engines.openai_chat import OpenAIChat
 from antiphon.errors import ConfigError
 
@@ -46,6 +50,13 @@ class Machine:
 
     async def close(self) -> None:
         await self._stack.aclose()
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of models that were pulled: none yet."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture
@@ -96,3 +107,31 @@ async def test_the_model_of_a_server_that_is_asked_for_none_is_the_first_it_list
     assert await first_model(f"http://127.0.0.1:{machine.ports['llama.cpp']}") == "nomic-embed-text"
     await machine.serve("vLLM", "<html>")
     assert await first_model(f"http://127.0.0.1:{machine.ports['vLLM']}/v1") is None
+
+
+def pull(models: Path, name: str, at_s: float) -> None:
+    folder = models / "gguf" / name
+    folder.mkdir(parents=True)
+    (folder / "weights.gguf").write_bytes(b"GGUF")
+    os.utime(folder, (at_s, at_s))
+
+
+async def test_without_a_server_the_newest_model_that_was_pulled(machine: Machine, models: Path) -> None:
+    pull(models, "older", 1000.0)
+    pull(models, "newer", 2000.0)
+    pull(models, "oldest", 500.0)
+    assert (await find_local_llm()).name == "gguf:newer"
+    assert (await find_local_llm(model="older")).name == "gguf:older"
+    with pytest.raises(ConfigError, match="nor was it pulled"):
+        await find_local_llm(model="unheard-of")
+    await machine.serve("Ollama", MODELS)
+    assert (await find_local_llm()).name == "openai:llama:latest"
+    assert (await find_local_llm(model="older")).name == "gguf:older"
+
+
+async def test_without_llama_cpp_nothing_is_taken(
+    machine: Machine, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(models, "tiny", 1000.0)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert (await find_local_llm()).name == "alice"

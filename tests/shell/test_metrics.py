@@ -54,6 +54,19 @@ def test_failures_are_counted_by_stage_and_start_at_nought() -> None:
     assert samples["antiphon_engine_failures_total", "stage=tts"] == 0
 
 
+def test_tokens_are_counted_by_what_they_cost() -> None:
+    metrics = Metrics()
+    assert read(metrics)["antiphon_brain_tokens_total", "kind=cached"] == 0
+    metrics.tokens(3, 7, 2)
+    metrics.tokens(1, 10, 0)
+    samples = read(metrics)
+    assert [samples["antiphon_brain_tokens_total", f"kind={kind}"] for kind in ("read", "cached", "written")] == [
+        4,
+        17,
+        2,
+    ]
+
+
 def test_the_buckets_tell_one_frame_from_three_seconds() -> None:
     assert list(LATENCY_BUCKETS_S) == sorted(set(LATENCY_BUCKETS_S))
     assert 0.02 in LATENCY_BUCKETS_S

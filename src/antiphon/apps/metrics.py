@@ -101,6 +101,11 @@ class Metrics:
         self._ahead_wasted = self._counter("ahead_wasted_seconds", "Work on replies that were not wanted", "stage")
         for stage in ("llm", "tts"):
             self._ahead_wasted.labels(stage)
+        self._tokens = self._counter(
+            "brain_tokens", "Tokens of the language model: read anew, cached from before, written", "kind"
+        )
+        for kind in ("read", "cached", "written"):
+            self._tokens.labels(kind)
         self._turn_parts = {name: self._latency("turn", name, text) for name, text in TURN_PARTS.items()}
         self._barge_in_parts = {name: self._latency("barge_in", name, text) for name, text in BARGE_IN_PARTS.items()}
         self._lag = Histogram(
@@ -180,6 +185,11 @@ class Metrics:
 
     def failed(self, stage: str) -> None:
         self._failures.labels(stage).inc()
+
+    def tokens(self, read: int, cached: int, written: int) -> None:
+        """Of one answer of a brain, or of what it has read ahead of one."""
+        for kind, count in (("read", read), ("cached", cached), ("written", written)):
+            self._tokens.labels(kind).inc(count)
 
     async def watch_event_loop(self) -> None:
         """Samples the event loop's lag until cancelled. The one task that metrics need."""

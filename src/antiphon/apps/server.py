@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -34,6 +35,7 @@ from antiphon.apps.webrtc import calls_of, check_processes, front_of
 from antiphon.core.settings import SessionSettings
 from antiphon.core.speech_memory import SpeechMemory
 from antiphon.engines.base import Engine
+from antiphon.engines.counted_brain import counted
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.identity import Speakers
@@ -192,6 +194,7 @@ class Server:
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
             stay = self.engines.attending(suite, settings.reply)
+            suite = replace(suite, brain=counted(suite.brain, self.metrics.tokens))
             notebook = keeper.notebook(session_id) if keeper is not None else None
             open_session = partial(
                 Session,

@@ -1,14 +1,16 @@
-"""Finds a language model among the programs that commonly serve one on this machine."""
+"""Finds a language model: among the programs that commonly serve one on this machine, or among those pulled."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from antiphon.engines.base import Brain
+from antiphon.engines.model_files import models_folder
 from antiphon.engines.server_names import completed
 from antiphon.errors import ConfigError
 
@@ -29,9 +31,10 @@ _NOT_FOR_CHAT = ("embed", "rerank", "whisper", "tts")
 
 
 async def find_local_llm(exclude_ports: Collection[int] = (), model: str | None = None) -> Brain:
-    """The brain over the first local server that answers and has ``model`` (any, if None); else A.L.I.C.E.
+    """The brain over the first local server that answers and has ``model`` (any, if None).
 
-    Raises ConfigError when ``model`` is named and no server has it.
+    Else one over a GGUF that was pulled, if llama.cpp is installed; else A.L.I.C.E. Raises ConfigError when ``model``
+    is named and nobody has it.
     """
     import aiohttp
 
@@ -44,11 +47,29 @@ async def find_local_llm(exclude_ports: Collection[int] = (), model: str | None 
             from antiphon.engines.openai_chat import OpenAIChat
 
             return OpenAIChat(server.url, chosen, server_name=server.program)
+    pulled = _pulled_model(model)
+    if pulled is not None:
+        from antiphon.engines.llama_brain import LlamaBrain
+
+        return LlamaBrain(pulled)
     if model is not None:
-        raise ConfigError(f"no local server has the model {model!r}: give its server's URL with --llm URL")
+        raise ConfigError(
+            f"no local server has the model {model!r}, nor was it pulled: give its server's URL with --llm URL"
+        )
     from antiphon.engines.alice import AliceBrain
 
     return AliceBrain()
+
+
+def _pulled_model(model: str | None) -> str | None:
+    """The name of a GGUF in the models' folder, the one that was put there last if none is named."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        return None
+    folders = [file.parent for file in (models_folder() / "gguf").glob("*/*.gguf")]
+    if model is not None:
+        return model if model in {folder.name for folder in folders} else None
+    newest = max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
+    return newest.name if newest is not None else None
 
 
 async def first_model(url: str) -> str | None:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 from antiphon.engines.sampling import Sampling
 from antiphon.errors import ConfigError
 
-CONTEXT_TOKENS = 8192
+CONTEXT_TOKENS = 4096
+"""Half an hour of dialogue, about."""
 MEMORY_MB = 4096
 
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -28,6 +29,8 @@ class ModelOptions:
     """The most tokens of a conversation that are in the model's context; less where the model knows less."""
     memory: int = MEMORY_MB
     """MB for what was read of all conversations."""
+    slots: int = 2
+    """Conversations that llama.cpp answers at a time, each with a context of its own; others wait."""
     thinking: bool = False
     """Lets a model think before it answers, that can."""
 
@@ -54,7 +57,7 @@ class ModelOptions:
         return Sampling(**published | {key: value for key, value in own.items() if value is not None})
 
 
-_LEAST: dict[str, float] = {"temperature": 0, "top_p": 0.01, "top_k": 0, "context": 256, "memory": 1}
+_LEAST: dict[str, float] = {"temperature": 0, "top_p": 0.01, "top_k": 0, "context": 256, "memory": 1, "slots": 1}
 
 
 def _value(key: str, value: str) -> float | int | bool:

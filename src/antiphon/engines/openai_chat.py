@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
 
-from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta
-from antiphon.engines.chat_messages import (
-    CallCollector,
-    ThoughtFilter,
-    chat_messages,
-    chat_tools,
-    instructions_in_front,
-)
+from antiphon.core.speech import BrainDelta, BrainRequest, Message
+from antiphon.engines.chat_answer import ChatAnswer
+from antiphon.engines.chat_messages import chat_messages, chat_tools, instructions_in_front
 from antiphon.errors import EngineError
 
 if TYPE_CHECKING:
@@ -107,8 +101,7 @@ class OpenAIChat:
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         client = await self._connected()
-        taken = frozenset(message.call_id for message in request.messages if message.call_id)
-        answer = _Answer(CallCollector(taken, f"call_{uuid.uuid4().hex[:20]}"))
+        answer = ChatAnswer(request)
         try:
             stream = await self._open(client, request)
         except Exception as error:
@@ -227,46 +220,6 @@ class OpenAIChat:
         else:
             text = f"failed ({type(error).__name__}: {said})"
         return EngineError(f"{self._base_url} {text}", retryable=retryable)
-
-
-class _Answer:
-    """What has come of one answer so far."""
-
-    def __init__(self, calls: CallCollector) -> None:
-        self.began = False
-        self._calls = calls
-        self._thoughts = ThoughtFilter()
-        self._reason = "stop"
-        self._input_tokens = 0
-        self._output_tokens = 0
-        self._cached_tokens = 0
-
-    def push(self, chunk: Any) -> list[BrainDelta]:
-        """The deltas in one chunk. Raises what a chunk of an unknown shape causes."""
-        if chunk.usage is not None:
-            self._input_tokens = chunk.usage.prompt_tokens or 0
-            self._output_tokens = chunk.usage.completion_tokens or 0
-            details = getattr(chunk.usage, "prompt_tokens_details", None)
-            self._cached_tokens = getattr(details, "cached_tokens", None) or 0
-            self.began = True
-        deltas: list[BrainDelta] = []
-        for choice in chunk.choices or ():
-            self.began = True
-            self._reason = choice.finish_reason or self._reason
-            if choice.delta is None:
-                continue
-            if choice.delta.content:
-                text = self._thoughts.push(choice.delta.content)
-                deltas += [TextDelta(text)] if text else []
-            for piece in choice.delta.tool_calls or ():
-                deltas += self._calls.push(piece)
-        return deltas
-
-    def finish(self) -> list[BrainDelta]:
-        text = self._thoughts.finish()
-        reason = "tool_calls" if self._calls.any else "length" if self._reason == "length" else "stop"
-        end = Finish(reason, self._input_tokens, self._output_tokens, self._cached_tokens)
-        return [*([TextDelta(text)] if text else []), *self._calls.finish(), end]
 
 
 def _import_openai() -> Any:

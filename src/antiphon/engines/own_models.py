@@ -6,7 +6,7 @@ from antiphon.engines.base import Brain
 from antiphon.engines.model_options import ModelOptions
 from antiphon.errors import ConfigError
 
-OWN_MODELS = ("transformers", "mlx-lm")
+OWN_MODELS = ("transformers", "mlx-lm", "gguf")
 
 
 def make_own_model(engine: str, rest: str, model: str, device: str) -> Brain:
@@ -20,6 +20,10 @@ def make_own_model(engine: str, rest: str, model: str, device: str) -> Brain:
     if not named:
         raise ConfigError(f"{engine} needs a model: --llm {engine}:MODEL, the name of one that was pulled or its path")
     chosen = ModelOptions.parse(options or model)
+    if engine == "gguf":
+        from antiphon.engines.llama_brain import LlamaBrain
+
+        return LlamaBrain(named, chosen)
     from antiphon.engines.cached_brain import CachedBrain
 
     if engine == "mlx-lm":

@@ -251,6 +251,11 @@ _MOONSHINE = Model(
     0,
 )
 
+
+def _gguf(name: str, repository: str, file: str, what: str, licence: str, size_mb: int) -> Model:
+    return Model(f"gguf:{name}", what, f"{HUB}{repository}@main", (File(file, file),), licence, size_mb)
+
+
 _PIPER_LISTED = ("en_US-amy-medium", "en_US-lessac-medium", "en_GB-alan-medium", "de_DE-thorsten-medium")
 """Those shown in the list; the others can be pulled as well."""
 
@@ -277,6 +282,15 @@ def _listed() -> Iterator[Model]:
     yield _CSM
     yield _VOXTRAL
     yield _XTTS
+    for size, quantized, size_mb in (("0.6B", "Q8_0", 639), ("1.7B", "Q8_0", 1834), ("4B", "Q4_K_M", 2497)):
+        yield _gguf(
+            f"qwen3-{size.lower()}",
+            f"Qwen/Qwen3-{size}-GGUF",
+            f"Qwen3-{size}-{quantized}.gguf",
+            f"Qwen3 {size}, {quantized}: a language model for llama.cpp",
+            "Apache-2.0",
+            size_mb,
+        )
     yield _MOONSHINE
 
 

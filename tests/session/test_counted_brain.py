@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta
+from antiphon.engines.base import IN_PROCESS, Attentive, place_of
+from antiphon.engines.counted_brain import counted
+from antiphon.engines.scripted import ScriptedBrain
+
+REQUEST = BrainRequest(())
+
+
+class Plain:
+    name = "plain"
+    description = "a brain"
+    closed = 0
+
+    async def load(self) -> None:
+        raise AssertionError("whose it is has done it")
+
+    async def close(self) -> None:
+        raise AssertionError("whose it is does it")
+
+    async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
+        try:
+            yield TextDelta("hello ")
+            yield TextDelta("there")
+            yield Finish("stop", 10, 2, 7)
+        finally:
+            self.closed += 1
+
+
+class Reader(Plain):
+    place = "worker"
+
+    async def read(self, request: BrainRequest) -> Finish:
+        return Finish("stop", 9, 0, 8)
+
+
+async def test_answers_and_readings_are_counted() -> None:
+    told: list[tuple[int, int, int]] = []
+    inner = Reader()
+    brain = counted(inner, lambda *tokens: told.append(tokens))
+    assert (brain.name, brain.description, place_of(brain)) == ("plain", "a brain", "worker")
+    assert isinstance(brain, Attentive)
+    await brain.load()
+    assert await brain.read(REQUEST) == Finish("stop", 9, 0, 8)
+    deltas = [delta async for delta in brain.respond(REQUEST)]
+    assert deltas == [TextDelta("hello "), TextDelta("there"), Finish("stop", 10, 2, 7)]
+    assert told == [(1, 8, 0), (3, 7, 2)]
+    answer = brain.respond(REQUEST)
+    await anext(answer)
+    await answer.aclose()
+    assert inner.closed == 2, "closing reaches the brain"
+    await brain.close()
+
+
+async def test_who_cannot_read_ahead_is_not_said_to() -> None:
+    brain = counted(Plain(), lambda *tokens: None)
+    assert not isinstance(brain, Attentive)
+    assert place_of(brain) == IN_PROCESS
+    assert place_of(counted(ScriptedBrain(), lambda *tokens: None)) == IN_PROCESS
