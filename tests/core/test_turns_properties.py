@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from tests.core.turns_machine import TurnsMachine
@@ -13,6 +14,7 @@ class RealTurns(TurnsMachine):
     turns_class = Turns
 
 
+@pytest.mark.timeout(600)  # thousands of conversations take long where others want the machine, too
 def test_every_rule_holds_on_every_step() -> None:
     run_state_machine_as_test(
         RealTurns,
