@@ -10,7 +10,8 @@ import pytest
 
 from antiphon.core.commands import Configure
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
-from antiphon.core.speech import BrainRequest, Message, TextDelta
+from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta
+from antiphon.engines.base import Leaving, brain_of_session, models_of, read_ahead
 from antiphon.engines.brains import MultiBrain
 from antiphon.engines.scripted import ScriptedBrain
 from antiphon.engines.suite import Suite
@@ -192,3 +193,54 @@ def test_brains_of_the_same_name_go_by_what_they_were_given_as() -> None:
     assert brain.name == "http://a/v1#m"
     assert "to choose from" in brain.description
     assert brain.answering("nobody") == "http://a/v1#m"
+
+
+class Keeping(Brain):
+    """Keeps what it reads, for each conversation."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, [name])
+        self.opened: list[str] = []
+        self.forgotten: list[str] = []
+        self.read_by: list[str] = []
+
+    def of_session(self, session: str) -> Kept:
+        self.opened.append(session)
+        return Kept(self, session)
+
+    def forget(self, session: str) -> None:
+        self.forgotten.append(session)
+
+
+class Kept(Brain):
+    """One conversation of a ``Keeping``."""
+
+    def __init__(self, owner: Keeping, session: str) -> None:
+        super().__init__(owner.name, [f"{owner.name} of {session}"])
+        self._owner = owner
+        self._session = session
+
+    async def read(self, request: BrainRequest) -> Finish:
+        self._owner.read_by.append(self._session)
+        return Finish(input_tokens=1)
+
+
+def test_each_keeps_what_it_has_read_of_a_conversation_and_forgets_it_with_it() -> None:
+    async def main() -> None:
+        one, two = Keeping("one"), Keeping("two")
+        brain = MultiBrain({"one": one, "two": two, "three": Brain("three", ["no"])})
+        await brain.load()
+        session = brain_of_session(brain, "s")
+        assert models_of(session) == ("one", "two", "three")
+        for _ in range(2):
+            request = BrainRequest((Message("user", "well"),), model="two")
+            said = [delta.text async for delta in session.respond(request) if isinstance(delta, TextDelta)]
+            assert "".join(said) == "two of s"
+            assert (await read_ahead(session, request)).input_tokens == 1
+        assert (one.opened, two.opened, two.read_by) == ([], ["s"], ["s", "s"])
+        assert await read_ahead(session, BrainRequest((), model="three")) == Finish()
+        assert isinstance(session, Leaving)
+        session.leave()
+        assert two.forgotten == ["s"]
+
+    run_virtual(main())

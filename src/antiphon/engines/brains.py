@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 
 import structlog
 
-from antiphon.core.speech import BrainDelta, BrainRequest
-from antiphon.engines.base import Brain
+from antiphon.core.speech import BrainDelta, BrainRequest, Finish
+from antiphon.engines.base import Brain, Leaving, Remembering, brain_of_session, read_ahead
 from antiphon.errors import EngineError
 
 _log = structlog.get_logger(__name__)
@@ -80,10 +79,24 @@ class MultiBrain:
         """Why it could not be loaded, if it could not."""
         return self._reasons.get(self._called(model), "")
 
-    async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
-        async with aclosing(self._brains[self._answering(request.model)].respond(request)) as deltas:
-            async for delta in deltas:
-                yield delta
+    def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
+        return self.chosen(request.model).respond(request)
+
+    async def read(self, request: BrainRequest) -> Finish:
+        """As ``Attentive.read``, where the one that would answer reads ahead."""
+        return await read_ahead(self.chosen(request.model), request)
+
+    def of_session(self, session: str) -> SessionBrains:
+        return SessionBrains(self, session)
+
+    def forget(self, session: str) -> None:
+        for brain in self._brains.values():
+            if isinstance(brain, Remembering):
+                brain.forget(session)
+
+    def chosen(self, model: str) -> Brain:
+        """The one that would answer now where ``model`` is wanted."""
+        return self._brains[self._answering(model)]
 
     def _called(self, model: str) -> str:
         """The given name of ``model``; the default's where there is none such."""
@@ -104,3 +117,55 @@ class MultiBrain:
                 raise
             self._reasons.pop(given, None)
             self._ready.add(given)
+
+
+class SessionBrains:
+    """The brains of a ``MultiBrain`` for one conversation: each keeps what it has read of it."""
+
+    def __init__(self, brains: MultiBrain, session: str) -> None:
+        self._owner = brains
+        self._session = session
+        self._own: dict[Brain, Brain] = {}
+        """Of those that have answered or read."""
+
+    @property
+    def name(self) -> str:
+        return self._owner.name
+
+    @property
+    def description(self) -> str:
+        return self._owner.description
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self._owner.models
+
+    async def load(self) -> None:
+        """Its owner does."""
+
+    async def close(self) -> None:
+        """Its owner does."""
+
+    def answering(self, model: str) -> str:
+        return self._owner.answering(model)
+
+    async def prepare(self, model: str) -> None:
+        await self._owner.prepare(model)
+
+    def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
+        return self._chosen(request.model).respond(request)
+
+    async def read(self, request: BrainRequest) -> Finish:
+        return await read_ahead(self._chosen(request.model), request)
+
+    def leave(self) -> None:
+        for brain in self._own.values():
+            if isinstance(brain, Leaving):
+                brain.leave()
+        self._owner.forget(self._session)
+
+    def _chosen(self, model: str) -> Brain:
+        brain = self._owner.chosen(model)
+        if brain not in self._own:
+            self._own[brain] = brain_of_session(brain, self._session)
+        return self._own[brain]

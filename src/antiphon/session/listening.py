@@ -84,7 +84,7 @@ class ListeningBrain:
         messages = self.mind.messages()
         if reply.instructions:
             messages = (Message("system", reply.instructions), *messages)
-        request = BrainRequest(messages, reply.tools, reply.tool_choice, reply.max_output_tokens)
+        request = BrainRequest(messages, reply.tools, reply.tool_choice, reply.max_output_tokens, model=reply.model)
         return with_speech(request) if self._settings.speak_tool else request
 
     async def read(self, reply: ReplySettings) -> None:

@@ -129,7 +129,7 @@ class FleetBrain(StageEngine):
         visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
         if visit.address is not None and visit.address == self._unread_at:
             return Finish()
-        wanted = Request("llm", self._models, affinity=visit.address)
+        wanted = self._request(request.model)
         lease = await self.fleet.acquire_but(wanted, frozenset(), patience_s=self.fleet.patience_s)
         call: _Call = WorkerCall(self.fleet, lease, "Generate")
         call.send(_start(request, visit.session, lease.model, only_read=True))
