@@ -10,7 +10,7 @@ import pytest
 
 from antiphon.core.commands import Configure
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
-from antiphon.core.speech import BrainRequest, Message, TextDelta
+from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta
 from antiphon.engines.brains import MultiBrain
 from antiphon.engines.scripted import ScriptedBrain
 from antiphon.engines.suite import Suite
@@ -47,6 +47,38 @@ def brains(*, load_s: float = 0.0, broken: bool = False) -> MultiBrain:
 
 def suite_of(brain: MultiBrain) -> Suite:
     return replace(scripted_suite(), brain=brain)
+
+
+class Remembered(Brain):
+    """One that keeps something for each conversation."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, ["yes"])
+        self.told: list[str] = []
+
+    def of_session(self, session: str) -> Remembered:
+        self.told.append(f"of {session}")
+        return self
+
+    def forget(self, session: str) -> None:
+        self.told.append(f"without {session}")
+
+    async def read(self, request: BrainRequest) -> Finish:
+        return Finish("stop", 7, 0, 6)
+
+
+async def test_those_that_remember_know_the_conversation() -> None:
+    memory = Remembered("one")
+    several = MultiBrain({"one": memory, "two": Brain("two", ["no"])})
+    await several.load()
+    own = several.of_session("a")
+    assert await own.read(BrainRequest(())) == Finish("stop", 7, 0, 6)
+    assert [delta async for delta in own.respond(BrainRequest(()))]
+    assert await own.read(BrainRequest((), model="two")) == Finish(), "which cannot read ahead"
+    own.leave()
+    assert memory.told == ["of a", "of a", "without a"]
+    assert await several.read(BrainRequest(())) == Finish("stop", 7, 0, 6)
+    assert memory.told[3:] == [], "it is nobody's conversation"
 
 
 def wanting(model: str) -> SessionSettings:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import structlog
 
-from antiphon.core.speech import BrainDelta, BrainRequest
-from antiphon.engines.base import Brain
+from antiphon.core.speech import BrainDelta, BrainRequest, Finish
+from antiphon.engines.base import Brain, Remembering, brain_of_session, read_ahead
 from antiphon.errors import EngineError
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ class MultiBrain:
         """``brains`` by the names that they were given, at least one."""
         self._brains = dict(brains)
         self._given = next(iter(brains))
+        self._session = ""
         self._ready: set[str] = set()
         self._loading: dict[str, asyncio.Lock] = {given: asyncio.Lock() for given in brains}
         self._reasons: dict[str, str] = {}
@@ -80,10 +82,30 @@ class MultiBrain:
         """Why it could not be loaded, if it could not."""
         return self._reasons.get(self._called(model), "")
 
+    async def read(self, request: BrainRequest) -> Finish:
+        return await read_ahead(self._at_work(request), request)
+
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
-        async with aclosing(self._brains[self._answering(request.model)].respond(request)) as deltas:
+        async with aclosing(self._at_work(request).respond(request)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    def of_session(self, session: str) -> MultiBrain:
+        """The same brains, for one conversation."""
+        own = copy.copy(self)
+        own._session = session
+        return own
+
+    def leave(self) -> None:
+        self.forget(self._session)
+
+    def forget(self, session: str) -> None:
+        for brain in self._brains.values():
+            if isinstance(brain, Remembering):
+                brain.forget(session)
+
+    def _at_work(self, request: BrainRequest) -> Brain:
+        return brain_of_session(self._brains[self._answering(request.model)], self._session)
 
     def _called(self, model: str) -> str:
         """The given name of ``model``; the default's where there is none such."""
