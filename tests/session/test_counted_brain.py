@@ -3,7 +3,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta
-from antiphon.engines.base import IN_PROCESS, Attentive, place_of
+from antiphon.engines.base import (
+    IN_PROCESS,
+    Attentive,
+    answering,
+    hears_audio,
+    models_of,
+    place_of,
+    prepare_brain,
+)
 from antiphon.engines.counted_brain import counted
 from antiphon.engines.scripted import ScriptedBrain
 
@@ -53,6 +61,31 @@ async def test_answers_and_readings_are_counted() -> None:
     await answer.aclose()
     assert inner.closed == 2, "closing reaches the brain"
     await brain.close()
+
+
+class Several(Plain):
+    models = ("one", "two")
+    hears = True
+
+    def __init__(self) -> None:
+        self.prepared: list[str] = []
+
+    def answering(self, model: str) -> str:
+        return model if model in self.models else "one"
+
+    async def prepare(self, model: str) -> None:
+        self.prepared.append(model)
+
+
+async def test_what_it_can_do_besides_stays() -> None:
+    inner = Several()
+    brain = counted(inner, lambda *tokens: None)
+    assert (models_of(brain), answering(brain, "two"), hears_audio(brain)) == (("one", "two"), "two", True)
+    await prepare_brain(brain, "two")
+    assert inner.prepared == ["two"]
+    plain = counted(Plain(), lambda *tokens: None)
+    assert (models_of(plain), answering(plain, "two"), hears_audio(plain)) == (("plain",), "plain", False)
+    await prepare_brain(plain, "two")
 
 
 async def test_who_cannot_read_ahead_is_not_said_to() -> None:

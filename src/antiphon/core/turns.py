@@ -417,11 +417,13 @@ class Turns:
         self._commit(turn, turn.paused_ms)
         if not self._settings.create_response or (turn.final and not turn.answerable(self._settings)):
             self._discard()
-        elif prepared is not None and turn.answerable(self._settings):
+        elif self._settings.answers is Answers.LISTENING and not turn.final:
+            self._discard()  # there may be words that the brain does not know yet
+        elif prepared is not None:
             self._prepared = None
             self._start(prepared, prepared=True)
         elif self._settings.answers is Answers.LISTENING:
-            self._discard()  # there may be words that the brain does not know yet
+            pass  # the brain has nothing to say, or not yet
         else:
             self._owed[turn.id] = Owed(turn.revision, heard=turn.answerable(self._settings))
 

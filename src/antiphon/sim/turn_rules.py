@@ -53,7 +53,7 @@ class Prepared:
     void: bool = False
     """The user went on after it was prepared: it may only be discarded."""
     confirmed: bool = False
-    """Its turn was committed with all its words known."""
+    """Its turn was committed; if a listening brain has prepared it, with all its words known."""
 
 
 def _need(holds: bool, rule: str) -> None:
@@ -170,7 +170,8 @@ class TurnRules:
                 _need(end_ms >= opened.at_ms, "a turn ends after it began")
                 _need(opened.revision > 0, "a turn that is committed was given to the recognizer")
                 if self.prepared is not None:
-                    self.prepared.confirmed = opened.answered == opened.revision
+                    known = opened.answered == opened.revision
+                    self.prepared.confirmed = known or self.settings.answers is Answers.TURN
                     self.prepared.void = self.prepared.void and not self._was_over(event, end_ms)
                 self.turn = None
             case do.DropTurn(turn):
@@ -286,8 +287,7 @@ class TurnRules:
             _need(ready is not None and ready.id == reply, "what starts as prepared was prepared")
             assert ready is not None
             _need(not ready.void, "a prepared reply starts only if the user said no more")
-            known = ready.confirmed or self.settings.hears_audio
-            _need(known, "a prepared reply starts only if all words of the user are known, or the brain hears them")
+            _need(ready.confirmed, "a prepared reply starts only if all words of the user are known")
             _need(ready.turn in self.turns_over, "a prepared reply starts after its turn is committed")
             self.prepared = None
         self.main = LiveReply(reply)

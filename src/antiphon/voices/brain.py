@@ -118,18 +118,21 @@ class FleetBrain(StageEngine):
 
     @property
     def hears(self) -> bool:
-        """A worker of it does, also while it is away. Those that do not are not asked then."""
-        return any("hears" in worker.capabilities for worker in self.fleet.workers)
+        """A worker of it does, also while it is away. Those that do not are not asked then.
 
-    _unread_at: str | None = None
-    """The worker whose model does not read ahead."""
+        Of several models not all may hear, so each of them reads.
+        """
+        return len(self._known()) < 2 and any("hears" in worker.capabilities for worker in self.fleet.workers)
+
+    _unread_at: tuple[str, str] | None = None
+    """The worker, and what was wished for, whose model does not read ahead."""
 
     async def read(self, request: BrainRequest) -> Finish:
         """What no worker reads ahead is read with the answer: that a worker is lost, or unable, is no failure."""
         visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
-        if visit.address is not None and visit.address == self._unread_at:
+        if visit.address is not None and (visit.address, request.model) == self._unread_at:
             return Finish()
-        wanted = self._request(request.model)
+        wanted = replace(self._request(request.model), needs=_needs(request))
         lease = await self.fleet.acquire_but(wanted, frozenset(), patience_s=self.fleet.patience_s)
         call: _Call = WorkerCall(self.fleet, lease, "Generate")
         call.send(_start(request, visit.session, lease.model, only_read=True))
@@ -143,7 +146,7 @@ class FleetBrain(StageEngine):
             log.debug("reading_ahead_lost_worker", address=lease.worker.address, reason=str(error))
         finally:
             self.fleet.spawn(call.close(GOODBYE_S if finish.input_tokens else 0.0))
-        self._unread_at = None if finish.input_tokens else visit.address
+        self._unread_at = None if finish.input_tokens else (visit.address or "", request.model)
         return finish
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
