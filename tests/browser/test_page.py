@@ -284,6 +284,20 @@ async def test_a_lost_call_goes_on(server: str) -> None:
         assert visit.errors == []
 
 
+async def test_a_call_whose_process_dies_is_explained() -> None:
+    async with scripted_server(in_process=False, webrtc_workers=1) as server, browsing() as chromium:
+        visit = await chromium.visit(server.url)
+        await write(visit, "Hello.")
+        await visit.event("response.created")
+        async with aiohttp.ClientSession() as http, http.get(f"{server.url}/health") as response:
+            (process,) = (await response.json())["webrtc"]
+        assert process["sessions"] == 1
+        os.kill(process["pid"], signal.SIGKILL)
+        await visit.page.evaluate("tap.peer.close()")  # it would notice by itself, some seconds later
+        assert "The conversation broke off" in await problem(visit)
+        assert (await visit.entries())[0]["text"] == "Hello.", "what was said stays"
+
+
 async def test_a_worker_that_dies_is_seen_at_once(server: str) -> None:
     async with browsing() as chromium, aiohttp.ClientSession() as http:
         visit = await chromium.visit(server)

@@ -38,17 +38,17 @@ def test_other_names_belong_to_no_process(name: str) -> None:
 def test_calls_go_where_the_least_is_to_do() -> None:
     carriers = two()
     assert numbers(carriers) == [1, 2], "the first one, where all are idle"
-    carriers.in_turn()[0].tell(sessions=1, busy=0.02)
+    carriers.in_turn()[0].tell(sessions=1, busy=0.02, begun=1)
     assert numbers(carriers) == [2, 1]
-    carriers.in_turn()[0].tell(sessions=3, busy=0.5)
+    carriers.in_turn()[0].tell(sessions=3, busy=0.5, begun=3)
     assert numbers(carriers) == [1, 2]
 
 
 def test_a_call_that_is_silent_now_counts_nevertheless() -> None:
     carriers = two()
     first, second = carriers.in_turn()
-    first.tell(sessions=4, busy=0.01)
-    second.tell(sessions=1, busy=2 * CALL_COST)
+    first.tell(sessions=4, busy=0.01, begun=4)
+    second.tell(sessions=1, busy=2 * CALL_COST, begun=1)
     assert numbers(carriers) == [2, 1]
 
 
@@ -60,8 +60,20 @@ def test_what_was_offered_counts_before_it_is_told() -> None:
     first.answered(taken=True)
     assert numbers(carriers) == [2, 1]
     assert carriers.calls == 1
-    first.tell(sessions=1, busy=0.0)
+    first.tell(sessions=1, busy=0.0, begun=1)
     assert carriers.calls == 1
+
+
+def test_what_is_told_before_it_is_answered_counts_once() -> None:
+    carriers = two()
+    first, _ = carriers.in_turn()
+    first.offer()
+    first.tell(sessions=1, busy=0.0, begun=1)
+    assert carriers.calls == 1
+    first.answered(taken=True)
+    assert carriers.calls == 1
+    first.tell(sessions=0, busy=0.0, begun=1)
+    assert carriers.calls == 0
 
 
 def test_what_was_refused_does_not_count() -> None:

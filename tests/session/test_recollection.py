@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.core.commands import Configure
 from antiphon.core.memory import Memory, tokens_of
-from antiphon.core.settings import ReplySettings, SessionSettings
+from antiphon.core.settings import Answers, ReplySettings, SessionSettings, TurnSettings
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta
 from antiphon.engines.scripted import ScriptedBrain, count_to
 from antiphon.errors import EngineError
@@ -135,6 +135,23 @@ def test_a_client_may_want_everything_given() -> None:
                 await caller.answer()
                 await caller.rest()
             assert len(brain.asked[-1].messages) == 11
+            assert not brain.asked_for_notes
+
+    run_virtual(main())
+
+
+def test_a_brain_that_listens_is_asked_for_no_notes() -> None:
+    async def main() -> None:
+        brain = Brain()
+        suite = replace(scripted_suite(tts="speed=50"), brain=brain)
+        listening = SessionSettings(TurnSettings(paced=True, answers=Answers.LISTENING), transcription=True)
+        async with call(suite, listening, memory=Memory(20)) as caller:
+            for words in ("hello there", "and now", "once more"):
+                await caller.say(words)
+                await caller.answer()
+                await caller.rest()
+            await caller.pause(2000)
+            assert len(caller.context()) == 6
             assert not brain.asked_for_notes
 
     run_virtual(main())

@@ -38,7 +38,7 @@ async def test_both_are_told_for_as_long_as_they_live(monkeypatch: pytest.Monkey
         ):
             for socket in (first, second, first):
                 standing = Standing.from_json(await socket.receive_str(timeout=LIMIT_S))
-                assert standing == Standing("0000aaaa", sessions=1, busy=0.25)
+                assert standing == Standing("0000aaaa", sessions=1, busy=0.25, begun=1)
             await first.send_str(Told({"pico:en-US": "espeak:en-US"}, {"pico": "espeak"}).to_json().decode())
             await first.send_str(Told(standing={"status": "ok"}).to_json().decode())
             async with asyncio.timeout(LIMIT_S):

@@ -17,7 +17,9 @@ from structlog.testing import capture_logs
 from tests.shell.media_house import CALLS, number_of, told
 from tests.shell.rtc_client import RtcClient
 from tests.shell.test_media_sums import read
+from tests.shell.test_websocket import close_of
 
+from antiphon.agents.agent import Agent
 from antiphon.apps.config import Config
 from antiphon.apps.media import processes as media_processes
 from antiphon.apps.media.processes import MediaProcesses
@@ -196,14 +198,13 @@ async def has_conversations_in_common(http: aiohttp.ClientSession) -> None:
         going_on = f"events=antiphon&conversation={conversation}"
         async with RtcClient(http, f"{CALLS}?{going_on}") as call:
             assert (await call.until("antiphon.conversation"))["items"] == 1
-            assert (await first.receive(timeout=LIMIT_S)).extra == "the conversation goes on elsewhere"
+            assert await close_of(first) == (1001, "the conversation goes on elsewhere")
             async with (
                 http.ws_connect(f"/v1/realtime?call_id={call.call_id}") as side,
                 http.ws_connect(f"/v1/realtime?{going_on}") as again,
             ):
                 assert (await told(again, "antiphon.conversation"))["items"] == 1
-                message = await side.receive(timeout=LIMIT_S)
-                assert (message.data, message.extra) == (1001, "the conversation goes on elsewhere")
+                assert await close_of(side) == (1001, "the conversation goes on elsewhere")
 
 
 async def is_told_of_workers(server: Server, http: aiohttp.ClientSession) -> None:
@@ -228,6 +229,11 @@ async def test_none_outlives_a_server_that_is_killed() -> None:
         os.kill(server.pid, signal.SIGKILL)
         _, alive = await asyncio.to_thread(psutil.wait_procs, processes, LIMIT_S)
         assert not alive
+
+
+async def test_agents_that_cannot_travel_are_refused() -> None:
+    with pytest.raises(ConfigError, match="agents must come from files"):
+        await Server(config(), agents=[Agent("night")]).__aenter__()
 
 
 async def test_what_a_process_cannot_use_is_told_as_if_it_ran_here() -> None:

@@ -30,8 +30,8 @@ async def test_calls_are_shared_out_and_found_by_their_ids() -> None:
 async def test_a_process_that_refuses_is_passed_over_and_all_of_them_refuse_only_once() -> None:
     async with house() as here, here.call() as one:
         assert number_of(one.call_id) == 1
-        here.carrier(1).tell(sessions=0, busy=0.0)  # it is full all the same, and says so
-        here.carrier(2).tell(sessions=0, busy=0.5)
+        here.carrier(1).tell(sessions=0, busy=0.0, begun=1)  # it is full all the same, and says so
+        here.carrier(2).tell(sessions=0, busy=0.5, begun=0)
         async with here.call() as other:
             assert number_of(other.call_id) == 2
             status, code, headers = await here.refusal(CALLS, data=one.pc.localDescription.sdp)
@@ -142,7 +142,7 @@ async def test_a_call_that_there_is_not(call: str) -> None:
 async def test_a_process_that_does_not_answer_is_passed_over() -> None:
     async with house() as here, here.call() as client:
         assert number_of(client.call_id) == 1
-        here.carrier(1).tell(sessions=0, busy=0.0)
+        here.carrier(1).tell(sessions=0, busy=0.0, begun=1)
         await here.http(1).close()
         here._inside[1] = aiohttp.ClientSession(connector=aiohttp.UnixConnector("/nonexistent"))
         try:

@@ -123,6 +123,8 @@ class Server:
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
+            if self.config.webrtc_workers and self._agents:
+                raise ConfigError("--webrtc-workers: agents must come from files, which other processes can read too")
             tls = tls_of(self.config)
             staff = Staff(self.config, self._agents)
             self.agents = staff.names

@@ -63,19 +63,26 @@ class Carrier:
     """As it told last."""
     busy: float = 0.0
     """The share of its core that is taken, or expected to be, as it told last."""
+    begun: int = 0
+    """Sessions that it ever began, as it told last."""
     asked: int = 0
     """Calls that it was offered and has not answered yet."""
-    untold: int = 0
-    """Calls that it took since it told last."""
+    taken: int = 0
+    """Calls that it ever took."""
+
+    @property
+    def untold(self) -> int:
+        """Calls that it has taken, or may take, and has not told of yet."""
+        return max(0, self.asked + self.taken - self.begun)
 
     @property
     def calls(self) -> int:
-        return self.sessions + self.asked + self.untold
+        return self.sessions + self.untold
 
     @property
     def load(self) -> float:
         """The share of its core to reckon with. Calls in which nobody speaks at the moment will take theirs later."""
-        return max(self.busy, self.sessions * CALL_COST) + (self.asked + self.untold) * CALL_COST
+        return max(self.busy, self.sessions * CALL_COST) + self.untold * CALL_COST
 
     def offer(self) -> None:
         """It is offered a call; ``answered`` follows."""
@@ -83,10 +90,10 @@ class Carrier:
 
     def answered(self, *, taken: bool) -> None:
         self.asked -= 1
-        self.untold += taken
+        self.taken += taken
 
-    def tell(self, sessions: int, busy: float) -> None:
-        self.sessions, self.busy, self.untold = sessions, busy, 0
+    def tell(self, sessions: int, busy: float, begun: int) -> None:
+        self.sessions, self.busy, self.begun = sessions, busy, begun
 
 
 class Carriers:

@@ -262,8 +262,10 @@ class Session:
         for action in actions:
             self._apply(action, group)
         self._note_down()
-        if isinstance(event, on.ReplyMade) and not self._settings.reply.whole_context:
-            self._recollection.consider(group, self._settings.reply.model)
+        if isinstance(event, on.ReplyMade) and self._listener.brain is None:  # which bounds its context by itself
+            settings = self._settings.reply
+            if not settings.whole_context:
+                self._recollection.consider(group, settings.model)
 
     # What the core wants done.
 

@@ -90,6 +90,8 @@ class Gateway:
         """How many sessions other processes carry for this server."""
         self.release_elsewhere: Callable[[str], Awaitable[None]] = _nowhere
         """Has other processes of this server ``release`` a conversation."""
+        self.begun = 0
+        """Sessions that ever were, and those that are about to be."""
         self.checks: list[Callable[[float], None]] = []
         """What else is to be looked at now and then, with the loop's time."""
         self._shelf = shelf
@@ -176,11 +178,13 @@ class Gateway:
         """
         place = Place()
         self._places -= 1
+        self.begun += 1
         try:
             yield place
         finally:
             if not place.seated:
                 self._places += 1
+                self.begun -= 1
 
     def seat(
         self,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import orjson
 from aiohttp import WSMsgType, web
 
 from antiphon.core.carriers import Mark
+from antiphon.transport.gateway import Gateway
 from antiphon.transport.http import GATEWAY
 
 PATH = "/media"
@@ -43,6 +45,8 @@ class Standing(_Message):
     sessions: int
     busy: float
     """The share of its core that is taken, or will be when the newest calls are seen in the figures."""
+    begun: int = 0
+    """Sessions that it ever began."""
     release: str = ""
     """A conversation that all others are to release; ``Told.released`` answers."""
 
@@ -86,7 +90,7 @@ class Link:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         gateway = request.app[GATEWAY]
-        gateway.release_elsewhere = lambda conversation: self._have_released(conversation, gateway.active)
+        gateway.release_elsewhere = partial(self._have_released, gateway)
         self._sockets.add(socket)
         telling = asyncio.create_task(self._tell(socket, request.app))
         try:
@@ -101,11 +105,11 @@ class Link:
 
     async def _tell(self, socket: web.WebSocketResponse, app: web.Application) -> None:
         while not socket.closed:
-            await socket.send_str(self._standing(app[GATEWAY].active).to_json().decode())
+            await socket.send_str(self._standing(app[GATEWAY]).to_json().decode())
             await asyncio.sleep(TELL_S)
 
-    def _standing(self, sessions: int, release: str = "") -> Standing:
-        return Standing(self._mark.instance, sessions, self._busy(), release)
+    def _standing(self, gateway: Gateway, release: str = "") -> Standing:
+        return Standing(self._mark.instance, gateway.active, self._busy(), gateway.begun, release)
 
     def _take(self, told: Told, app: web.Application) -> None:
         self._appoint(told.appointments)
@@ -122,12 +126,12 @@ class Link:
         await request.app[GATEWAY].release(await request.text())
         return web.Response()
 
-    async def _have_released(self, conversation: str, sessions: int) -> None:
+    async def _have_released(self, gateway: Gateway, conversation: str) -> None:
         """Returns when no other process has it, or does not say so in time."""
         released = self._releases.setdefault(conversation, asyncio.Event())
         try:
             for socket in tuple(self._sockets):
-                await socket.send_str(self._standing(sessions, conversation).to_json().decode())
+                await socket.send_str(self._standing(gateway, conversation).to_json().decode())
             async with asyncio.timeout(RELEASE_LIMIT_S if self._sockets else 0):
                 await released.wait()
         except (TimeoutError, ConnectionError):  # who began the session is not to wait for a server that is gone

@@ -131,7 +131,7 @@ class MediaProcesses:
                 if carrier is None:
                     carrier = self.carriers.appear(Mark(number, standing.instance))
                     self._changed()
-                carrier.tell(standing.sessions, standing.busy)
+                carrier.tell(standing.sessions, standing.busy, standing.begun)
                 if standing.release:
                     self._spawn(self._released_for(number, link, standing.release))
 
