@@ -45,6 +45,15 @@ def test_words_of_a_turn_are_one_line_and_speakers_are_named() -> None:
     assert mind.unanswered
 
 
+def test_who_speaks_may_be_known_after_the_first_words() -> None:
+    mind = Mind()
+    mind.hear(ONE, ("what", "is"))
+    mind.hear(ONE, ("it?",), "Ada")
+    mind.hear(ONE, ("well?",))
+    mind.hear(ONE, ("hm",), "Ben")
+    assert pairs(mind) == [("user", "[Ada]: what is it? well?\n[Ben]: hm")]
+
+
 def test_each_run_of_writing_is_a_message_of_its_own() -> None:
     mind = Mind()
     mind.hear(ONE, ("tell", "me"))

@@ -34,6 +34,8 @@ def test_it_is_asked_about_all_that_it_knows() -> None:
     request = brain.request(REPLY)
     assert request.messages == (Message("system", "Be brief."), Message("user", "[Ada]: how is it"))
     assert [tool.name for tool in request.tools] == ["weather"]
+    assert brain.request(replace(REPLY, model="large")).model == "large"
+    assert brain.name(REPLY) == "rule:"
     brain = brain_that_writes("", speak_tool=True)
     assert [tool.name for tool in brain.request(REPLY).tools] == ["speak", "stop_speaking", "weather"]
     silent = brain.request(replace(REPLY, tool_choice="none"))

@@ -17,7 +17,7 @@ NOTHING = BrainRequest(())
 
 
 def span() -> Span:
-    return Span(ReplyId("resp_1"), 1, 0)
+    return Span(ReplyId("resp_1"), 1, 0, "rule:")
 
 
 def test_a_reply_gets_the_pieces_as_they_are_written() -> None:

@@ -113,6 +113,9 @@ class Mind:
             return
         self.version += 1
         last = self._entries[-1] if self._entries else None
+        if isinstance(last, Heard) and last.turn == turn:
+            last.speaker = last.speaker or speaker  # it takes a while to know a voice
+            speaker = speaker or last.speaker
         if isinstance(last, Heard) and last.takes(turn, speaker):
             last.words += words
         else:

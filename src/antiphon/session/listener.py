@@ -323,7 +323,7 @@ class Listener:
         log.warning("a listening brain failed", error=str(error))
         self._again = True
         if not brain.policy.open and self._open is None:
-            span = Span(self._ids.reply(), writer.run, brain.policy.written)
+            span = writer.make_span()
             self._wish(span)
             span.fail(error)
 

@@ -15,7 +15,7 @@ from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta, ToolC
 from antiphon.core.tool_tags import ToolTags
 from antiphon.core.waitk import WaitK
 from antiphon.core.writing import Event, PlainWriting, Said, Thought, with_speech
-from antiphon.engines.base import Attentive, Brain, read_ahead
+from antiphon.engines.base import Attentive, Brain, answering, read_ahead
 from antiphon.ids import TurnId
 
 
@@ -79,6 +79,10 @@ class ListeningBrain:
     @property
     def reads_ahead(self) -> bool:
         return isinstance(self._brain, Attentive)
+
+    def name(self, reply: ReplySettings) -> str:
+        """The model that would be asked now."""
+        return answering(self._brain, reply.model)
 
     def request(self, reply: ReplySettings) -> BrainRequest:
         messages = self.mind.messages()

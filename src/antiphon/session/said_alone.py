@@ -8,7 +8,7 @@ from contextlib import aclosing
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta, ToolCallDelta
 from antiphon.core.tool_tags import ToolTags
 from antiphon.core.writing import Call, Event, Said, SpeakBegan, with_speech
-from antiphon.engines.base import Brain
+from antiphon.engines.base import Brain, answering, models_of, prepare_brain
 from antiphon.ids import IdSource
 
 
@@ -26,6 +26,16 @@ class SaidAlone:
     @property
     def description(self) -> str:
         return self._brain.description
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return models_of(self._brain)
+
+    def answering(self, model: str) -> str:
+        return answering(self._brain, model)
+
+    async def prepare(self, model: str) -> None:
+        await prepare_brain(self._brain, model)
 
     async def load(self) -> None:
         await self._brain.load()

@@ -32,12 +32,15 @@ class Standing(Enum):
 class Span:
     """The pieces of one reply, from the run of writing that says them to the reply that has them spoken."""
 
-    name = "listening:"
     description = "what a listening brain says"
 
-    def __init__(self, reply: ReplyId, run: int, written: int) -> None:
-        """``run`` is the one that it is written in, ``written`` how many words had been written before it."""
+    def __init__(self, reply: ReplyId, run: int, written: int, name: str) -> None:
+        """``run`` is the one that it is written in, ``written`` how many words had been written before it.
+
+        ``name`` is that of the model which writes it.
+        """
         self.id = reply
+        self.name = name
         self.run = run
         self.written = written
         self.heard_words = 0

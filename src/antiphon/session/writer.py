@@ -53,6 +53,8 @@ class Writer:
         self._group = group
         self._host = host
         self._task: asyncio.Task[None] | None = None
+        self._reply = ReplySettings()
+        """Those of the run."""
         self._words_to_go: int | None = None
         """So many more words of what is being said; None while nobody speaks against it."""
         self.room = asyncio.Event()
@@ -75,6 +77,7 @@ class Writer:
     def write(self, reply: ReplySettings) -> None:
         """Begins a run."""
         self.run += 1
+        self._reply = reply
         self.writes = True
         self._words_to_go = None
         self._brain.mind.begin()
@@ -137,7 +140,7 @@ class Writer:
         match event:
             case SpeakBegan():
                 await self.room.wait()
-                self.span = Span(self._ids.reply(), self.run, self._brain.policy.written)
+                self.span = self.make_span()
                 mind.write(event, self.span.id)
             case Said(text):
                 span = self._current()
@@ -159,6 +162,10 @@ class Writer:
             case _:
                 mind.write(event)
 
+    def make_span(self) -> Span:
+        """Something that is about to be said."""
+        return Span(self._ids.reply(), self.run, self._brain.policy.written, self._brain.name(self._reply))
+
     def _current(self) -> Span:
         assert self.span is not None  # what is said is said between a beginning and an end
         return self.span
@@ -169,7 +176,7 @@ class Writer:
         span = self.span
         if span is None:
             await self.room.wait()
-            span = Span(self._ids.reply(), self.run, self._brain.policy.written)
+            span = self.make_span()
         self._brain.mind.write(replace(call, call_id=call_id), span.id)
         if span.standing is Standing.UNTOLD:
             self._host.wish(span)
