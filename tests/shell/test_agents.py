@@ -220,7 +220,10 @@ async def test_a_server_serves_its_agents(tmp_path: Path) -> None:
             assert (await health.json())["agents"] == ["front", "night"]
 
 
-async def test_a_server_begins_without_an_mcp_server_that_is_not_there_and_with_one_that_is(tmp_path: Path) -> None:
+async def test_a_server_begins_without_an_mcp_server_that_is_not_there_and_with_one_that_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("antiphon.apps.agents.MCP_LIMIT_S", 100.0)
     agent = {
         "name": "shop",
         "fillers": [],
