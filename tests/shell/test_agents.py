@@ -258,6 +258,12 @@ async def test_a_program_gives_its_agents_to_the_server_itself() -> None:
         assert await client.said() == "double says 42"
 
 
+async def test_agents_of_a_program_cannot_go_to_other_processes() -> None:
+    with pytest.raises(ConfigError, match="leave webrtc_workers at 0"):
+        async with Server(Config(port=0, webrtc_workers=2), agents=[Agent("guide")]):
+            pass
+
+
 async def test_without_agents_all_is_as_it_was() -> None:
     async with Server(Config.model_validate(SCRIPTED)) as server, aiohttp.ClientSession() as session:
         client = await connect(session, server)

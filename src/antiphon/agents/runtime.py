@@ -98,6 +98,8 @@ class AgentSession:
         self._unheard_bytes = _GREET_AFTER_BYTES
         """So much more of the user's audio until the greeting; none is left once it was said, or is not wanted."""
         self.session = open_session(overheard(outlet, self._hearers()), self._settings())
+        if len(self.session.conversation):
+            self._unheard_bytes = 0  # the conversation goes on where it was left
 
     # From the transport.
 

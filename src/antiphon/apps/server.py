@@ -124,6 +124,8 @@ class Server:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             tls = tls_of(self.config)
+            if self._agents and self.config.webrtc_workers:
+                raise ConfigError("agents of a program are served in its own process: leave webrtc_workers at 0")
             staff = Staff(self.config, self._agents)
             self.agents = staff.names
             fleet = FleetMetrics(self.metrics.registry, self._serving)
