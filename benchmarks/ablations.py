@@ -13,6 +13,7 @@ import matplotlib as mpl
 from antiphon.sim.virtual_time import run_virtual
 from benchmarks import ahead, first_words
 from benchmarks.dialogues import DIALOGUES
+from benchmarks.listening_ways import LISTENING
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "antiphon"  # else each run names its parts anew
@@ -126,7 +127,9 @@ repeated opening from memory sounds as soon as the text is there, and opens a pa
 _LISTENING = """A listening brain reads the words while the user speaks, and what it wants to say is let out after
 200 ms of silence. Two of them: one that says nothing while it has not heard the whole turn, an ideal judge; and an
 eager one, which answers whatever it has heard as soon as wait-k lets it, and throws that away with each further word.
-Against plain work ahead, by the median response:
+The last words of a turn are certain only with the recognizer's final, and each new word makes void what was written
+before it: so both begin anew where plain work ahead begins, and what listening wins is the shorter silence, where the
+brain and the voice are quick enough for that. Against plain work ahead, by the median response:
 
 """
 
@@ -150,7 +153,7 @@ def _response_ms(results: ahead.Results, way: str, speed: tuple[int, int]) -> fl
 
 
 def main() -> int:
-    ways = ahead.WAYS
+    ways = (*ahead.WAYS, *LISTENING)
     found = run_virtual(ahead.measure(ways, ahead.SPEEDS))
     words = run_virtual(first_words.measure(list(first_words.VOICES)))
     _plot_ahead(found, [way for way in ways if way.judges or not way.listens])

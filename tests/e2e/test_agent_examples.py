@@ -76,6 +76,13 @@ def test_the_plain_agent_greets_and_answers(tmp_path: Path, ask: Ask) -> None:
     assert words_in_common(heard, " ".join(said)) > 0.7
 
 
+def test_the_agent_that_listens_greets_and_answers(tmp_path: Path, ask: Ask) -> None:
+    user = user_file(tmp_path / "user.wav", ask, [(4.0, "What is your name?")], rest_s=4.0)
+    said = talk("listening.py", user, tmp_path / "call.wav", "--fast")
+    assert said[0] == "I am listening."
+    assert len(said) == 2
+
+
 def test_the_agent_with_tools_uses_its_own_those_of_an_mcp_server_and_hands_over(tmp_path: Path, ask: Ask) -> None:
     turns: Spoken = [
         (3.5, "What is the ticket price for three people?"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -12,7 +12,7 @@ from antiphon.agents.roster import Roster
 from antiphon.agents.runtime import AgentSession
 from antiphon.agents.sources import ToolSource
 from antiphon.core.commands import Command
-from antiphon.core.conversation import Conversation
+from antiphon.core.conversation import Conversation, Item
 from antiphon.core.settings import SessionSettings, TurnSettings
 from antiphon.engines.suite import Suite
 from antiphon.ids import IdSource
@@ -68,15 +68,19 @@ async def agent_call(
     settings: SessionSettings | None = None,
     recorder: Recorder | None = None,
     seed: int = 1,
+    history: Sequence[Item] = (),
 ) -> AsyncIterator[AgentCaller]:
-    """A session that the first agent serves, with a caller in it, closed at the end."""
+    """A session that the first agent serves, with a caller in it, closed at the end. It begins with ``history``."""
     chosen = settings or SessionSettings(
         turn=TurnSettings(paced=paced), transcription=transcription, agent=agents[0].name
     )
     outlet = RecordingOutlet()
 
     def open_session(outlet: Outlet, settings: SessionSettings) -> Session:
-        return Session(suite or scripted_suite(), outlet, settings, ids=IdSource(seed), recorder=recorder)
+        session = Session(suite or scripted_suite(), outlet, settings, ids=IdSource(seed), recorder=recorder)
+        for item in history:
+            session.conversation.add(item)
+        return session
 
     served = AgentSession(Roster(agents), outlet, chosen, open_session, session_id="sess_1", source=source)
     caller = AgentCaller(cast(Session, _Served(served)), outlet)

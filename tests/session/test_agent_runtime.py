@@ -20,7 +20,7 @@ from antiphon.core.conversation import Item
 from antiphon.core.settings import ReplySettings, SessionSettings, Tool, TurnSettings
 from antiphon.core.speech import Finish, TextDelta, ToolCallDelta
 from antiphon.engines.scripted import ScriptedBrain, count_to
-from antiphon.ids import ReplyId
+from antiphon.ids import ItemId, ReplyId
 from antiphon.sim.caller import scripted_suite
 from antiphon.sim.virtual_time import run_virtual
 
@@ -321,6 +321,16 @@ def test_a_client_that_sends_no_settings_is_greeted_once_it_is_heard_and_one_tha
             await caller.answer()
             await caller.pause(3000)
             assert len(caller.outlet.replies) == 1
+
+    run_virtual(main())
+
+
+def test_a_conversation_that_goes_on_needs_no_greeting() -> None:
+    async def main() -> None:
+        history = [Item(ItemId("item_1"), "message", "user", text="hello")]
+        async with agent_call(Agent("guide", greeting="welcome"), history=history) as caller:
+            await caller.pause(3000)
+            assert not caller.outlet.replies
 
     run_virtual(main())
 

@@ -12,6 +12,8 @@ from tests.session.leak_machine import LeakMachine
 from antiphon.core.speech import AudioChunk, ToolCallDelta
 from antiphon.session.prompter import Prompter
 from antiphon.session.reply import Reply
+from antiphon.sim.caller import call
+from antiphon.sim.virtual_time import run_virtual
 
 _QUIET = list(HealthCheck)
 
@@ -68,3 +70,26 @@ def test_a_leak_would_be_seen(
                 suppress_health_check=_QUIET,
             ),
         )
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_what_a_cancelled_reply_still_brings_is_not_told(paced: bool) -> None:
+    """Its tasks end some steps of the loop later, and what they waited for may have come in the very same one."""
+
+    async def main() -> None:
+        async with call(paced=paced) as caller:
+            asked = caller.ask()
+            await caller.hears("two")
+            reply = caller.session._replies._live[asked].reply
+            caller.cancel(asked)
+            await caller.answer()
+            told, items = len(caller.outlet.calls), len(caller.session.conversation)
+            reply._tell_voice("late")
+            reply._tell_clause("late")
+            reply._deliver(AudioChunk(bytes(4800), 0, last=True))
+            await reply._write("late")
+            await reply._call(ToolCallDelta("call_1", "effect", "{}"), after_speech=False)
+            assert [each.name for each in caller.outlet.calls[told:]] == []
+            assert len(caller.session.conversation) == items
+
+    run_virtual(main())

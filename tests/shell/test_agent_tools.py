@@ -246,6 +246,6 @@ async def test_a_hook_that_never_ends_is_left_and_too_many_leave_out_the_oldest(
 
 def test_agents_are_had_from_the_package() -> None:
     for name in antiphon.__all__:
-        assert getattr(antiphon, name).__module__.startswith("antiphon.agents.")
+        assert getattr(antiphon, name).__module__.startswith(("antiphon.agents.", "antiphon.core."))
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = antiphon.no_such_thing

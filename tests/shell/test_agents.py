@@ -220,7 +220,10 @@ async def test_a_server_serves_its_agents(tmp_path: Path) -> None:
             assert (await health.json())["agents"] == ["front", "night"]
 
 
-async def test_a_server_begins_without_an_mcp_server_that_is_not_there_and_with_one_that_is(tmp_path: Path) -> None:
+async def test_a_server_begins_without_an_mcp_server_that_is_not_there_and_with_one_that_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("antiphon.apps.agents.MCP_LIMIT_S", 100.0)
     agent = {
         "name": "shop",
         "fillers": [],
@@ -253,6 +256,12 @@ async def test_a_program_gives_its_agents_to_the_server_itself() -> None:
         await client.type('call double {"number": 21}')
         assert await client.said() == ""
         assert await client.said() == "double says 42"
+
+
+async def test_agents_of_a_program_cannot_go_to_other_processes() -> None:
+    with pytest.raises(ConfigError, match="leave webrtc_workers at 0"):
+        async with Server(Config(port=0, webrtc_workers=2), agents=[Agent("guide")]):
+            pass
 
 
 async def test_without_agents_all_is_as_it_was() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from antiphon.agents.base import AgentTool
 from antiphon.agents.context import Context
 from antiphon.agents.tools import FunctionTool
+from antiphon.core.settings import ListeningSettings
 from antiphon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class Agent:
     """What is said while a tool takes its time: one after the other, the first soon, the next every few seconds."""
     apology: str = APOLOGY
     """What is said when the model itself has failed."""
+    listening: ListeningSettings | None = None
+    """How its model listens, where it is to read the words as they are spoken, and to speak when it wants to. Where it
+    is None, the server's settings say whether the model listens."""
     hooks: Hooks = field(default_factory=Hooks)
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ from antiphon.audio import EAR_RATE_HZ, ms_to_bytes
 from antiphon.core.actions import State
 from antiphon.core.commands import CancelResponse, Command, Configure, CreateItem, CreateReply
 from antiphon.core.conversation import Item
-from antiphon.core.settings import ReplySettings, SessionSettings
+from antiphon.core.settings import Answers, ReplySettings, SessionSettings
 from antiphon.ids import IdSource, ItemId, ReplyId, TurnId
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
@@ -98,6 +98,8 @@ class AgentSession:
         self._unheard_bytes = _GREET_AFTER_BYTES
         """So much more of the user's audio until the greeting; none is left once it was said, or is not wanted."""
         self.session = open_session(overheard(outlet, self._hearers()), self._settings())
+        if len(self.session.conversation):
+            self._unheard_bytes = 0  # the conversation goes on where it was left
 
     # From the transport.
 
@@ -159,7 +161,11 @@ class AgentSession:
     # What the conversation is set to.
 
     def _settings(self) -> SessionSettings:
-        return replace(self._client, transcription=True, reply=self._reply_settings())
+        settings = replace(self._client, transcription=True, reply=self._reply_settings())
+        if self.agent.listening is None:
+            return settings
+        turn = replace(settings.turn, answers=Answers.LISTENING)
+        return replace(settings, turn=turn, listening=self.agent.listening)
 
     def _reply_settings(self) -> ReplySettings:
         settings = with_agent(self._client.reply, self.agent, self._tools)

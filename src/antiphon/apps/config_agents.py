@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from antiphon.agents.agent import APOLOGY, FILLERS, Agent
 from antiphon.agents.base import TIMEOUT_S
 from antiphon.agents.loading import find
 from antiphon.agents.mcp_server import McpServer
 from antiphon.apps.config_session import Section
+from antiphon.core.settings import ListeningSettings
+from antiphon.core.waitk import DEFAULT_K
 from antiphon.errors import ConfigError
 
 
@@ -50,6 +52,17 @@ class McpTools(Section):
     mcp: McpSection
 
 
+class ListeningSection(Section):
+    """A model that reads the words as they are spoken."""
+
+    wait_k: PositiveInt = DEFAULT_K
+    """It may write its first word when it has read so many, and each further one a word later."""
+    speak_tool: bool = False
+    """Only what it says by the tool `speak` is public."""
+    thoughts: bool = False
+    """Show clients that ask for `events=antiphon` what is private."""
+
+
 class AgentSection(Section):
     """Who answers in a conversation."""
 
@@ -71,10 +84,13 @@ class AgentSection(Section):
     """What it says while a tool takes its time."""
     apology: str = APOLOGY
     """What it says when the language model has failed."""
+    listening: ListeningSection | None = None
+    """How its model listens; when it is not set, as the server is set to."""
 
     def agent(self) -> Agent:
         """Raises ConfigError for a tool that cannot be found."""
-        given = self.model_dump(exclude={"tools"})
+        given = self.model_dump(exclude={"tools", "listening"})
+        listening = None if self.listening is None else ListeningSettings(**self.listening.model_dump())
         functions = [find(each) for each in self.tools if isinstance(each, str)]
         servers = [each.mcp.server() for each in self.tools if isinstance(each, McpTools)]
-        return Agent(**given, tools=functions, mcp=servers)
+        return Agent(**given, tools=functions, mcp=servers, listening=listening)

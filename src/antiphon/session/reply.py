@@ -90,6 +90,8 @@ class Reply:
         self._leave: Callable[[], None] | None = None
         """Called at the next pause, once."""
         self.done = False
+        self._cut = False
+        """It was cancelled. Its tasks end a moment later: what they still bring is not told."""
         self.plays = False
         """Frames of it leave on the server's clock, and its first has left."""
         self.speaker = make_speaker(self)
@@ -157,6 +159,7 @@ class Reply:
 
     def cancel(self, reason: CancelReason) -> None:
         """Ends it now and cuts its item to what was heard. Its task is the session's to cancel."""
+        self._cut = True
         heard_ms = self.speaker.stop()
         self.refresh_item()
         if self.item is not None:
@@ -257,6 +260,8 @@ class Reply:
     async def _write(self, text: str) -> None:
         """Text of a reply that is not spoken."""
         await self._committed.wait()
+        if self._cut:
+            return
         item = self._message_item()
         item.text += text
         self._outlet.reply_text(self.id, item.id, text)
@@ -264,6 +269,8 @@ class Reply:
     async def _call(self, delta: ToolCallDelta, *, after_speech: bool) -> None:
         """A call is told at once, or after the speech that came before it."""
         await self._committed.wait()
+        if self._cut:
+            return
         if after_speech:
             self._untold_calls.append(delta)
         else:
@@ -322,16 +329,20 @@ class Reply:
 
     def _deliver(self, chunk: AudioChunk) -> None:
         """A chunk of audio to the speaker, and its words to the item."""
+        if self._cut:
+            return
         self._narration.take(chunk)
         if not self._paced:
             self._tell_transcript(self._narration.tell_begun())
         self.speaker.push(chunk.pcm)
 
     def _tell_voice(self, name: str) -> None:
-        self._outlet.voice(self.id, self._message_id(), name)
+        if not self._cut:
+            self._outlet.voice(self.id, self._message_id(), name)
 
     def _tell_clause(self, text: str) -> None:
-        self._outlet.clause(self.id, self._message_id(), text)
+        if not self._cut:
+            self._outlet.clause(self.id, self._message_id(), text)
 
     def _tell_transcript(self, text: str) -> None:
         if text:
