@@ -1,7 +1,7 @@
 """What models in this process read, word by word, and what they answer, on each library with tiny random models.
 
 Modules ``cached_answer``, ``transformers_brain``, ``transformers_model``, ``mlx_lm_brain`` and ``mlx_lm_model`` are
-tested here as well.
+tested here as well; ``test_transformers_model`` has the rest of the third.
 """
 
 from __future__ import annotations

@@ -27,15 +27,11 @@ from antiphon.session.listening import ListeningBrain
 from antiphon.session.replies import Replies
 from antiphon.session.said_alone import SaidAlone
 from antiphon.session.span import Span, Standing
+from antiphon.session.spans import Spans
 from antiphon.session.writer import Writer, WriterHost
 from antiphon.transport.base import Outlet
 
 log = structlog.get_logger(__name__)
-
-_REMEMBERED_SPANS = 16
-"""Of so many of the latest replies it is followed how much was heard."""
-
-_PENDING = (Standing.WISHED, Standing.PREPARED, Standing.STARTED)
 
 
 @dataclass(slots=True)
@@ -79,7 +75,7 @@ class Listener:
         self._settings = settings
         self._writer: Writer | None = None
         self._brain: ListeningBrain | None = None
-        self._spans: dict[ReplyId, Span] = {}
+        self._spans = Spans()
         self._turns: dict[TurnId, _Turn] = {}
         self._open: TurnId | None = None
         self._quiet = False
@@ -138,9 +134,8 @@ class Listener:
         if self._brain is None:
             return
         self._brain.mind.forget(item)
-        for span in self._spans.values():
-            if span.reply is not None and span.reply.item is not None and span.reply.item.id == item:
-                self._brain.mind.cut(span.id, "")
+        if (span := self._spans.of_item(item)) is not None:
+            self._brain.mind.cut(span.id, "")
 
     # What happens.
 
@@ -228,12 +223,7 @@ class Listener:
 
     def _take_back(self) -> list[ReplyId]:
         """What was written before the user's newest words were known, and nobody has heard, is void."""
-        sounding = any(span.standing is Standing.STARTED for span in self._spans.values())
-        void = [
-            span
-            for span in self._spans.values()
-            if span.standing is Standing.PREPARED or (span.standing is Standing.WISHED and not sounding)
-        ]
+        void = self._spans.unheard
         for span in void:
             self._throw_away(span)
         return [span.id for span in void]
@@ -290,16 +280,11 @@ class Listener:
     def _tell_end(self, brain: ListeningBrain) -> None:
         """The brain is told of the end of a turn that it has not spoken to."""
         turn, self._untold_end = self._untold_end, None
-        if turn is not None and not any(span.standing in _PENDING for span in self._spans.values()):
+        if turn is not None and not self._spans.pending:
             brain.mind.silence(turn)
 
     def _wish(self, span: Span) -> None:
-        self._spans[span.id] = span
-        while len(self._spans) > _REMEMBERED_SPANS:
-            oldest = next(iter(self._spans))
-            if self._spans[oldest].standing in _PENDING:
-                break
-            del self._spans[oldest]
+        self._spans.add(span)
         self._replies.offer(span)
         self._stand(span, Standing.WISHED)
         self._post(on.BrainSpeaks(span.id))
@@ -308,8 +293,8 @@ class Listener:
         """The brain stops what it says, if it has heard something since it wrote that."""
         brain, writer = self._brain, self._writer
         assert brain is not None and writer is not None
-        for span in self._spans.values():
-            if span.standing in _PENDING and span.run < writer.run and span.heard_words < brain.heard_words:
+        for span in self._spans.pending:
+            if span.run < writer.run and span.heard_words < brain.heard_words:
                 self._post(on.BrainStops(span.id))
 
     def _think_aloud(self, text: str) -> None:
@@ -332,7 +317,7 @@ class Listener:
     def _stand(self, span: Span, standing: Standing) -> None:
         span.standing = standing
         assert self._writer is not None
-        if any(each.standing is Standing.WISHED for each in self._spans.values()):
+        if self._spans.wished:
             self._writer.room.clear()
         else:
             self._writer.room.set()
@@ -344,7 +329,7 @@ class Listener:
         if span.run == writer.run:
             writer.break_off()
         self._stand(span, Standing.OVER)
-        del self._spans[span.id]
+        self._spans.remove(span)
         self._replies.withdraw(span.id)
         brain.mind.cut_back(span.id)
         brain.rewind(span.written)
@@ -359,11 +344,9 @@ class Listener:
             self._writer.break_off()
 
     def _started(self, reply: ReplyId) -> None:
-        """One reply is live at a time: what was before it plays on unwatched, if at all."""
+        """One reply is live at a time."""
         assert self._brain is not None and self._writer is not None
-        for span in self._spans.values():
-            if span.standing is Standing.STARTED:
-                span.standing = Standing.OVER
+        self._spans.end_started()
         if reply in self._spans:
             self._stand(self._spans[reply], Standing.STARTED)
         else:  # somebody asked for it: the brain need not speak to the same
@@ -371,11 +354,5 @@ class Listener:
             self._asked_at = self._brain.mind.version
 
     def _learn_what_was_heard(self) -> None:
-        """The context keeps of each reply what was heard of it."""
-        if self._brain is None:
-            return
-        for span in self._spans.values():
-            heard = span.heard
-            if heard is not None and heard != span.learnt:
-                span.learnt = heard
-                self._brain.mind.cut(span.id, heard)
+        if self._brain is not None:
+            self._spans.tell_heard(self._brain.mind)
