@@ -120,6 +120,7 @@ async def test_without_a_server_the_newest_model_that_was_pulled(machine: Machin
     pull(models, "older", 1000.0)
     pull(models, "newer", 2000.0)
     pull(models, "oldest", 500.0)
+    pull(models, ".coming.pull", 3000.0)
     assert (await find_local_llm()).name == "gguf:newer"
     assert (await find_local_llm(model="older")).name == "gguf:older"
     with pytest.raises(ConfigError, match="nor was it pulled"):

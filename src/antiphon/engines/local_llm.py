@@ -65,7 +65,8 @@ def _pulled_model(model: str | None) -> str | None:
     """The name of a GGUF in the models' folder, the one that was put there last if none is named."""
     if importlib.util.find_spec("xllamacpp") is None:
         return None
-    folders = [file.parent for file in (models_folder() / "gguf").glob("*/*.gguf")]
+    found = (file.parent for file in (models_folder() / "gguf").glob("*/*.gguf"))
+    folders = [folder for folder in found if not folder.name.startswith(".")]  # which is still being pulled
     if model is not None:
         return model if model in {folder.name for folder in folders} else None
     newest = max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
