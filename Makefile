@@ -25,7 +25,7 @@ run: install
 test: develop $(BIN)/node $(NODE_MODULES)
 	@status=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
-	$(BIN)/pytest -n $(JOBS) -m "not serial" --ignore tests/e2e --ignore tests/browser $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" --ignore tests/e2e --ignore tests/browser $(PYTEST_ARGS) || status=$$?; \
 	$(BIN)/pytest -m serial $(PYTEST_ARGS) || { \
 	    echo "These run in real time, beside whatever else the machine does: what failed is tried once more."; \
 	    $(BIN)/pytest -m serial --last-failed --last-failed-no-failures none $(PYTEST_ARGS); } || status=$$?; \

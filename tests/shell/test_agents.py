@@ -259,7 +259,7 @@ async def test_a_program_gives_its_agents_to_the_server_itself() -> None:
 
 
 async def test_agents_of_a_program_cannot_go_to_other_processes() -> None:
-    with pytest.raises(ConfigError, match="leave webrtc_workers at 0"):
+    with pytest.raises(ConfigError, match="agents must come from files"):
         async with Server(Config(port=0, webrtc_workers=2), agents=[Agent("guide")]):
             pass
 

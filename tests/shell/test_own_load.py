@@ -28,7 +28,7 @@ def test_what_the_process_took_since_the_last_look() -> None:
     assert load.share(100.0) == 0
     _work(0.2)
     share = load.share(101.0)
-    assert 0.19 <= share * _CORES < 1.0
+    assert 0.15 <= share * _CORES < 1.0  # the system counts in ticks of 10 ms
     assert load.share(101.0) == 0, "no time has passed"
 
 

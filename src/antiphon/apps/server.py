@@ -126,8 +126,6 @@ class Server:
             if self.config.webrtc_workers and self._agents:
                 raise ConfigError("--webrtc-workers: agents must come from files, which other processes can read too")
             tls = tls_of(self.config)
-            if self._agents and self.config.webrtc_workers:
-                raise ConfigError("agents of a program are served in its own process: leave webrtc_workers at 0")
             staff = Staff(self.config, self._agents)
             self.agents = staff.names
             fleet = FleetMetrics(self.metrics.registry, self._serving)

@@ -37,6 +37,9 @@ POLL_S = 2.0
 ANSWER_S = 2.0
 """A worker that takes longer to say how it is counts as gone."""
 
+FIRST_STATUS_S = 5.0
+"""Whether it serves is asked again when it has said nothing for so long."""
+
 VOICES_EVERY = 8
 """Its voices are asked for again at each so manyth poll, and when its models change."""
 
@@ -225,9 +228,13 @@ class Connection:
         while True:
             call = stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
             try:
-                async for status in call:
-                    await self._told_health(status.status)
+                async with asyncio.timeout(FIRST_STATUS_S) as patience:
+                    async for status in call:
+                        patience.reschedule(None)
+                        await self._told_health(status.status)
                 reason = "its health stream ended"
+            except TimeoutError:
+                reason = "it does not say whether it serves"
             except grpc.aio.AioRpcError as error:
                 reason = f"{error.code().name}: {error.details()}"
             finally:
