@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -28,14 +30,16 @@ ASKER = "en-GB"
 Ask = Callable[[str], bytes]
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of ``antiphon serve`` on its embedded engines, in a process of its own."""
-    log = tmp_path_factory.mktemp("server") / "log.txt"
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[str]:
+    """``antiphon serve`` in a process of its own, that works and logs in ``folder``; its base URL."""
     ready, told = os.pipe()
-    command = [sys.executable, "-m", "antiphon", "serve", "--port", "0", "--llm", "alice", "--ready-fd", str(told)]
+    command = [sys.executable, "-m", "antiphon", "serve", "--port", "0", "--ready-fd", str(told), *arguments]
+    log = folder / "log.txt"
     with log.open("wb") as out, os.fdopen(ready, "r") as address:
-        process = subprocess.Popen(command, pass_fds=(told,), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, pass_fds=(told,), stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=folder
+        )
         os.close(told)
         try:
             readable, _, _ = select.select([address], [], [], START_LIMIT_S)
@@ -47,6 +51,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of ``antiphon serve`` on its embedded engines, in a process of its own."""
+    with serving(tmp_path_factory.mktemp("server"), "--llm", "alice") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

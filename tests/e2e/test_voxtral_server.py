@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import select
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.e2e.conftest import START_LIMIT_S, STOP_LIMIT_S, Ask
+from tests.e2e.conftest import Ask, serving
 from tests.e2e.microphone import Microphone
 from tests.e2e.plain_client import PlainClient
 from tests.e2e.test_protocol_conformance import audio_of
@@ -23,29 +16,6 @@ from tests.e2e.wiretap import Wiretap
 from tests.shell.tiny_voxtral import write_voxtral
 
 WAIT_S = 120.0
-
-
-@contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[str]:
-    """``antiphon serve`` in a process of its own; its URL."""
-    ready, told = os.pipe()
-    command = [sys.executable, "-m", "antiphon", "serve", "--port", "0", "--ready-fd", str(told), *arguments]
-    log = folder / "log.txt"
-    with log.open("wb") as out, os.fdopen(ready, "r") as address:
-        process = subprocess.Popen(
-            command, pass_fds=(told,), stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=folder
-        )
-        os.close(told)
-        try:
-            readable, _, _ = select.select([address], [], [], START_LIMIT_S)
-            url = address.readline().strip() if readable else ""
-            assert url, f"the server did not start:\n{log.read_text()}"
-            yield url
-            process.send_signal(signal.SIGINT)
-            assert process.wait(STOP_LIMIT_S) == 0, f"the server did not stop cleanly:\n{log.read_text()}"
-        finally:
-            process.kill()
-            process.wait()
 
 
 @pytest.mark.serial

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish
-from antiphon.engines.base import Attentive, Brain, answering, hears_audio, models_of, place_of, prepare_brain
+from antiphon.engines.base import Attentive, Brain, BrainAround
 
 Count = Callable[[int, int, int], None]
 """Told the tokens of one answer, or of one reading ahead: newly read, known from before, written."""
@@ -17,44 +17,10 @@ def counted(brain: Brain, count: Count) -> Brain:
     return _CountedReader(brain, brain, count) if isinstance(brain, Attentive) else _Counted(brain, count)
 
 
-class _Counted:
-    """It is loaded and closed with the brain that it counts for."""
-
+class _Counted(BrainAround):
     def __init__(self, brain: Brain, count: Count) -> None:
-        self._brain = brain
+        super().__init__(brain)
         self._count = count
-
-    @property
-    def name(self) -> str:
-        return self._brain.name
-
-    @property
-    def description(self) -> str:
-        return self._brain.description
-
-    @property
-    def place(self) -> str | None:
-        return place_of(self._brain)
-
-    @property
-    def hears(self) -> bool:
-        return hears_audio(self._brain)
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        return models_of(self._brain)
-
-    def answering(self, model: str) -> str:
-        return answering(self._brain, model)
-
-    async def prepare(self, model: str) -> None:
-        await prepare_brain(self._brain, model)
-
-    async def load(self) -> None:
-        """As the class says."""
-
-    async def close(self) -> None:
-        """As the class says."""
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         async with aclosing(self._brain.respond(request)) as deltas:

@@ -8,40 +8,16 @@ from contextlib import aclosing
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta, ToolCallDelta
 from antiphon.core.tool_tags import ToolTags
 from antiphon.core.writing import Call, Event, Said, SpeakBegan, with_speech
-from antiphon.engines.base import Brain, answering, models_of, prepare_brain
+from antiphon.engines.base import Brain, BrainAround
 from antiphon.ids import IdSource
 
 
-class SaidAlone:
+class SaidAlone(BrainAround):
     """Any brain, with what it thinks taken out of its answers."""
 
     def __init__(self, brain: Brain, ids: IdSource) -> None:
-        self._brain = brain
+        super().__init__(brain)
         self._ids = ids
-
-    @property
-    def name(self) -> str:
-        return self._brain.name
-
-    @property
-    def description(self) -> str:
-        return self._brain.description
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        return models_of(self._brain)
-
-    def answering(self, model: str) -> str:
-        return answering(self._brain, model)
-
-    async def prepare(self, model: str) -> None:
-        await prepare_brain(self._brain, model)
-
-    async def load(self) -> None:
-        await self._brain.load()
-
-    async def close(self) -> None:
-        await self._brain.close()
 
     async def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         tags = ToolTags()
