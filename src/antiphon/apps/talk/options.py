@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from antiphon.apps.output_file import check_folder
 from antiphon.errors import ConfigError
 
 
@@ -43,6 +44,7 @@ class TalkOptions:
             raise ConfigError("--fast needs --in, and no --url: it holds the conversation itself, on virtual time")
         if self.output_file is not None and self.input_file is None and not self.text:
             raise ConfigError("--out needs --in or --text")
+        check_folder("--out", self.output_file)
 
     def session(self, *, audio: bool) -> dict[str, Any]:
         """The session to ask the server for: captions of the user's words, and what was asked for; spoken or not."""
