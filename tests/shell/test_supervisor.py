@@ -7,16 +7,14 @@ import os
 import signal
 import sys
 import textwrap
-from collections import deque
 from dataclasses import replace
 
 import psutil
 import pytest
-import uvloop
 from structlog.testing import capture_logs
 
 from antiphon.apps import child_process, supervisor
-from antiphon.apps.child_process import ChildProcess, Command
+from antiphon.apps.child_process import Command
 from antiphon.apps.supervisor import ChildState, Supervisor
 from antiphon.errors import ConfigError, EngineError
 
@@ -201,19 +199,3 @@ async def test_leaving_while_one_stands_by_leaves_nothing() -> None:
         spare = await standing_by(running)
     assert not psutil.pid_exists(spare)
     assert psutil.Process().num_fds() <= before + 1  # the loop's own child watcher
-
-
-def test_a_file_that_is_opened_when_a_child_is_ready_stays_open() -> None:
-    """It gets the number that the child's pipe had, which must not be closed again."""
-
-    async def open_when_ready() -> None:
-        child = await ChildProcess.spawn(program(READY + "time.sleep(60)"), deque())
-        assert await child.says_ready()
-        opened = os.open(os.devnull, os.O_RDONLY)
-        child.ask_to_end()
-        await child.end()
-        await child.ended()
-        os.close(opened)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(open_when_ready())

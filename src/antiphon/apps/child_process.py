@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import orjson
 import structlog
 
+from antiphon.apps.pipes import first_bytes
+
 STOP_LIMIT_S = 0.7
 """What children get to end in order. Then they are killed, so that all is over within two seconds."""
-
-_READY_BYTES = 4096
-"""More than the line takes in which a child says that it is ready."""
 
 _RELAY_LIMIT_S = 0.5
 """How long the last output of a child may take to come after its end."""
@@ -108,11 +107,6 @@ class ChildProcess:
         if start is not None:
             os.close(start)
 
-    def _close_ready(self) -> None:
-        ready, self._ready = self._ready, -1
-        if ready >= 0:
-            os.close(ready)
-
     async def is_needed(self) -> bool:
         """Waits until one that stands by is told to begin; False if it ends before."""
         ending = asyncio.create_task(self._process.wait())
@@ -127,22 +121,8 @@ class ChildProcess:
 
     async def says_ready(self) -> bool:
         """Whether it writes a line, before it closes the pipe or ends. Asked once."""
-        loop = asyncio.get_running_loop()
-        told: asyncio.Future[bool] = loop.create_future()
-
-        def read() -> None:
-            piece = os.read(self._ready, _READY_BYTES)
-            if (not piece or b"\n" in piece) and not told.done():
-                told.set_result(bool(piece))
-
-        # Not by connect_read_pipe: uvloop closes the number of a pipe later than the pipe, which may be another file's
-        # by then.
-        loop.add_reader(self._ready, read)
-        try:
-            return await told
-        finally:
-            loop.remove_reader(self._ready)
-            self._close_ready()
+        ready, self._ready = self._ready, -1
+        return bool(await first_bytes(ready))
 
     async def wait(self) -> None:
         await self._process.wait()
@@ -158,7 +138,9 @@ class ChildProcess:
     async def forget(self) -> None:
         """Gives up what is held for it, which runs or has ended."""
         self._close_start()
-        self._close_ready()
+        ready, self._ready = self._ready, -1
+        if ready >= 0:
+            os.close(ready)
         self._relay.cancel()
         await asyncio.gather(self._relay, return_exceptions=True)
 
