@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import aiohttp
 import orjson
 
-from antiphon.apps.unreached import reason
+from antiphon.apps.unreached import trouble
 from antiphon.errors import AntiphonError
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -192,7 +192,7 @@ async def _open(http: aiohttp.ClientSession, base: str, headers: dict[str, str])
     except TimeoutError as error:
         raise ClientError(f"{base} did not answer within {CONNECT_TIMEOUT_S:.0f} s") from error
     except (aiohttp.ClientError, OSError) as error:
-        raise ClientError(f"no server answers at {base} ({reason(error)}): start one, or give another --url") from error
+        raise ClientError(trouble(base, error)) from error
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from antiphon.apps.audio_devices import NoAudioError, SoundDevices, open_devices
 from antiphon.apps.microphone import PacedMicrophone
 from antiphon.apps.playback import PlaybackBuffer
 from antiphon.apps.realtime_client import Connection, append_json
-from antiphon.apps.talk.call import Call, Loudspeaker
+from antiphon.apps.talk.call import Call, Loudspeaker, is_too_early
 from antiphon.apps.talk.options import TalkOptions
 from antiphon.apps.talk.recording import CallRecording
 from antiphon.apps.talk.screen import Screen, TraceScreen
@@ -31,7 +31,7 @@ def _call(
     call = Call(client, loudspeaker, thoughts=options.thoughts, patient=options.thoughts or options.trace)
     call.post({"type": "session.update", "session": options.session(audio=audio)})
     with TraceScreen(console) if options.trace else Screen(call.transcript, console) as screen:
-        client.listen(screen.show)
+        client.listen(lambda arrival: None if is_too_early(arrival) else screen.show(arrival))
         yield call, screen
 
 
