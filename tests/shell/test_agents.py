@@ -21,7 +21,7 @@ from antiphon.apps.config_agents import AgentSection
 from antiphon.apps.config_sources import Resolved, render, resolve
 from antiphon.apps.server import Server
 from antiphon.errors import ConfigError
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 
 SCRIPTED: dict[str, Any] = {
     "port": 0,

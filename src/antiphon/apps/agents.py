@@ -19,7 +19,7 @@ from antiphon.apps.config import Config
 from antiphon.core.settings import SessionSettings
 from antiphon.errors import ConfigError
 from antiphon.transport.base import Outlet
-from antiphon.transport.realtime.config import Offer, read_voice
+from antiphon.transport.realtime.offer import Offer, read_voice
 from antiphon.transport.seat import Conversing
 
 MCP_LIMIT_S = 10.0

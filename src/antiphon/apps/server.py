@@ -50,7 +50,7 @@ from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import JoinError
 from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.page import Page, page_folder
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.seat import Conversing
 from antiphon.transport.speech_http import SpeechRoutes
 

@@ -21,7 +21,8 @@ from antiphon.session.keeping import NOTHING_KEPT, Keeper, Kept, StoreError
 from antiphon.session.shelf import Shelf
 from antiphon.transport.limits import Limits
 from antiphon.transport.names import Names
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import Mouth
 from antiphon.transport.records import record_fields
 from antiphon.transport.seat import Seat, SessionFactory

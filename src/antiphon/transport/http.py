@@ -18,8 +18,8 @@ from antiphon.transport.gateway import Gateway, Watcher
 from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import refuse_without_sdk
 from antiphon.transport.names import Names
-from antiphon.transport.realtime.config import Offer
 from antiphon.transport.realtime.fields import mapping
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.secrets import SecretStore
 from antiphon.transport.records import Records
 from antiphon.transport.responses import error_response, full_response, json_response, no_conversation
