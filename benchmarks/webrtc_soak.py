@@ -40,6 +40,7 @@ SAMPLE_S = 0.5
 SAMPLES = 4
 """Of so many, the least lag of what is heard counts: in 2 s, something is heard without a wait."""
 STOPPED = "input_audio_buffer.speech_stopped"
+OF_A_TURN = ("input_audio_buffer.", COMPLETED, "response.created", "response.done")
 
 
 @dataclass(slots=True)
@@ -84,7 +85,9 @@ class Talk:
         except ClientError as error:
             if phone.ended.done():
                 raise
-            print(f"no answer to {question.text!r}: {error}")
+            came = [arrival for arrival in phone.journal.since(said.mark) if arrival.kind.startswith(OF_A_TURN)]
+            told = ", ".join(f"{arrival.kind} {arrival.text('transcript')}".strip() for arrival in came)
+            print(f"no answer to {question.text!r}: {error}; what came: {told or 'nothing'}")
             course.unanswered += 1
             return
         if heard.first_audible_at is None:
