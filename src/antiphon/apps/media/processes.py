@@ -132,7 +132,7 @@ class MediaProcesses:
                 standing = Standing.from_json(message.data)
                 carrier = self.carriers.at(number)
                 if carrier is None:
-                    carrier = self.carriers.appear(Mark(number, standing.instance))
+                    carrier = self.carriers.appear(Mark(number, standing.instance), standing.begun)
                     self._changed()
                 carrier.tell(standing.sessions, standing.busy, standing.begun)
                 if standing.release:
