@@ -51,6 +51,14 @@ class Engines(Protocol):
         """Who keeps the models."""
         ...
 
+    def tell_of_models_by(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """``tell`` is called when ``models`` has changed what is in memory, and is waited for."""
+        ...
+
+    async def ask(self) -> None:
+        """Has the workers say what they have now, as another server has changed it."""
+        ...
+
     def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
         """``move`` is called when voices go: it asks what each conversation's voice changes to, None where it stays."""
         ...
@@ -113,6 +121,12 @@ class InProcess:
     @property
     def models(self) -> ModelAdmin:
         return LocalModels(self._suite, self._voicing)
+
+    def tell_of_models_by(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """No other process has its engines."""
+
+    async def ask(self) -> None:
+        """It knows."""
 
     def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
         """Its voices stay."""

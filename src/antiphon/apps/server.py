@@ -256,6 +256,7 @@ class Server:
         gateway = app[GATEWAY]
         if self._media is not None:
             self._media.serve(gateway, self._standing)
+            self.engines.tell_of_models_by(self._media.tell_of_models)
             self._news.subscribe(self._media)
         self.engines.move_voices_by(partial(self._move_voices, gateway))
         self.metrics.streaming.states = gateway.states
@@ -300,11 +301,7 @@ class Server:
         health = {**health_of(self.engines, self._status), "client_records": self.config.client_records}
         if self.agents:
             health["agents"] = self.agents
-        if self._media is not None:
-            health["webrtc"] = self._media.standing()
-            if health["status"] == "ok" and not self._media.carriers.in_turn():
-                health["status"] = "degraded"
-        return health
+        return self._media.in_health(health) if self._media is not None else health
 
     def _standing(self) -> dict[str, Any]:
         return standing_of(self.engines, self._status)

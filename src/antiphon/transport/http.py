@@ -128,11 +128,12 @@ class _Routes:
         return json_response({"service": "antiphon", **self._health()})
 
     async def readiness(self, request: web.Request) -> web.Response:
-        status = self._health().get("status")
-        ready = status == "ok" and not self._gateway.full
-        return json_response(
-            {"ready": ready, "status": "full" if self._gateway.full else status}, status=200 if ready else 503
-        )
+        health = self._health()
+        full, status = self._gateway.full, health.get("status")
+        if status == "ok" and not full:
+            return json_response({"ready": True, "status": status})
+        reason = "all sessions are taken" if full else health.get("reason") or f"the server is {status}"
+        return json_response({"ready": False, "status": "full" if full else status, "reason": reason}, status=503)
 
     async def metrics(self, request: web.Request) -> web.Response:
         if self._metrics is None:
