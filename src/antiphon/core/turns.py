@@ -415,14 +415,17 @@ class Turns:
         turn, prepared = self._turn, self._prepared
         assert turn is not None and turn.paused_ms is not None
         self._commit(turn, turn.paused_ms)
-        if not self._settings.create_response or (turn.final and not turn.answerable(self._settings)):
+        listens = self._settings.answers is Answers.LISTENING
+        if not self._settings.create_response:
             self._discard()
-        elif self._settings.answers is Answers.LISTENING and not turn.final:
+        elif listens and not turn.final:
             self._discard()  # there may be words that the brain does not know yet
+        elif turn.final and not turn.answerable(self._settings) and not listens:
+            self._discard()  # a brain that listens may have something to say to what was before
         elif prepared is not None:
             self._prepared = None
             self._start(prepared, prepared=True)
-        elif self._settings.answers is Answers.LISTENING:
+        elif listens:
             pass  # the brain has nothing to say, or not yet
         else:
             self._owed[turn.id] = Owed(turn.revision, heard=turn.answerable(self._settings))
