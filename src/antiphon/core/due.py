@@ -59,12 +59,15 @@ def end_turn(floor: Floor) -> None:
     turn, prepared, settings = floor.turn, floor.prepared, floor.settings
     assert turn is not None and turn.paused_ms is not None
     floor.commit(turn, turn.paused_ms)
-    if not settings.create_response or (turn.final and not turn.answerable(settings)):
+    listens = settings.answers is Answers.LISTENING
+    if not settings.create_response:
         floor.discard()
-    elif settings.answers is Answers.LISTENING and not turn.final:
+    elif listens and not turn.final:
         floor.discard()  # there may be words that the brain does not know yet
+    elif turn.final and not turn.answerable(settings) and not listens:
+        floor.discard()  # a brain that listens may have something to say to what was before
     elif prepared is not None:
         floor.prepared = None
         floor.start(prepared, prepared=True)
-    elif settings.answers is Answers.TURN:  # else the brain has nothing to say, or not yet
+    elif not listens:  # else the brain has nothing to say, or not yet
         floor.owed[turn.id] = Owed(turn.revision, heard=turn.answerable(settings))
