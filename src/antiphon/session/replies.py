@@ -18,7 +18,7 @@ from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Message, Voice
 from antiphon.core.speech_memory import SpeechMemory
-from antiphon.engines.base import Brain, hears_audio, place_of, prepare_brain, prepare_voice
+from antiphon.engines.base import Brain, hears_now, place_of, prepare_brain, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId, TurnId
@@ -360,14 +360,14 @@ class Replies:
 
     # What a reply answers to.
 
-    @property
-    def _hearing(self) -> bool:
-        return hears_audio(self._suite.brain)
+    def _hearing(self, settings: ReplySettings) -> bool:
+        """What the user said is given as audio. A model that is not ready may be stood in for by one that reads."""
+        return hears_now(self._suite.brain, settings.model)
 
     def _ahead_of(self, turn: TurnId) -> _Messages:
         """The conversation as it would be, were the turn over now."""
         said = self._transcripts.segments(turn)
-        hearing = self._hearing
+        hearing = self._hearing(self._settings.reply)
         audio = self._transcripts.audio(turn) if hearing else None
         self._changes_before = self._conversation.changes
 
@@ -381,14 +381,14 @@ class Replies:
     def _context(self, command: CreateReply | None) -> _Messages:
         async def messages() -> tuple[Message, ...]:
             given = command.messages if command is not None else None
+            settings = self._settings.reply if command is None else command.settings
+            hearing = self._hearing(settings)
             if given is not None and not any(isinstance(entry, ItemReference) for entry in given):
-                return self._resolved(given)
-            hearing = self._hearing
+                return self._resolved(given, hearing)
             await self._transcripts.settled(hearing=hearing)
             self.refresh_items()
             if given is not None:
-                return self._resolved(given)
-            settings = self._settings.reply if command is None else command.settings
+                return self._resolved(given, hearing)
             side = command is not None and command.side
             if self._known is None or side:
                 return self._recollection.context(whole=settings.whole_context, hearing=hearing)
@@ -396,14 +396,15 @@ class Replies:
 
         return messages
 
-    def _resolved(self, given: Iterable[Message | ItemReference]) -> tuple[Message, ...]:
+    def _resolved(self, given: Iterable[Message | ItemReference], hearing: bool) -> tuple[Message, ...]:
         """The context that a client gave. An item that was deleted meanwhile says nothing."""
-        found = (self._message_of(entry) if isinstance(entry, ItemReference) else entry for entry in given)
-        return tuple(message for message in found if message is not None)
 
-    def _message_of(self, reference: ItemReference) -> Message | None:
-        item = self._conversation.find(reference.item)
-        return None if item is None else item.message(hearing=self._hearing)
+        def message_of(reference: ItemReference) -> Message | None:
+            item = self._conversation.find(reference.item)
+            return None if item is None else item.message(hearing=hearing)
+
+        found = (message_of(entry) if isinstance(entry, ItemReference) else entry for entry in given)
+        return tuple(message for message in found if message is not None)
 
     def refresh_items(self) -> None:
         for live in self._live.values():
