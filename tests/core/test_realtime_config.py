@@ -49,6 +49,34 @@ def test_an_agent_is_chosen_with_its_voice() -> None:
         config().update({"antiphon": {"agent": "front"}})
 
 
+def test_an_agent_answers_by_its_own_model_until_the_client_chooses_one_or_it_hands_over() -> None:
+    models = ("antiphon", "other", "openai:qwen3:8b")
+    agents = {"front": None, "billing": None, "night": None}
+    offer = Offer(models=models, agents=agents, agent_models={"front": "qwen3:8b", "night": "other"})
+    session = SessionConfig(offer, session_id="sess_1", expires_at=0)
+    check(session)
+
+    def shown() -> tuple[str, str]:
+        return session.wire()["model"], session.settings().reply.model
+
+    assert shown() == ("openai:qwen3:8b", ""), "the client has chosen nothing"
+    session.update({"antiphon": {"model": "antiphon"}})
+    assert shown() == ("antiphon", "antiphon")
+    assert session.use_agent("night"), "another model answers"
+    assert shown() == ("other", "")
+    assert not session.use_agent("night")
+    assert session.use_agent("billing"), "that one has none of its own"
+    assert shown() == ("antiphon", "")
+    session.update({"antiphon": {"model": "other"}})
+    assert not session.use_agent("night")
+    session.update({"antiphon": {"model": "other", "agent": "front"}})
+    assert shown() == ("other", "other"), "both are chosen at once"
+    session.update({"antiphon": {"agent": "night"}})
+    session.update({"antiphon": {"agent": "front"}})
+    assert shown() == ("openai:qwen3:8b", "")
+    check(session)
+
+
 def test_a_session_that_transcribes_has_no_agent() -> None:
     offer = Offer(agents={"front": None})
     assert SessionConfig(offer, session_id="s", expires_at=0, kind="transcription").settings().agent == ""

@@ -76,6 +76,8 @@ class AgentSection(Section):
     """What the language model is told to be."""
     voice: str | None = None
     """The voice that it speaks in; that of the session when it is not set."""
+    model: str | None = None
+    """The language model that answers for it, one of `llm`; the first when it is not set."""
     greeting: str = ""
     """What it says first."""
     description: str = ""

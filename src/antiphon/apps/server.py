@@ -195,7 +195,7 @@ class Server:
             recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
-            stay = self.engines.attending(suite, settings.reply)
+            stay = self.engines.attending(suite, staff.first_reply(settings, offer()))
             suite = replace(suite, brain=counted(suite.brain, self.metrics.tokens))
             notebook = keeper.notebook(session_id) if keeper is not None else None
             open_session = partial(

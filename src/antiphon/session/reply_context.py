@@ -9,7 +9,7 @@ from antiphon.core.commands import CreateReply, ItemReference
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.settings import ReplySettings
 from antiphon.core.speech import Message
-from antiphon.engines.base import Brain, hears_audio
+from antiphon.engines.base import Brain, hears_now
 from antiphon.ids import TurnId
 from antiphon.session.recollection import Recollection
 from antiphon.session.transcripts import Transcripts
@@ -48,14 +48,14 @@ class ReplyContext:
         self._brain = brain
         self._refresh_items = refresh_items
 
-    @property
-    def _hearing(self) -> bool:
-        return hears_audio(self._brain)
+    def _hearing(self, settings: ReplySettings) -> bool:
+        """What the user said is given as audio. A model that is not ready may be stood in for by one that reads."""
+        return hears_now(self._brain, settings.model)
 
     def ahead_of(self, turn: TurnId) -> Messages:
         """The conversation as it would be, were the turn over now."""
         said = self._transcripts.segments(turn)
-        hearing = self._hearing
+        hearing = self._hearing(self.settings)
         audio = self._transcripts.audio(turn) if hearing else None
 
         async def messages() -> tuple[Message, ...]:
@@ -70,26 +70,26 @@ class ReplyContext:
 
         async def messages() -> tuple[Message, ...]:
             given = None if command is None else command.messages
-            hearing = self._hearing
+            settings = self.settings if command is None else command.settings
+            hearing = self._hearing(settings)
             if given is None or any(isinstance(entry, ItemReference) for entry in given):
                 await self._transcripts.settled(hearing=hearing)
                 self._refresh_items()
             if given is not None:
-                found = (self._resolved(entry) for entry in given)
+                found = (self._resolved(entry, hearing) for entry in given)
                 return tuple(message for message in found if message is not None)
             if self.known is not None and not (command is not None and command.side):
                 return self.known.context()
-            settings = self.settings if command is None else command.settings
             return self._recollection.context(whole=settings.whole_context, hearing=hearing)
 
         return messages
 
-    def _resolved(self, entry: Message | ItemReference) -> Message | None:
+    def _resolved(self, entry: Message | ItemReference, hearing: bool) -> Message | None:
         """Of the context that a client gave. An item that was deleted meanwhile says nothing."""
         if not isinstance(entry, ItemReference):
             return entry
         item = self._conversation.find(entry.item)
-        return None if item is None else item.message(hearing=self._hearing)
+        return None if item is None else item.message(hearing=hearing)
 
 
 async def nothing() -> tuple[Message, ...]:

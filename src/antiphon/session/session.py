@@ -134,7 +134,8 @@ class Session:
 
     def _attuned(self, settings: SessionSettings) -> SessionSettings:
         """The same, with what follows from the engines."""
-        return replace(settings, turn=replace(settings.turn, hears_audio=hears_audio(self._suite.brain)))
+        hears = hears_audio(self._suite.brain, settings.reply.model)
+        return replace(settings, turn=replace(settings.turn, hears_audio=hears))
 
     # From the transport.
 

@@ -95,9 +95,10 @@ class SessionConfig:
         self.begun = False
         """The client has been told of it. From then on the protocol knows no change of the model."""
         self._model = ""
-        """The language model that was chosen, if one was."""
+        """The language model that the client has chosen, if it has."""
         self._wire = _defaults(offer)
         self._agent = next(iter(offer.agents), "")
+        self._wire["model"] = self._model_of(self._agent)
         if self._agent:
             self._wire["audio"]["output"]["voice"] = self._voice_of(self._agent)
         if kind == "transcription":
@@ -131,13 +132,25 @@ class SessionConfig:
         self._wire = copy.deepcopy(self._wire)
         self._wire["audio"]["output"]["voice"] = voice
 
-    def use_agent(self, name: str) -> None:
-        """The server has given the conversation to another of its agents."""
+    def use_agent(self, name: str) -> bool:
+        """The server has given the conversation to another of its agents, whose language model goes before what the
+        client chose until then. Whether another one answers."""
+        if name == self._agent:
+            return False
         self._agent = name
+        if name in self._offer.agent_models:
+            self._model = ""
+        before, model = self._wire["model"], self._model or self._model_of(name)
+        self._wire = {**self._wire, "model": model}
+        return bool(model != before)
 
     def _voice_of(self, agent: str) -> str:
         voice = self._offer.agents[agent]
         return read_voice(voice, self._offer, "voice") if voice else self._offer.voices[0]
+
+    def _model_of(self, agent: str) -> str:
+        """The language model that answers where the client chooses none."""
+        return read_model(self._offer.agent_models.get(agent, ""), self._offer) or self._offer.models[0]
 
     def update(self, patch: Json) -> None:
         """Merges a client's session object into this one."""
@@ -153,8 +166,9 @@ class SessionConfig:
             if patch.get(key) is not None:
                 merged[key] = read(patch[key])
         merged["instructions"] = fields.text_or(patch, "instructions", merged["instructions"])
-        model = self._chosen(patch)
-        merged["model"] = model or self._offer.models[0]
+        anew = agent != self._agent and agent in self._offer.agent_models
+        model = self._chosen(patch, "" if anew else self._model)
+        merged["model"] = model or self._model_of(agent)
         if patch.get("audio") is not None:
             audio = fields.mapping(patch["audio"], "audio")
             merge_input(merged["audio"]["input"], fields.mapping(audio.get("input") or {}, "audio.input"), self._offer)
@@ -173,10 +187,10 @@ class SessionConfig:
             own = fields.mapping(patch.get("antiphon") or {}, "session.antiphon")
             self.conversation = fields.text_or(own, "conversation", self.conversation, "session.antiphon.conversation")
 
-    def _chosen(self, patch: Json) -> str:
+    def _chosen(self, patch: Json, before: str) -> str:
         """The language model that is chosen now, if any: clients send ``model`` again and again, and mean nothing."""
         model = read_model(fields.text_or(patch, "model", ""), self._offer)
-        chosen = model if model and not self.begun else self._model
+        chosen = model if model and not self.begun else before
         return read_vendor_model(patch, chosen, self._offer, "session.antiphon")
 
     def wire(self) -> Json:

@@ -30,6 +30,8 @@ class Offer:
     """Which of the voices is meant by a name that is not among them, if any."""
     agents: Mapping[str, str | None] = field(default_factory=dict)
     """The server's agents, each with its voice where it has one of its own. The first serves whoever names none."""
+    agent_models: Mapping[str, str] = field(default_factory=dict)
+    """The language models of those agents that have one of their own."""
 
     def stage_of(self, model: str) -> str:
         """What a model does: ``llm``, ``asr`` or ``tts``."""
