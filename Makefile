@@ -10,6 +10,11 @@ JOBS ?= 2
 TORCH ?= torch==2.13.0
 BENCHMARKS ?= startup clauses first_words ahead latency barge_in budget contract workers webrtc webrtc_sessions webrtc_turns webrtc_soak
 
+# What waits for time to pass more than it works, so that two at a time are no trouble.
+REAL_TIME := tests/e2e tests/browser
+ONCE_MORE = echo "These run in real time, beside whatever else the machine does: what failed is tried once more."; \
+	    $(BIN)/pytest --last-failed --last-failed-no-failures none $(PYTEST_ARGS) -m
+
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))
 BIN := .venv/bin
@@ -26,9 +31,8 @@ test: develop $(BIN)/node $(NODE_MODULES)
 	@status=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" --ignore tests/e2e --ignore tests/browser $(PYTEST_ARGS) || status=$$?; \
-	$(BIN)/pytest -m serial $(PYTEST_ARGS) || { \
-	    echo "These run in real time, beside whatever else the machine does: what failed is tried once more."; \
-	    $(BIN)/pytest -m serial --last-failed --last-failed-no-failures none $(PYTEST_ARGS); } || status=$$?; \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" $(REAL_TIME) $(PYTEST_ARGS) || { $(ONCE_MORE) "not serial" $(REAL_TIME); } || status=$$?; \
+	$(BIN)/pytest -m serial $(PYTEST_ARGS) || { $(ONCE_MORE) serial; } || status=$$?; \
 	exit $$status
 
 lint: develop $(BIN)/node $(NODE_MODULES)

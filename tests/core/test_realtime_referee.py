@@ -13,7 +13,8 @@ from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import FoulError, Referee
 from antiphon.sim.vendor_referee import VendorReferee
 from antiphon.sim.wire_schema import check_schema
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 Event = dict[str, Any]

@@ -20,8 +20,9 @@ from antiphon.sim.caller import scripted_suite
 from antiphon.sim.referee import Referee
 from antiphon.sim.virtual_time import run_virtual
 from antiphon.transport.base import Outlet
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.inlet import RealtimeInlet
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 Json = dict[str, Any]

@@ -146,7 +146,6 @@ def ports_of(answer: str) -> set[int]:
 async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media_processes, "HEARTBEAT_S", 1.0)
     voices = f"{PICO},espeak:en-US,scripted:speed=20"
     kept = tmp_path / "kept.db"
     async with serving(webrtc_workers=1, tts=voices, session={"voice": PICO}, sessions=kept) as (server, http):
@@ -154,11 +153,21 @@ async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
         await has_conversations_in_common(http)
         await is_told_of_workers(server, http)
         processes = processes_of(server)
+        monkeypatch.setattr(media_processes, "HEARTBEAT_S", 1.0)
+        link = processes._links[1]
+        await link.close()  # the next one has it
+        async with asyncio.timeout(LIMIT_S):
+            while processes._links.get(1, link) is link:
+                await processes.changed()
+        await until_there(processes, 1, there=True)
         (process,) = processes.standing()
         os.kill(process["pid"], signal.SIGSTOP)  # it hangs: its supervisor sees no end
         try:
             await until_there(processes, 1, there=False)
             assert (await health_of(http))["status"] == "degraded"
+            async with http.get("/readiness") as answer:
+                assert answer.status == 503
+                assert "no media process carries calls (webrtc-1 is down)" in (await answer.json())["reason"]
             (process,) = processes.standing()
             assert process["state"] == "down"
             async with http.post(CALLS, data="v=0", headers={"Content-Type": "application/sdp"}) as answer:
@@ -171,6 +180,38 @@ async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
         await until_there(processes, 1, there=True)
         async with RtcClient(http, CALLS) as call:
             await call.until("session.created")
+
+
+async def test_one_that_cannot_start_again_is_told_and_tried_again_and_websockets_go_on() -> None:
+    async with serving(webrtc_workers=1) as (server, http):
+        processes = processes_of(server)
+        paper = processes._assignments[1].path
+        text = paper.read_text()
+        paper.write_text("no assignment")
+        with capture_logs() as log:
+            os.kill((await health_of(http))["webrtc"][0]["pid"], signal.SIGKILL)
+            async with asyncio.timeout(LIMIT_S):
+                while not any(entry.get("how") == "exit code 2" for entry in log):
+                    await processes._supervisor.changed()
+            complaint = f"{paper} is not what a server tells its media process"
+            ended = [entry for entry in log if entry["event"] == "worker_ended"]
+            assert ended[0]["how"] == "SIGKILL"
+            assert "said" not in ended[0]
+            assert complaint in ended[1]["said"]
+        (process,) = (await health_of(http))["webrtc"]
+        assert process["last_exit"] == "exit code 2"
+        assert complaint in process["error"]
+        async with http.get("/readiness") as answer:
+            reason = (await answer.json())["reason"]
+        assert reason.startswith("no media process carries calls (webrtc-1 is ")
+        assert complaint in reason
+        async with http.ws_connect("/v1/realtime") as socket:
+            await told(socket, "session.created")
+        paper.write_text(text)
+        await until_there(processes, 1, there=True)
+        health = await health_of(http)
+        assert (health["status"], health["reason"]) == ("ok", "")
+        assert "error" not in health["webrtc"][0]
 
 
 async def is_served_as_websockets_are(http: aiohttp.ClientSession) -> None:
@@ -187,6 +228,11 @@ async def is_served_as_websockets_are(http: aiohttp.ClientSession) -> None:
             assert answer.status == 200
         updated = await call.until("session.updated")
         assert updated["session"]["audio"]["output"]["voice"] == ALPHA
+    async with http.post("/v1/antiphon/models/load", json={"model": PICO}) as answer:
+        assert answer.status == 200
+    async with RtcClient(http, CALLS) as call:
+        created = (await call.until("session.created"))["session"]
+        assert created["audio"]["output"]["voice"] == PICO, "what is loaded is there at once"
 
 
 async def has_conversations_in_common(http: aiohttp.ClientSession) -> None:

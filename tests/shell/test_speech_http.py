@@ -28,7 +28,7 @@ from antiphon.engines.scripted import RecognizerOptions, ScriptedRecognizer, Scr
 from antiphon.errors import EngineError
 from antiphon.transport import sound_files
 from antiphon.transport.http import make_app
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.speech_http import SpeechLimits, SpeechRoutes
 
 RATE_HZ = 24_000

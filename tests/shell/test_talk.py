@@ -193,6 +193,31 @@ async def test_typed_turns_from_a_pipe(server: LocalServer, tmp_path: Path) -> N
     assert tone_code.decode(agent.tobytes(), RATE_HZ) == "one two three four"
 
 
+async def test_a_conversation_that_was_kept_goes_on(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.db"
+
+    async def typed(server: LocalServer, text: bytes, *options: str) -> tuple[list[str], int | None]:
+        process = await asyncio.create_subprocess_exec(
+            *(*ANTIPHON_TALK, "--url", server.url, "--text", "--out", str(tmp_path / "call.wav"), *options),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(text), LIMIT_S)
+        return [line.strip() for line in out.decode().splitlines()], process.returncode
+
+    async with local_server((*SCRIPTED, "--sessions", str(kept))) as server:
+        said, _ = await typed(server, b"echo one two\n")
+        assert said[:2] == ["you  echo one two", "agent  one two"]
+        command, name = said[2].rsplit(" ", 1)
+        assert command == f"To go on with it: antiphon talk --url {server.url} --conversation"
+        said, _ = await typed(server, b"repeat\n", "--conversation", name)
+        assert said == ["you  echo one two", "agent  one two", "you  repeat", "agent  one two", f"{command} {name}"]
+        told, status = await typed(server, b"", "--conversation", "conv_nobody")
+        assert status == 2
+        assert "it keeps no such conversation" in " ".join(told)
+
+
 async def test_ctrl_c_ends_it_within_two_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     """With a server of its own, in the middle of a reply; what was said so far is written."""
     question = say(tmp_path / "user.wav", (0.2, "count to 90"), (30.0, "echo later"))
@@ -233,6 +258,8 @@ async def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
         (TalkOptions(fast=True, input_file=Path("x.wav"), url="http://h"), "no --url"),
         (TalkOptions(output_file=Path("x.wav")), "--out needs"),
         (TalkOptions(text=True, output_file=Path("none/x.wav")), "--out none/x.wav: there is no folder none"),
+        (TalkOptions(fast=True, input_file=Path("x.wav"), conversation="conv_1"), "keeps no conversations"),
+        (TalkOptions(url="http://h", text=True, sessions=Path("kept.db")), "that is started here"),
         (TalkOptions(input_file=Path("none.wav"), url="http://h"), "cannot read none.wav"),
     ],
 )

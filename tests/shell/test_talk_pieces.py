@@ -28,6 +28,20 @@ def arrival(kind: str, **fields: Any) -> Arrival:
     return Arrival(0.0, {"type": kind, **fields})
 
 
+def test_what_was_said_before_is_shown_first() -> None:
+    transcript = Transcript()
+    transcript.read(arrival("antiphon.conversation", conversation_id="conv_1", items=3))
+    said = {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": "Hello."}]}
+    answer = {"type": "message", "role": "assistant", "content": [{"type": "output_audio", "transcript": "Good day."}]}
+    for item in (said, {"type": "function_call", "name": "look"}, answer, said):
+        transcript.read(arrival("conversation.item.done", item=item))
+    assert [(line.speaker, line.text) for line in transcript.settled()] == [
+        (Speaker.USER, "Hello."),
+        (Speaker.AGENT, "Good day."),
+    ], "what comes after that is told by other events"
+    assert transcript.conversation == "conv_1"
+
+
 def test_nothing_plays_before_the_target_is_there() -> None:
     buffer = PlaybackBuffer(RATE_HZ)
     buffer.push(b"\1" * FRAME)

@@ -50,7 +50,7 @@ from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import JoinError
 from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.page import Page, page_folder
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.seat import Conversing
 from antiphon.transport.speech_http import SpeechRoutes
 
@@ -196,7 +196,7 @@ class Server:
             recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
-            stay = self.engines.attending(suite, settings.reply)
+            stay = self.engines.attending(suite, staff.first_reply(settings, offer()))
             suite = replace(suite, brain=counted(suite.brain, self.metrics.tokens))
             notebook = keeper.notebook(session_id) if keeper is not None else None
             open_session = partial(
@@ -257,6 +257,7 @@ class Server:
         gateway = app[GATEWAY]
         if self._media is not None:
             self._media.serve(gateway, self._standing)
+            self.engines.tell_of_models_by(self._media.tell_of_models)
             self._news.subscribe(self._media)
         self.engines.move_voices_by(partial(self._move_voices, gateway))
         self.metrics.streaming.states = gateway.states
@@ -301,11 +302,7 @@ class Server:
         health = {**health_of(self.engines, self._status), "client_records": self.config.client_records}
         if self.agents:
             health["agents"] = self.agents
-        if self._media is not None:
-            health["webrtc"] = self._media.standing()
-            if health["status"] == "ok" and not self._media.carriers.in_turn():
-                health["status"] = "degraded"
-        return health
+        return self._media.in_health(health) if self._media is not None else health
 
     def _standing(self) -> dict[str, Any]:
         return standing_of(self.engines, self._status)

@@ -20,8 +20,8 @@ from antiphon.core.clauses import Clauses
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.errors import EngineError, ProtocolError
 from antiphon.transport.realtime import fields
-from antiphon.transport.realtime.config import Offer, read_voice
 from antiphon.transport.realtime.fields import Json
+from antiphon.transport.realtime.offer import Offer, read_voice
 from antiphon.transport.responses import error_response, json_response
 from antiphon.transport.sound_files import RATE_HZ, Encoder, Sound, decode, make_encoder
 from antiphon.transport.sse import Events

@@ -32,8 +32,9 @@ from antiphon.ids import IdSource
 from antiphon.session.session import Session
 from antiphon.sim.virtual_time import run_virtual
 from antiphon.sim.watch import Watch
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.inlet import RealtimeInlet
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 EXPIRES_AT_S = 0

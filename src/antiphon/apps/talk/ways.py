@@ -30,9 +30,14 @@ def _call(
     """A configured call that is shown on the screen."""
     call = Call(client, loudspeaker, thoughts=options.thoughts, patient=options.thoughts or options.trace)
     call.post({"type": "session.update", "session": options.session(audio=audio)})
-    with TraceScreen(console) if options.trace else Screen(call.transcript, console) as screen:
-        client.listen(lambda arrival: None if is_too_early(arrival) else screen.show(arrival))
-        yield call, screen
+    screen = TraceScreen(console) if options.trace else Screen(call.transcript, console)
+    try:
+        with screen:
+            client.listen(lambda arrival: None if is_too_early(arrival) else screen.show(arrival))
+            yield call, screen
+    finally:
+        if call.transcript.conversation and call.transcript.has_items:
+            screen.say(f"To go on with it: {options.again(call.transcript.conversation)}")
 
 
 async def by_devices(client: Connection, options: TalkOptions, console: Console) -> None:

@@ -332,9 +332,11 @@ class RealtimeOutlet:
         )
 
     def agent(self, name: str, voice: str | None) -> None:
-        self._config.use_agent(name)
+        changed = self._config.use_agent(name)
         if voice is not None and voice != self._config.voice:
             self._config.use_voice(voice)
+            changed = True
+        if changed:
             self.session_updated()
         self._tell("agent", agent=name, voice=self._config.voice)
 

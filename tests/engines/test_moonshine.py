@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import jiwer
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from antiphon.audio import Samples
 from antiphon.core.text import words_of
@@ -14,11 +15,13 @@ from antiphon.engines.moonshine import Moonshine, MoonshineStream
 from antiphon.errors import EngineError
 from antiphon.sim.speech import Recording, recordings
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 RATE_HZ = 16_000
 CHUNK_BYTES = 640
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine() -> AsyncIterator[Moonshine]:
     moonshine = Moonshine()
     await moonshine.load()
@@ -175,6 +178,7 @@ async def test_a_turn_is_bounded() -> None:
 
 
 async def test_it_must_be_loaded_and_close_ends_its_threads() -> None:
+    before = threading.enumerate()
     engine = Moonshine(threads=2)
     await engine.close()
     with pytest.raises(EngineError):
@@ -189,4 +193,4 @@ async def test_it_must_be_loaded_and_close_ends_its_threads() -> None:
     await engine.close()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert not any(thread.name.startswith("moonshine") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("moonshine") for thread in threading.enumerate() if thread not in before)
