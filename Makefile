@@ -47,9 +47,10 @@ lint: develop $(BIN)/node $(NODE_MODULES)
 bench: develop
 	@for benchmark in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
 
-# The tables of docs/CONFIGURATION.md, from the settings themselves.
+# The tables of docs/CONFIGURATION.md, from the settings themselves, and docs/FILES.md, from the files.
 docs: develop
 	$(BIN)/python scripts/configuration_docs.py
+	$(BIN)/python scripts/file_docs.py
 
 # What the server and the terminal client need. Whatever else is installed stays.
 install: $(FETCHED_UV)
