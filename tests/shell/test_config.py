@@ -247,6 +247,6 @@ def test_how_a_model_listens() -> None:
     expected = ListeningSettings(wait_k=3, lead_words=12, max_words=900)
     assert resolve({}, {}).config.listening_settings() == expected
     assert resolve({}, {"ANTIPHON_LEAD_WORDS": "5"}).config.listening_settings().lead_words == 5
-    assert "lead_words" in complaint({"lead_words": 0})
+    assert "--lead-words" in complaint({"lead_words": 0})
     section = ListeningSection(wait_k=3, lead_words=12, max_words=900)
     assert AgentSection(name="ada", listening=section).agent().listening == expected
