@@ -126,6 +126,10 @@ def test_every_wrong_value_is_told_with_its_place() -> None:
     assert [line.split(":")[0] for line in sorted(lines)] == ["--log-level", "ANTIPHON_PORT", "antiphon.yaml"]
 
 
+def test_an_option_is_not_named_twice() -> None:
+    assert complaint(options={"port": 99999}) == "--port: Input should be less than or equal to 65535"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -181,7 +185,7 @@ def test_a_loudness_is_a_number_or_off(text: str, loudness: object) -> None:
 
 @pytest.mark.parametrize("text", ["loud", "0", "-60", "true"])
 def test_another_loudness_is_refused(text: str) -> None:
-    assert complaint({"loudness": text}) == "--loudness: loudness: give LUFS from -40 to -10, or off"
+    assert complaint({"loudness": text}) == "--loudness: give LUFS from -40 to -10, or off"
 
 
 def test_tls_needs_both_files() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -95,6 +96,12 @@ async def brain(server: ChatServer) -> AsyncIterator[OpenAIChat]:
 
 async def answer(brain: OpenAIChat, request: BrainRequest = HELLO) -> list[BrainDelta]:
     return [delta async for delta in brain.respond(request)]
+
+
+@pytest.fixture(autouse=True)
+def _only_what_is_installed_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other packages of the development environment bring httpx; a user's may have none."""
+    monkeypatch.setitem(sys.modules, "httpx", None)
 
 
 async def test_text_streams_through_with_its_usage(server: ChatServer, brain: OpenAIChat) -> None:

@@ -159,6 +159,15 @@ async def test_a_fast_call_can_be_cancelled(tmp_path: Path, when: str) -> None:
     assert not any(thread.name == "antiphon-fast-call" for thread in threading.enumerate())
 
 
+async def test_a_fast_call_needs_no_options_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in SCRIPTED:
+        stage, _, engine = part.removeprefix("--").partition("=")
+        monkeypatch.setenv(f"ANTIPHON_{stage.upper()}", engine)
+    question, console = say(tmp_path / "user.wav", (0.5, "echo hello")), paper()
+    assert await asyncio.wait_for(talk(TalkOptions(input_file=question, fast=True), console), LIMIT_S) == 0
+    assert "agent  hello" in console.export_text()
+
+
 async def test_an_engine_that_fast_cannot_have_is_told(tmp_path: Path) -> None:
     question = say(tmp_path / "user.wav", (0.1, "echo hello"))
     with pytest.raises(ConfigError, match="nonsense"):
@@ -250,6 +259,7 @@ async def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
         (TalkOptions(output_file=Path("x.wav")), "--out needs"),
         (TalkOptions(fast=True, input_file=Path("x.wav"), conversation="conv_1"), "keeps no conversations"),
         (TalkOptions(url="http://h", text=True, sessions=Path("kept.db")), "that is started here"),
+        (TalkOptions(text=True, output_file=Path("none/x.wav")), "--out none/x.wav: there is no folder none"),
         (TalkOptions(input_file=Path("none.wav"), url="http://h"), "cannot read none.wav"),
     ],
 )

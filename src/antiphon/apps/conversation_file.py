@@ -62,7 +62,8 @@ class ConversationFile:
         try:
             await self._run(self._open)
         except (StoreError, OSError) as error:
-            raise ConfigError(f"--sessions {self._path}: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"--sessions {self._path}: {reason}") from error
 
     async def close(self) -> None:
         """May be called twice."""

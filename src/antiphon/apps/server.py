@@ -128,6 +128,8 @@ class Server:
             tls = tls_of(self.config)
             staff = Staff(self.config, self._agents)
             self.agents = staff.names
+            recordings = Recordings(self.config, stack)
+            self._conversations = await conversations_of(self.config, stack)
             fleet = FleetMetrics(self.metrics.registry, self._serving)
             if self._assignment is not None:
                 engines = engines_of(self.config, watcher=fleet, shared=self._assignment.folder)
@@ -141,7 +143,7 @@ class Server:
             await self._load(self._engines)
             self._speakers = await speakers_of(self.config.speakers, self.config.enrolments, stack)
             await stack.enter_async_context(staff.at_work())
-            await self._listen(stack, self._socket, tls, staff)
+            await self._listen(stack, self._socket, tls, staff, recordings)
             if self._media is not None:
                 await stack.enter_async_context(self._media)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
@@ -182,10 +184,9 @@ class Server:
         listening: socket.socket | None,
         tls: ssl.SSLContext | None,
         staff: Staff,
+        recordings: Recordings,
     ) -> None:
         config = self.config
-        recordings = Recordings(config, stack)
-        self._conversations = await conversations_of(config, stack)
         keeper = Keeper(self._conversations) if self._conversations is not None else None
         pacer = Pacer()
         speech_memory = SpeechMemory(config.speech_cache_mb * _MB)

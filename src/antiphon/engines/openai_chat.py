@@ -222,15 +222,15 @@ class OpenAIChat:
 
     def _explained(self, error: Exception) -> EngineError:
         """What went wrong, as something to act on."""
-        import httpx
+        import httpx2  # what openai is built on
         import openai
 
         said = " ".join(str(getattr(error, "message", "") or error).split())[:300]
         retryable = False
-        if isinstance(error, (openai.APITimeoutError, httpx.TimeoutException)):
+        if isinstance(error, (openai.APITimeoutError, httpx2.TimeoutException)):
             text = f"did not answer within {self._first_token_s:g} s: the model may still be loading; try again"
             retryable = True
-        elif isinstance(error, (openai.APIConnectionError, httpx.TransportError)):
+        elif isinstance(error, (openai.APIConnectionError, httpx2.TransportError)):
             text = f"cannot be reached: start the server or correct the URL ({said})"
             retryable = True
         elif isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -93,7 +94,7 @@ def _config(arguments: Sequence[str]) -> Config:
     """The configuration of a server that was given ``arguments``: ``--name value``, ``--name=value`` or ``--flag``."""
     words = [word for part in arguments for word in (part.split("=", 1) if part.startswith("--") else [part])]
     options: dict[str, Any] = {}
-    for word, value in zip(words, [*words[1:], "--"], strict=True):
+    for word, value in pairwise([*words, "--"]):
         if word.startswith("--"):
             options[word.removeprefix("--").replace("-", "_")] = True if value.startswith("--") else value
     return resolve(options, os.environ).config

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from antiphon.apps.output_file import check_folder
 from antiphon.errors import ConfigError
 
 
@@ -51,6 +52,7 @@ class TalkOptions:
             raise ConfigError("--sessions is for a server that is started here; the one at --url decides for itself")
         if self.output_file is not None and self.input_file is None and not self.text:
             raise ConfigError("--out needs --in or --text")
+        check_folder("--out", self.output_file)
 
     def again(self, conversation: str) -> str:
         """The command that goes on with a conversation that was kept."""
