@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import aiohttp
 import orjson
 
-from antiphon.apps.unreached import reason
+from antiphon.apps.unreached import trouble
 from antiphon.errors import AntiphonError
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -163,7 +163,7 @@ async def open_socket(
     """The bare WebSocket of a conversation at the server ``base``. Raises ClientError."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     async with aiohttp.ClientSession() as http:
-        socket = await _open(http, base, headers, conversation)
+        socket = await _open(http, base, conversation, headers)
         try:
             yield socket
         finally:
@@ -191,7 +191,7 @@ async def connect(
 
 
 async def _open(
-    http: aiohttp.ClientSession, base: str, headers: dict[str, str], conversation: str | None
+    http: aiohttp.ClientSession, base: str, conversation: str | None, headers: dict[str, str]
 ) -> aiohttp.ClientWebSocketResponse:
     url = realtime_url(base, conversation)
     try:
@@ -205,13 +205,13 @@ async def _open(
             )
     except aiohttp.WSServerHandshakeError as error:
         advice = "give --api-key" if error.status == 401 else error.message
-        if conversation:
+        if "conversation=" in url:
             advice = _OF_CONVERSATIONS.get(error.status, advice)
         raise ClientError(f"{base} refused the connection with status {error.status}: {advice}") from error
     except TimeoutError as error:
         raise ClientError(f"{base} did not answer within {CONNECT_TIMEOUT_S:.0f} s") from error
     except (aiohttp.ClientError, OSError) as error:
-        raise ClientError(f"no server answers at {base} ({reason(error)}): start one, or give another --url") from error
+        raise ClientError(trouble(base, error)) from error
 
 
 @dataclass(slots=True)

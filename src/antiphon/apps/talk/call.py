@@ -16,6 +16,14 @@ UNTOLD_QUIET_S = 4.0
 """The same at a server that does not tell its state, whose model may take so long to begin."""
 
 
+_TOO_EARLY = "conversation_already_has_active_response"
+
+
+def is_too_early(arrival: Arrival) -> bool:
+    """An answer was asked for while another one was being given: a greeting, or what an agent says by itself."""
+    return arrival.kind == "error" and arrival.child("error").get("code") == _TOO_EARLY
+
+
 class Loudspeaker(Protocol):
     """Where the agent's voice goes."""
 
@@ -54,6 +62,8 @@ class Call:
         """How much audio of each item of the open replies has come."""
         self._awaited = 0
         """Replies that we asked for and that have not begun."""
+        self._too_early = False
+        """One of them is asked for again when the reply that is in its way is over."""
         self._changed = asyncio.Event()
         self._changed_at = self._loop.time()
         client.listen(self._read)
@@ -68,10 +78,13 @@ class Call:
             self.post({"type": "response.cancel"})
         content = [{"type": "input_text", "text": text}]
         self.post({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}})
-        self.post({"type": "response.create"})
-        self._awaited += 1
+        self._ask()
         self.transcript.typed(text)
         self.stir()
+
+    def _ask(self) -> None:
+        self.post({"type": "response.create"})
+        self._awaited += 1
 
     async def run(self) -> None:
         """Sends what is posted, until cancelled. Raises ClientError when the connection ends."""
@@ -131,8 +144,12 @@ class Call:
                 if response.get("status") == "cancelled":
                     self._cut()
                 self._received_ms.clear()
+                if self._too_early:
+                    self._too_early = False
+                    self._ask()
             case "error":
                 self._awaited = max(0, self._awaited - 1)
+                self._too_early = self._too_early or is_too_early(arrival)
 
     def _cut(self) -> None:
         """Falls silent, and tells the server when it sent more than was played."""
