@@ -21,6 +21,9 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 0.5
 
+BUSY = "conversation_already_has_active_response"
+"""The error's code when an answer is asked for while one is given."""
+
 _OF_CONVERSATIONS = {
     404: "it keeps no such conversation, or no longer; it keeps them only with --sessions FILE",
     409: "another client is just about to go on with this conversation; try again to take it over",

@@ -86,6 +86,7 @@ class VendorReferee:
     def _brain(self, event: Json) -> None:
         told = self._open(event)
         self._need(told.brain is None, event, "the language model of this response was told before")
+        self._need(not told.clauses, event, "it comes before the first clause")
         told.brain = event["model"]
 
     def _voice(self, event: Json) -> None:
@@ -95,7 +96,6 @@ class VendorReferee:
 
     def _clause(self, event: Json) -> None:
         told = self._same_item(event)
-        self._need(told.brain is not None, event, "antiphon.brain comes first")
         self._need(bool(told.voices), event, "antiphon.voice comes first")
         told.clauses.append(event["text"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from antiphon.apps.realtime_client import Arrival, ClientError, Connection, send
+from antiphon.apps.realtime_client import BUSY, Arrival, ClientError, Connection, send
 from antiphon.apps.talk.transcript import Transcript
 from antiphon.apps.tasks import until_first
 from antiphon.audio import WIRE_PCM_RATE_HZ, bytes_to_ms
@@ -54,6 +54,10 @@ class Call:
         """How much audio of each item of the open replies has come."""
         self._awaited = 0
         """Replies that we asked for and that have not begun."""
+        self._refused = False
+        """One that we asked for has to be asked for again, since the agent spoke first."""
+        self._is_set = False
+        """The server has taken our settings, or said why not."""
         self._changed = asyncio.Event()
         self._changed_at = self._loop.time()
         client.listen(self._read)
@@ -94,6 +98,12 @@ class Call:
             except TimeoutError:
                 continue  # time alone may have made it quiet
 
+    async def begun(self) -> None:
+        """Returns when the session is as we want it, and all is told of a conversation that goes on."""
+        while not self._is_set or self.transcript.tells_before:
+            self._changed.clear()
+            await self._changed.wait()
+
     def quiet(self) -> bool:
         if self._replies or self._awaited or self._loudspeaker.buffered_ms > 0:
             return False
@@ -113,6 +123,8 @@ class Call:
         for item_id in self.transcript.read(arrival):
             self._tell_heard(item_id)
         match arrival.kind:
+            case "session.updated":
+                self._is_set = True
             case "response.created":
                 self._awaited = max(0, self._awaited - 1)
                 self._replies.add(str(arrival.child("response").get("id")))
@@ -131,7 +143,13 @@ class Call:
                 if response.get("status") == "cancelled":
                     self._cut()
                 self._received_ms.clear()
+                if self._refused:
+                    self._refused = False
+                    self.post({"type": "response.create"})
+            case "error" if arrival.child("error").get("code") == BUSY and self._awaited:
+                self._refused = True
             case "error":
+                self._is_set = True
                 self._awaited = max(0, self._awaited - 1)
 
     def _cut(self) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from antiphon.apps.realtime_client import Arrival
+from antiphon.apps.realtime_client import BUSY, Arrival
 from antiphon.apps.talk.trace import Trace
 from antiphon.apps.talk.transcript import Line, Phase, Speaker, Transcript
 
@@ -67,7 +67,7 @@ class Screen:
 
     def show(self, arrival: Arrival) -> None:
         """Something came from the server, which the transcript has read."""
-        if arrival.kind == "error":
+        if arrival.kind == "error" and arrival.child("error").get("code") != BUSY:  # which is asked for again
             self.say(f"the server said: {arrival.child('error').get('message')}")
         if arrival.kind != "response.output_audio.delta":
             self.refresh()
