@@ -81,6 +81,7 @@ class VendorReferee:
     def _brain(self, event: Json) -> None:
         told = self._open(event)
         need(told.brain is None, event, "the language model of this response was told before")
+        need(not told.clauses, event, "it comes before the first clause")
         told.brain = event["model"]
 
     def _voice(self, event: Json) -> None:
@@ -90,7 +91,6 @@ class VendorReferee:
 
     def _clause(self, event: Json) -> None:
         told = self._same_item(event)
-        need(told.brain is not None, event, "antiphon.brain comes first")
         need(bool(told.voices), event, "antiphon.voice comes first")
         told.clauses.append(event["text"])
 
