@@ -1,14 +1,20 @@
-# make run    installs what is needed and starts the server; ARGS="--port 9000" passes options
+# make run    installs what is needed and starts the server; ARGS="--port 9000" passes options, EXTRAS="llama" adds extras
 # make test   everything that must hold: lint, types, layers, tests
 # make lint   the first three of these
 # make bench  the benchmarks, or those that BENCHMARKS="latency budget" names
 
 ARGS ?=
+EXTRAS ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
 # Which PyTorch the development environment gets, and from where: TORCH="torch==2.13.0 --index-url URL".
 TORCH ?= torch==2.13.0
 BENCHMARKS ?= startup clauses first_words ahead latency barge_in budget contract workers webrtc webrtc_sessions webrtc_turns webrtc_soak
+
+# What waits for time to pass more than it works, so that two at a time are no trouble.
+REAL_TIME := tests/e2e tests/browser
+ONCE_MORE = echo "These run in real time, beside whatever else the machine does: what failed is tried once more."; \
+	    $(BIN)/pytest --last-failed --last-failed-no-failures none $(PYTEST_ARGS) -m
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 FETCHED_UV := $(filter .uv/bin/uv,$(UV))
@@ -26,9 +32,8 @@ test: develop $(BIN)/node $(NODE_MODULES)
 	@status=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" --ignore tests/e2e --ignore tests/browser $(PYTEST_ARGS) || status=$$?; \
-	$(BIN)/pytest -m serial $(PYTEST_ARGS) || { \
-	    echo "These run in real time, beside whatever else the machine does: what failed is tried once more."; \
-	    $(BIN)/pytest -m serial --last-failed --last-failed-no-failures none $(PYTEST_ARGS); } || status=$$?; \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" $(REAL_TIME) $(PYTEST_ARGS) || { $(ONCE_MORE) "not serial" $(REAL_TIME); } || status=$$?; \
+	$(BIN)/pytest -m serial $(PYTEST_ARGS) || { $(ONCE_MORE) serial; } || status=$$?; \
 	exit $$status
 
 lint: develop $(BIN)/node $(NODE_MODULES)
@@ -43,13 +48,14 @@ lint: develop $(BIN)/node $(NODE_MODULES)
 bench: develop
 	@for benchmark in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
 
-# The tables of docs/CONFIGURATION.md, from the settings themselves.
+# The tables of docs/CONFIGURATION.md, from the settings themselves, and docs/FILES.md, from the files.
 docs: develop
 	$(BIN)/python scripts/configuration_docs.py
+	$(BIN)/python scripts/file_docs.py
 
 # What the server and the terminal client need. Whatever else is installed stays.
 install: $(FETCHED_UV)
-	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk --extra webrtc
+	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk --extra webrtc $(addprefix --extra ,$(EXTRAS))
 
 # The lock has no PyTorch: which of its builds is wanted, and where it is, only the machine's own pip can know.
 develop: $(FETCHED_UV)

@@ -18,7 +18,6 @@ from tests.shell.tiny_voxtral import write_voxtral
 WAIT_S = 120.0
 
 
-@pytest.mark.serial
 @pytest.mark.timeout(300)
 async def test_what_was_said_is_answered_by_a_brain_that_heard_it(
     tmp_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch

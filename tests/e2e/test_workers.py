@@ -31,6 +31,8 @@ from antiphon.apps.selftest.cast import hearings
 from antiphon.audio import WIRE_PCM_RATE_HZ
 from antiphon.engines.moonshine import Moonshine
 
+pytestmark = pytest.mark.serial  # how long what is heard was interrupted is measured
+
 QUESTION = "What is the capital of France?"
 LONG = "What can you do?"
 STORY = "Tell me a story."

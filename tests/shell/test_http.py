@@ -15,7 +15,7 @@ from antiphon.core.settings import SessionSettings
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import make_app
 from antiphon.transport.limits import Limits
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 
 SECRETS = "/v1/realtime/client_secrets"
 KEY = {"Authorization": "Bearer sk-secret"}

@@ -24,7 +24,7 @@ from antiphon.engines.suite import Suite
 from antiphon.engines.voicing import Voicing
 from antiphon.errors import ConfigError
 from antiphon.transport.model_admin import ModelAdmin
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 
 if TYPE_CHECKING:
     from antiphon.apps.local_fleet import FleetWatcher

@@ -352,7 +352,7 @@ def _fleet(stage: str, registry: Registry, watcher: Watcher | None, tls: WorkerT
 
 def _name_at(address: str) -> str:
     """The name of a worker of ours, by its socket."""
-    return Path(address).stem
+    return address.rpartition("/")[2].removesuffix(".sock")
 
 
 def _addresses(folder: Path, names: Sequence[str]) -> tuple[str, ...]:

@@ -138,6 +138,7 @@ class Connection:
             capabilities=frozenset(name for name in _ABILITIES if getattr(told, name)),
             models=frozenset(told.models) | frozenset(told.resident),
             resident=frozenset(told.resident),
+            hearing=frozenset(told.hearing),
             max_concurrent=told.max_concurrent,
             # What it said, and what we have begun and ended since.
             active=max(told.active + self.in_flight - self._in_flight_when_told, self.in_flight),
