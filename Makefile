@@ -1,9 +1,10 @@
-# make run    installs what is needed and starts the server; ARGS="--port 9000" passes options
+# make run    installs what is needed and starts the server; ARGS="--port 9000" passes options, EXTRAS="llama" adds extras
 # make test   everything that must hold: lint, types, layers, tests
 # make lint   the first three of these
 # make bench  the benchmarks, or those that BENCHMARKS="latency budget" names
 
 ARGS ?=
+EXTRAS ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
 # Which PyTorch the development environment gets, and from where: TORCH="torch==2.13.0 --index-url URL".
@@ -47,13 +48,14 @@ lint: develop $(BIN)/node $(NODE_MODULES)
 bench: develop
 	@for benchmark in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
 
-# The tables of docs/CONFIGURATION.md, from the settings themselves.
+# The tables of docs/CONFIGURATION.md, from the settings themselves, and docs/FILES.md, from the files.
 docs: develop
 	$(BIN)/python scripts/configuration_docs.py
+	$(BIN)/python scripts/file_docs.py
 
 # What the server and the terminal client need. Whatever else is installed stays.
 install: $(FETCHED_UV)
-	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk --extra webrtc
+	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra talk --extra webrtc $(addprefix --extra ,$(EXTRAS))
 
 # The lock has no PyTorch: which of its builds is wanted, and where it is, only the machine's own pip can know.
 develop: $(FETCHED_UV)

@@ -92,6 +92,9 @@ class Phone:
         """Where it goes instead."""
         self.first_heard_at = 0.0
         self.heard_samples = 0
+        self.least_behind_s = math.inf
+        """By how much what was heard lagged behind the time at least, since somebody set it back. What was heard lags
+        for a moment where a packet is waited for, and between the few packets of a silence."""
         self.journal = Journal(self)
 
     # The line.
@@ -197,6 +200,8 @@ class Phone:
         now = self._loop.time()
         self.first_heard_at = self.first_heard_at or now
         self.heard_samples += len(pcm) // 2
+        behind_s = now - self.first_heard_at - self.heard_samples / EAR_RATE_HZ
+        self.least_behind_s = min(self.least_behind_s, behind_s)
         self.on_sound(now, pcm)
 
     async def configure(self, session: dict[str, object]) -> None:

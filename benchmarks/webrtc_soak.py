@@ -8,6 +8,8 @@ has been heard. The server's memory, descriptors and tasks are sampled.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +22,6 @@ from antiphon.apps.realtime_client import ClientError
 from antiphon.apps.selftest.caller import COMPLETED, Utterance
 from antiphon.apps.selftest.measures import word_errors
 from antiphon.apps.server_process import local_server
-from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.text import words_of
 from antiphon.engines.moonshine import Moonshine
 from antiphon.session.pacer import Pacer
@@ -35,7 +36,11 @@ SERVER = ("--llm", "alice", "--idle-timeout-s", "3600")
 BAD = LineQuality(loss=0.05, jitter_ms=100)
 PAUSE_S = 0.5
 SETTLE_S = 3.0
+SAMPLE_S = 0.5
+SAMPLES = 4
+"""Of so many, the least lag of what is heard counts: in 2 s, something is heard without a wait."""
 STOPPED = "input_audio_buffer.speech_stopped"
+OF_A_TURN = ("input_audio_buffer.", COMPLETED, "response.created", "response.done")
 
 
 @dataclass(slots=True)
@@ -54,7 +59,7 @@ class Course:
     sent_off: list[tuple[float, float]] = field(default_factory=list)
     """By the time in s: where the server says that speech ended, less where it did in what was sent, in ms."""
     heard_off: list[tuple[float, float]] = field(default_factory=list)
-    """By the time in s: how much less has been heard than time has passed, in ms."""
+    """By the time in s: how much less has been heard than time has passed, in ms; of each few seconds the least."""
     left_out_ms: float = 0.0
     """What the caller's process was too busy to send: the server is right to be off by it."""
     most_waiting_packets: int = 0
@@ -80,7 +85,9 @@ class Talk:
         except ClientError as error:
             if phone.ended.done():
                 raise
-            print(f"no answer to {question.text!r}: {error}")
+            came = [arrival for arrival in phone.journal.since(said.mark) if arrival.kind.startswith(OF_A_TURN)]
+            told = ", ".join(f"{arrival.kind} {arrival.text('transcript')}".strip() for arrival in came)
+            print(f"no answer to {question.text!r}: {error}; what came: {told or 'nothing'}")
             course.unanswered += 1
             return
         if heard.first_audible_at is None:
@@ -108,11 +115,12 @@ class Talk:
     async def sample(self) -> None:
         """Each half second, until cancelled."""
         phone, course = self._phone, self.course
-        while True:
-            await asyncio.sleep(0.5)
-            now = asyncio.get_running_loop().time()
-            heard_s = phone.heard_samples / EAR_RATE_HZ
-            course.heard_off.append((now, (now - phone.first_heard_at - heard_s) * 1000))
+        for number in itertools.count(1):
+            await asyncio.sleep(SAMPLE_S)
+            if number % SAMPLES == 0 and phone.least_behind_s < math.inf:
+                now = asyncio.get_running_loop().time()
+                course.heard_off.append((now, phone.least_behind_s * 1000))
+                phone.least_behind_s = math.inf
             course.most_waiting_packets = max(course.most_waiting_packets, phone.ear.waiting_packets)
             course.left_out_ms = phone.left_out_s * 1000
             course.longest_wait_ms = max(course.longest_wait_ms, phone.ear.wait_ms)

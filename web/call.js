@@ -3,8 +3,10 @@
 import { Meter } from "./audio/level.js";
 import { Microphone } from "./audio/microphone.js";
 import { Conversation } from "./model/conversation.js";
+import { Kept } from "./model/kept.js";
 import { Problem, problemOf } from "./model/problems.js";
 import { Timings } from "./model/timings.js";
+import { isHandOver, ToolRuns } from "./model/tool-runs.js";
 import { WayToEar } from "./model/way.js";
 import { comeBack } from "./line/come-back.js";
 import { openLine } from "./line/open.js";
@@ -18,9 +20,13 @@ import { openLine } from "./line/open.js";
 
 /** @typedef {import("./line/come-back.js").Way} Way */
 
-/** @typedef {"phase" | "captions" | "timings" | "problem" | "session" | "fleet" | "brain" | "input"} Change */
+/**
+ * @typedef {"phase" | "captions" | "timings" | "problem" | "session" | "fleet" | "brain" | "input" | "agent" | "tool"
+ *   | "kept"} Change
+ */
 
 const KEPT_PIECES = 500; // of 20 ms: what is said while the connection is made
+const BUSY = "conversation_already_has_active_response"; // when an answer is asked for while one is given
 const PHASES = /** @type {const} */ ({
   idle: "ready",
   listening: "listening",
@@ -38,6 +44,11 @@ export class Call extends EventTarget {
     this.preferences = preferences;
     this.conversation = new Conversation();
     this.timings = new Timings();
+    this.tools = new ToolRuns();
+    /** @type {import("./model/tool-runs.js").ToolRun | null} the newest news of a tool */
+    this.told = null;
+    this.kept = new Kept();
+    this.conversationId = ""; // by what the conversation can be gone on with, where the server keeps it
     this.input = new Meter();
     this.output = new Meter();
     /** @type {Phase} */
@@ -60,6 +71,7 @@ export class Call extends EventTarget {
     /** @type {{pcm: Uint8Array, at: number}[]} */
     this._kept = [];
     this._answering = "";
+    this._refused = false; // an answer has to be asked for again, since the agent spoke first
     this._wayToEar = new WayToEar();
     this._attempt = 0;
     /** @type {Way | null} back to the session, should the connection be lost */
@@ -90,7 +102,7 @@ export class Call extends EventTarget {
     this._changed("problem");
   }
 
-  /** Begins a conversation; by voice, or only typed. @param {{voice: boolean}} options */
+  /** Begins a conversation, or goes on with the one there was; by voice, or only typed. @param {{voice: boolean}} options */
   async start({ voice }) {
     const attempt = ++this._attempt;
     this.tell(null);
@@ -104,7 +116,9 @@ export class Call extends EventTarget {
       await this.line?.useTrack(this.microphone?.track ?? null);
       if (this.phase === "connecting") this._enter("ready");
     } catch (error) {
-      if (attempt === this._attempt) await this._fail(problemOf(error));
+      const problem = problemOf(error);
+      if (problem.kind === "not-kept") this.forget(this.conversationId);
+      if (attempt === this._attempt) await this._fail(problem);
     }
   }
 
@@ -120,7 +134,7 @@ export class Call extends EventTarget {
   }
 
   async _connect() {
-    this.line = await openLine(this.server, this.preferences, {
+    this.line = await openLine(this.server, this.preferences, this.conversationId, {
       onEvent: (event) => this._receive(event),
       onLevel: (level) => this.output.take(level),
       onSound: (at) => {
@@ -178,7 +192,12 @@ export class Call extends EventTarget {
         break;
       case "antiphon.state":
         this._state = event.state;
-        if (this._connected) this._enter(PHASES[event.state]);
+        if (this._connected) this._enter(this._standingPhase);
+        break;
+      case "antiphon.conversation":
+        if (event.items > 0) this._forgetWords(); // the server tells them again
+        this.conversationId = event.conversation_id;
+        this._changed("kept");
         break;
       case "antiphon.brain":
         this.brain = event.model;
@@ -200,17 +219,94 @@ export class Call extends EventTarget {
         break;
       case "response.done":
         if (event.response.id === this._answering) this._answering = "";
+        if (this._refused) this.line?.send({ type: "response.create" });
+        this._refused = false;
         break;
       case "error":
-        console.warn(`the server: ${event.error.message}`);
+        if (event.error.code === BUSY) {
+          this._refused = true;
+          this.line?.send({ type: "response.cancel" });
+        } else {
+          console.warn(`the server: ${event.error.message}`);
+        }
         break;
     }
+    this._follow(event);
     if (this.conversation.take(event)) this._changed("captions");
     this._wayToEar.take(event, performance.now());
     if (this.timings.take(event)) {
       this._timeWay();
       this._changed("timings");
     }
+  }
+
+  /** What becomes of agents and tools, and of what is kept. @param {ServerEvent} event */
+  _follow(event) {
+    const now = performance.now();
+    const ran = this.tools.take(event, now);
+    if (event.type === "antiphon.agent") this._changed("agent");
+    if (ran !== null) {
+      this.told = ran;
+      if (!Number.isNaN(ran.endedAt) && !isHandOver(ran.name)) {
+        this.timings.ran(ran);
+        this._changed("timings");
+      }
+      this._changed("tool");
+      if (this._connected) this._enter(this._standingPhase);
+    }
+    if (event.type === "antiphon.clause" && this.timings.worded(now)) this._changed("timings");
+    if (event.type === "response.done" || event.type === "conversation.item.input_audio_transcription.completed") {
+      this._note();
+    }
+  }
+
+  /** A tool that works in silence is thinking, too. @returns {Phase} */
+  get _standingPhase() {
+    const phase = PHASES[this._state];
+    return phase === "ready" && this.tools.newest !== undefined ? "thinking" : phase;
+  }
+
+  /** The conversation is one of this browser's as soon as the user has said something. */
+  _note() {
+    if (this.conversationId === "") return;
+    const first = this.conversation.entries.find(({ role, certain }) => role === "user" && certain.trim() !== "");
+    if (first === undefined) return;
+    this.kept.note(this.conversationId, first.certain);
+    this._changed("kept");
+  }
+
+  _forgetWords() {
+    this.conversation = new Conversation();
+    this._changed("captions");
+  }
+
+  /** Goes on with a conversation that was kept. @param {string} id */
+  async goOn(id) {
+    if (this.active) await this.stop();
+    this.conversationId = id;
+    this._forgetWords();
+    await this.start({ voice: true });
+    const problem = this.problem;
+    if (!problem?.words.typing) return;
+    await this.start({ voice: false }); // what was said is there to be read, and can be answered in writing
+    if (this.problem === null) this.tell(problem);
+  }
+
+  /** Leaves the conversation; what is said next begins another. */
+  async beginAnew() {
+    if (this.active) await this.stop();
+    this.conversationId = "";
+    this.timings = new Timings();
+    this._forgetWords();
+    this._changed("kept");
+    this._changed("timings");
+  }
+
+  /** A conversation was deleted; if it is this one, the next begins anew. @param {string} id */
+  forget(id) {
+    this.kept.forget(id);
+    if (id === this.conversationId) this.conversationId = "";
+    this._changed("kept");
   }
 
   /** How long the way to the ear took, when it is known. */
@@ -281,10 +377,13 @@ export class Call extends EventTarget {
     this._way = null;
     this._connected = false;
     this._answering = "";
+    this._refused = false;
     this.holding = false;
     await Promise.all([this._closeMicrophone(), line?.close()]);
     this.conversation.close();
+    this.tools.close();
     this._changed("captions");
+    this._changed("agent");
   }
 
   async _closeMicrophone() {
@@ -298,6 +397,7 @@ export class Call extends EventTarget {
     if (!this._connected) return;
     if (reason === "session expired" || reason === "idle") return this._fail(new Problem("expired"));
     if (reason === "server error") return this._fail(new Problem("server"));
+    if (reason === "the conversation goes on elsewhere") return this._fail(new Problem("elsewhere"));
     if (reason === "the server stops" || this._way === null) return this._fail(new Problem("lost", reason));
     return this._comeBack(this._way);
   }
@@ -318,6 +418,6 @@ export class Call extends EventTarget {
     if (!wanted()) return;
     if (problem !== null) return this._fail(problem);
     this._standing();
-    this._enter(PHASES[this._state]);
+    this._enter(this._standingPhase);
   }
 }

@@ -52,6 +52,19 @@ def test_a_call_that_is_silent_now_counts_nevertheless() -> None:
     assert numbers(carriers) == [2, 1]
 
 
+def test_one_that_could_not_be_reached_for_a_while_counts_as_before() -> None:
+    carriers = Carriers()
+    carriers.appear(ONE).tell(sessions=2, busy=0.1, begun=9)
+    carriers.end(1)
+    assert carriers.find(ONE) is Fate.ENDED
+    again = carriers.appear(ONE, begun=9)
+    again.tell(sessions=2, busy=0.1, begun=9)
+    assert carriers.find(ONE) is again
+    again.offer()
+    again.answered(taken=True)
+    assert again.calls == 3
+
+
 def test_what_was_offered_counts_before_it_is_told() -> None:
     carriers = two()
     first, _ = carriers.in_turn()

@@ -9,7 +9,8 @@ import pytest
 
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import FoulError, Referee
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 Event = dict[str, Any]

@@ -11,7 +11,8 @@ from antiphon.core.settings import Detection, Tool, TurnSettings
 from antiphon.errors import ProtocolError
 from antiphon.sim.wire_schema import check_schema
 from antiphon.transport.realtime.codecs import AudioFormat
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.realtime.offer import Offer
 
 OFFER = Offer(models=("antiphon", "other"), voices=("amy", "joe"), transcription_models=("tiny",))
 
@@ -46,6 +47,34 @@ def test_an_agent_is_chosen_with_its_voice() -> None:
     assert session.wire()["instructions"] == "Be brief."
     with pytest.raises(ProtocolError, match="this server has no agents"):
         config().update({"antiphon": {"agent": "front"}})
+
+
+def test_an_agent_answers_by_its_own_model_until_the_client_chooses_one_or_it_hands_over() -> None:
+    models = ("antiphon", "other", "openai:qwen3:8b")
+    agents = {"front": None, "billing": None, "night": None}
+    offer = Offer(models=models, agents=agents, agent_models={"front": "qwen3:8b", "night": "other"})
+    session = SessionConfig(offer, session_id="sess_1", expires_at=0)
+    check(session)
+
+    def shown() -> tuple[str, str]:
+        return session.wire()["model"], session.settings().reply.model
+
+    assert shown() == ("openai:qwen3:8b", ""), "the client has chosen nothing"
+    session.update({"antiphon": {"model": "antiphon"}})
+    assert shown() == ("antiphon", "antiphon")
+    assert session.use_agent("night"), "another model answers"
+    assert shown() == ("other", "")
+    assert not session.use_agent("night")
+    assert session.use_agent("billing"), "that one has none of its own"
+    assert shown() == ("antiphon", "")
+    session.update({"antiphon": {"model": "other"}})
+    assert not session.use_agent("night")
+    session.update({"antiphon": {"model": "other", "agent": "front"}})
+    assert shown() == ("other", "other"), "both are chosen at once"
+    session.update({"antiphon": {"agent": "night"}})
+    session.update({"antiphon": {"agent": "front"}})
+    assert shown() == ("openai:qwen3:8b", "")
+    check(session)
 
 
 def test_a_session_that_transcribes_has_no_agent() -> None:
@@ -97,22 +126,6 @@ def test_null_disables_and_empty_clears() -> None:
     assert input_of(session)["transcription"] is None
     assert session.settings().turn.detection is Detection.MANUAL
     assert not session.settings().transcription
-
-
-def test_turn_detection_is_filled_up() -> None:
-    session = config()
-    session.update({"audio": {"input": {"turn_detection": None}}})
-    session.update({"audio": {"input": {"turn_detection": {"type": "server_vad"}}}})
-    assert input_of(session)["turn_detection"]["interrupt_response"] is True
-    session.update({"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}})
-    assert input_of(session)["turn_detection"] == {
-        "type": "semantic_vad",
-        "eagerness": "high",
-        "create_response": True,
-        "interrupt_response": True,
-    }
-    assert session.settings().turn.detection is Detection.SEMANTIC
-    assert session.settings().turn.eagerness == "high"
 
 
 def test_the_names_of_the_beta_are_understood() -> None:
@@ -196,34 +209,20 @@ def test_the_conversation_to_go_on_with_is_named_before_the_session_begins() -> 
     assert session.conversation == "conv_1"
 
 
-def test_a_model_goes_by_its_own_name_too() -> None:
-    offer = Offer(models=("alice", "openai:qwen3:8b"))
-    session = SessionConfig(offer, session_id="s", expires_at=1)
-    session.update({"model": "qwen3:8b"})
-    assert session.settings().reply.model == "openai:qwen3:8b"
-
-
-def test_what_a_model_does_is_told() -> None:
-    assert [OFFER.stage_of(model) for model in ("other", "tiny", "amy")] == ["llm", "asr", "tts"]
-
-
-def test_tools_are_functions() -> None:
+def test_what_was_set_comes_to_plain_settings() -> None:
     session = config()
-    parameters = {"type": "object", "properties": {}}
     session.update(
         {
-            "tools": [
-                {"type": "function", "name": "f", "description": "d", "parameters": parameters},
-                {"type": "mcp", "server_label": "x"},
-                {"type": "function", "function": {"name": "g"}},
-            ],
+            "tools": [{"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}}],
             "tool_choice": {"type": "function", "name": "f"},
+            "audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}},
         }
     )
     check(session)
-    assert [tool["name"] for tool in session.wire()["tools"]] == ["f", "g"]
-    assert session.settings().reply.tools == (Tool("f", "d", parameters), Tool("g"))
-    assert session.settings().reply.tool_choice == "function:f"
+    settings = session.settings()
+    assert settings.reply.tools == (Tool("f", "d", {"type": "object"}),)
+    assert settings.reply.tool_choice == "function:f"
+    assert (settings.turn.detection, settings.turn.eagerness) == (Detection.SEMANTIC, "high")
 
 
 @pytest.mark.parametrize(
@@ -260,18 +259,6 @@ def test_a_session_that_would_not_fit_into_an_event_is_refused() -> None:
     with pytest.raises(ProtocolError, match="larger") as caught:
         session.update({"instructions": "x" * 500_000})
     assert caught.value.code == "session_too_large"
-
-
-def test_numbers_are_brought_into_range() -> None:
-    session = config()
-    session.update(
-        {"speed": 9, "turn_detection": {"threshold": 7, "silence_duration_ms": -5, "idle_timeout_ms": 6000.4}}
-    )
-    wire = session.wire()
-    assert wire["audio"]["output"]["speed"] == 1.5
-    detection = input_of(session)["turn_detection"]
-    assert (detection["threshold"], detection["silence_duration_ms"], detection["idle_timeout_ms"]) == (1.0, 0, 6000)
-    check(session)
 
 
 def test_a_transcription_session_answers_nothing() -> None:

@@ -23,8 +23,9 @@ from antiphon.core.settings import Detection
 from antiphon.core.speech import Message
 from antiphon.ids import ItemId, ReplyId
 from antiphon.sim.referee import Referee
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.inlet import RealtimeInlet
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 

@@ -13,7 +13,8 @@ from antiphon.core.work_ahead import Balance, Work
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import Referee
 from antiphon.transport.base import AnsweredTurn, BargeIn
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 FRAME = bytes(1920)

@@ -13,7 +13,8 @@ from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.sim.referee import FoulError, Referee
 from antiphon.sim.vendor_referee import VendorReferee
 from antiphon.sim.wire_schema import check_schema
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 Event = dict[str, Any]
@@ -218,7 +219,7 @@ CLAUSE = own("clause", response_id="resp_1", item_id="item_1", text="one")
         ([VOICE], "no such response"),
         ([BRAIN], "no such response"),
         ([CREATED, BRAIN, BRAIN], "was told before"),
-        ([CREATED, VOICE, CLAUSE], "antiphon.brain comes first"),
+        ([CREATED, VOICE, CLAUSE, BRAIN], "it comes before the first clause"),
         ([CREATED, BRAIN, CLAUSE], "antiphon.voice comes first"),
         ([CREATED, VOICE, VOICE], "speaks already"),
         (

@@ -585,6 +585,14 @@ def test_a_wish_does_not_shorten_a_silence_whose_words_are_not_known() -> None:
     assert kinds(talk.wait(300)) == ["TellSpeechStopped", "CommitTurn", "DiscardReply"]  # there may be more words
 
 
+def test_a_sound_without_words_does_not_void_what_the_brain_wants_to_say() -> None:
+    talk = Talk(LISTENING)
+    talk.wait(500)
+    talk.says("")
+    assert the(talk.send(on.BrainSpeaks(WISH)), do.PrepareReply) == do.PrepareReply(WISH, talk.turn)
+    assert kinds(talk.wait(300)) == ["TellSpeechStopped", "CommitTurn", "StartReply"]
+
+
 def test_the_user_who_goes_on_voids_what_was_prepared() -> None:
     talk = Talk(LISTENING)
     talk.wait(500)

@@ -101,8 +101,9 @@ class TurnsMachine(RuleBasedStateMachine):
     @rule(late_ms=st.integers(0, 120))
     def speech_starts(self, late_ms: int) -> None:
         at_ms = max(0, self.media_ms - late_ms)
-        if self.turns._turn is not None and self.turns._turn.paused_ms is not None:
-            at_ms = max(at_ms, self.turns._turn.paused_ms)
+        turn = self.turns._floor.turn
+        if turn is not None and turn.paused_ms is not None:
+            at_ms = max(at_ms, turn.paused_ms)
         self.send(on.SpeechStarted(at_ms, max(at_ms, self.media_ms)))
 
     @precondition(lambda self: self.seen.speaking)

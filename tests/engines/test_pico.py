@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -110,3 +111,15 @@ async def test_a_closed_engine_says_so() -> None:
     await engine.close()
     with pytest.raises(EngineError, match="closed"):
         await spoken(engine, "Hello.")
+
+
+async def test_what_was_spoken_is_not_kept(pico: PicoSynthesizer) -> None:
+    """The library below keeps a reference to all audio that it hands over, unless it is taken from it."""
+    text, given_bytes = "Is the memory of it gone?", 0
+    await spoken(pico, text)
+    tracemalloc.start()
+    for _ in range(10):
+        given_bytes += sum(len(chunk.pcm) for chunk in await spoken(pico, text))
+    kept_bytes = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept_bytes < given_bytes / 20

@@ -52,10 +52,9 @@ class Ledger(NoRecorder):
                 case do.PrepareReply(reply):
                     self.prepared.add(reply)
                     _BEGUN.set(reply)
-                case do.StartReply(reply, prepared):
+                case do.StartReply(reply):
                     self.let_out.add(reply)
-                    if not prepared:
-                        _BEGUN.set(reply)
+                    _BEGUN.set(reply)  # what was prepared is begun anew if the conversation has changed under it
                 case do.DiscardReply(reply):
                     self.discarded.add(reply)
 

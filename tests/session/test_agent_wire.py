@@ -20,8 +20,9 @@ from antiphon.sim.caller import scripted_suite
 from antiphon.sim.referee import Referee
 from antiphon.sim.virtual_time import run_virtual
 from antiphon.transport.base import Outlet
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.inlet import RealtimeInlet
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 Json = dict[str, Any]
@@ -129,6 +130,8 @@ def test_a_greeting_a_call_a_filler_and_an_answer(paced: bool, vendor: bool) -> 
             assert told == ([("running", "search"), ("completed", "search")] if vendor else [])
             assert client.of("session.updated")[0]["session"]["instructions"] == "Be brief."
             assert "secret" not in str(client.events)
+            asked = [each["response_id"] for each in client.of("antiphon.brain")]
+            assert asked == ([call["id"], answer["id"]] if vendor else []), "given words are no model's"
 
     run_virtual(main())
 

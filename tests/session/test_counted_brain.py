@@ -65,7 +65,6 @@ async def test_answers_and_readings_are_counted() -> None:
 
 class Several(Plain):
     models = ("one", "two")
-    hears = True
 
     def __init__(self) -> None:
         self.prepared: list[str] = []
@@ -76,11 +75,15 @@ class Several(Plain):
     async def prepare(self, model: str) -> None:
         self.prepared.append(model)
 
+    def hears_as(self, model: str) -> bool:
+        return model == "two"
+
 
 async def test_what_it_can_do_besides_stays() -> None:
     inner = Several()
     brain = counted(inner, lambda *tokens: None)
-    assert (models_of(brain), answering(brain, "two"), hears_audio(brain)) == (("one", "two"), "two", True)
+    assert (models_of(brain), answering(brain, "two")) == (("one", "two"), "two")
+    assert [hears_audio(brain, model) for model in ("one", "two")] == [False, True]
     await prepare_brain(brain, "two")
     assert inner.prepared == ["two"]
     plain = counted(Plain(), lambda *tokens: None)

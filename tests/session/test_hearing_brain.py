@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from antiphon.apps.metrics import Metrics
 from antiphon.audio import EAR_RATE_HZ
-from antiphon.core.commands import CreateItem
+from antiphon.core.commands import Configure, CreateItem
 from antiphon.core.conversation import Item
-from antiphon.core.settings import SessionSettings, TurnSettings
+from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
 from antiphon.core.speech import BrainRequest, Message
 from antiphon.engines import tone_code
-from antiphon.engines.scripted import ScriptedBrain
+from antiphon.engines.brains import MultiBrain
+from antiphon.engines.scripted import BrainOptions, ScriptedBrain
 from antiphon.engines.suite import Suite
 from antiphon.sim.caller import call, scripted_suite
 from antiphon.sim.virtual_time import run_virtual
@@ -181,6 +185,75 @@ def test_audio_that_a_client_puts_in_is_heard_at_once() -> None:
             assert answer.transcript == "from a file"
             assert answer.first_audio_at is not None
             assert answer.first_audio_at - began_at < 0.2
+
+    run_virtual(main())
+
+
+class Slow(ScriptedBrain):
+    """Takes its time to load."""
+
+    async def load(self) -> None:
+        await asyncio.sleep(5.0)
+
+
+def mixed_suite(hearing: ScriptedBrain, asr: str = "final_ms=2000") -> tuple[Suite, ScriptedBrain]:
+    """A default that reads, and beside it one that hears."""
+    reading = ScriptedBrain.from_options("first_token_ms=20,token_ms=5")
+    brain = MultiBrain({"reading": reading, "hearing": hearing})
+    return replace(scripted_suite(asr=asr, tts="first_audio_ms=10"), brain=brain), reading
+
+
+def by(model: str) -> SessionSettings:
+    return SessionSettings(turn=TurnSettings(paced=True), reply=ReplySettings(model=model), transcription=True)
+
+
+def test_of_several_the_one_that_can_hear_hears_from_the_moment_it_is_chosen() -> None:
+    async def main() -> None:
+        hearing = ScriptedBrain.from_options("hears=1,first_token_ms=20,token_ms=5")
+        suite, reading = mixed_suite(hearing)
+        assert isinstance(suite.brain, MultiBrain)
+        await suite.brain.load()
+        async with call(suite, by("")) as caller:
+            await caller.say("echo by words")
+            ended_at = caller.now
+            words = await caller.answer()
+            assert words.first_audio_at is not None
+            assert words.first_audio_at - ended_at > 2.0, "it waits for the recognizer"
+            await caller.rest()
+            caller.session.post(Configure(by("hearing")))
+            await caller.say("echo by ear")
+            ended_at = caller.now
+            heard = await caller.answer()
+            assert heard.transcript == "by ear"
+            assert heard.first_audio_at is not None
+            assert heard.first_audio_at - ended_at < 0.3
+            await caller.rest()
+            caller.session.post(Configure(by("")))
+            await caller.say("repeat")
+            assert (await caller.answer()).transcript == "by ear"
+        assert [message.audio for request in reading.requests for message in request.messages] == [None] * 6
+        [request] = hearing.requests
+        assert said_in(request.messages[-1]) == "echo by ear"
+
+    run_virtual(main())
+
+
+def test_while_one_that_hears_is_loaded_the_one_that_reads_gets_the_words() -> None:
+    async def main() -> None:
+        hearing = Slow(BrainOptions.parse("hears=1,first_token_ms=20,token_ms=5"))
+        suite, reading = mixed_suite(hearing)
+        assert isinstance(suite.brain, MultiBrain)
+        await suite.brain.prepare("reading")
+        async with call(suite, by("")) as caller:
+            caller.session.post(Configure(by("hearing")))
+            await caller.say("echo good morning")
+            assert (await caller.answer()).transcript == "good morning"
+            [request] = reading.requests
+            assert [(each.text, each.audio) for each in request.messages] == [("echo good morning", None)]
+            await caller.pause(5000)
+            await caller.say("echo good night")
+            assert (await caller.answer()).transcript == "good night"
+        assert said_in(hearing.requests[-1].messages[-1]) == "echo good night"
 
     run_virtual(main())
 

@@ -80,7 +80,7 @@ def test_what_a_cancelled_reply_still_brings_is_not_told(paced: bool) -> None:
         async with call(paced=paced) as caller:
             asked = caller.ask()
             await caller.hears("two")
-            reply = caller.session._replies._live[asked].reply
+            reply = caller.session._replies.live[asked].reply
             caller.cancel(asked)
             await caller.answer()
             told, items = len(caller.outlet.calls), len(caller.session.conversation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -330,6 +331,47 @@ def test_who_yields_at_the_end_too_is_asked_once_more_and_left_in_peace() -> Non
             await caller.pause(3000)
             assert not caller.outlet.replies
             assert brain.requests <= 5
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("speak_tool", [False, True])
+def test_a_noise_over_an_answer_that_nobody_has_heard_puts_it_off_and_no_more(speak_tool: bool) -> None:
+    """The answer was let out in a pause, and cut before its first sound by what the recognizer found no words in."""
+    text = "<speak>It is noon.</speak>" if speak_tool else "It is noon."
+
+    async def main() -> None:
+        brain = RuleBrain(lambda messages: text if "time" in str(messages[1:] or messages) else "")
+        suite = replace(scripted_suite(tts="first_audio_ms=1200"), brain=brain)
+        async with call(suite, settings_of(speak_tool=speak_tool, wait_k=3)) as caller:
+            await caller.say("tell me the time")
+            await caller.until(lambda: caller.outlet.replies)
+            await caller.cough(2500)
+            async with asyncio.timeout(10):
+                cut, answer = await caller.answer(), await caller.answer()
+            assert (cut.status, cut.reason, cut.first_audio_at) == ("cancelled", "turn_detected", None)
+            assert (answer.status, answer.transcript) == ("completed", "It is noon.")
+            await caller.pause(3000)
+            assert len(caller.outlet.replies) == 2
+            said = caller.session.brain
+            assert said is not None
+            assert [message.role for message in said.mind.messages()] == ["user", "assistant"]
+
+    run_virtual(main())
+
+
+def test_what_the_client_has_cancelled_is_not_said_again() -> None:
+    async def main() -> None:
+        brain = RuleBrain(lambda messages: "It is noon." if "time" in messages[-1].text else "")
+        suite = replace(scripted_suite(tts="first_audio_ms=1200"), brain=brain)
+        async with call(suite, settings_of(speak_tool=False, wait_k=3)) as caller:
+            await caller.say("tell me the time")
+            await caller.until(lambda: caller.outlet.replies)
+            caller.cancel()
+            await caller.cough(2500)
+            await caller.pause(3000)
+            (only,) = caller.outlet
+            assert (only.status, only.reason) == ("cancelled", "client_cancelled")
 
     run_virtual(main())
 

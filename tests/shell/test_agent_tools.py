@@ -20,9 +20,8 @@ from antiphon.agents.mcp_server import McpServer
 from antiphon.agents.roster import Roster
 from antiphon.agents.running import MAX_OUTPUT_CHARS, output_of, run_call
 from antiphon.agents.threads import ToolThreads
-from antiphon.agents.toolbox import toolbox, with_agent
+from antiphon.agents.toolbox import toolbox
 from antiphon.agents.tools import tool
-from antiphon.core.settings import ReplySettings, Tool
 from antiphon.errors import ConfigError
 
 NOWHERE = Context("sess_1", "guide")
@@ -194,11 +193,6 @@ def test_what_a_model_may_call() -> None:
     tools = toolbox(agent, [Agent("b")], [other])
     assert list(tools) == ["add", "transfer_to_b"]
     assert tools["add"] is add
-    settings = with_agent(ReplySettings("Be brief.", (Tool("add"), Tool("lights")), audio=False), agent, tools)
-    assert settings.instructions == "Be kind.\n\nBe brief."
-    assert [each.name for each in settings.tools] == ["add", "transfer_to_b", "lights"]
-    assert settings.tools[0] == add.spec
-    assert not settings.audio
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from antiphon.apps.config import Config
 from antiphon.apps.config_agents import AgentSection
 from antiphon.apps.config_sources import Resolved, render, resolve
 from antiphon.apps.server import Server
+from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.errors import ConfigError
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 
 SCRIPTED: dict[str, Any] = {
     "port": 0,
@@ -105,6 +107,7 @@ agents:
     handoffs: [billing]
   - name: billing
     voice: beta
+    model: scripted
 agent: billing
 """
 
@@ -125,6 +128,7 @@ def test_agents_are_described_in_the_settings(tmp_path: Path) -> None:
     assert [each.spec.name for each in front.own_tools] == ["opening_hours"]
     assert [each.label for each in front.mcp] == ["python shop.py"]
     assert roster.colleagues(front) == (roster.agents["billing"],)
+    assert (front.model, roster.agents["billing"].model) == (None, "scripted")
     shown = render(resolved)
     assert '"name": "front"' in shown
     assert "a secret" not in shown
@@ -167,6 +171,20 @@ def test_a_voice_that_is_not_there_is_refused_at_the_start() -> None:
     assert staff.offer(offer).agents == {"front": "amy", "night": "nobody"}
     assert staff.names == ["front", "night"]
     assert Staff(Config()).offer(offer).agents == {}
+
+
+def test_a_language_model_that_is_not_there_is_refused_at_the_start() -> None:
+    staff = Staff(Config(), [Agent("front", model="qwen3:8b"), Agent("night", model="nobody"), Agent("day")])
+    offer = Offer(models=("alice", "openai:qwen3:8b"))
+    there = "there is no language model 'nobody'; there are alice, openai:qwen3:8b; --llm, given several times,"
+    with pytest.raises(ConfigError, match=f"agent night: {there}"):
+        staff.check(offer)
+    assert staff.offer(offer).agent_models == {"front": "qwen3:8b", "night": "nobody"}
+    asked = SessionSettings(agent="front")
+    assert staff.first_reply(asked, offer).model == "openai:qwen3:8b"
+    assert staff.first_reply(replace(asked, reply=ReplySettings(model="alice")), offer).model == "alice"
+    assert staff.first_reply(SessionSettings(agent="day"), offer).model == ""
+    assert Staff(Config()).first_reply(SessionSettings(), offer).model == ""
 
 
 class Client:
@@ -256,6 +274,31 @@ async def test_a_program_gives_its_agents_to_the_server_itself() -> None:
         await client.type('call double {"number": 21}')
         assert await client.said() == ""
         assert await client.said() == "double says 42"
+
+
+async def test_each_agent_answers_by_its_own_language_model_and_a_hand_over_changes_it() -> None:
+    brains = ["scripted:token_ms=1,tokens=4", "scripted:token_ms=1,tokens=7"]
+    billing = Agent("billing", model=brains[1])
+    config = Config.model_validate({**SCRIPTED, "llm": brains})
+    async with (
+        Server(config, agents=[Agent("front", handoffs=[billing])]) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        client = await connect(session, server)
+        await client.type("hello")
+        assert len((await client.said()).split()) == 4
+        await client.type("call transfer_to_billing")
+        assert await client.said() == ""
+        assert "handed_over_to" in await client.said()
+        await client.type("hello")
+        assert len((await client.said()).split()) == 7
+        updated = [each["session"]["model"] for each in client.events if each["type"] == "session.updated"]
+        assert updated == [brains[0], brains[1]]
+        brain = [each["model"] for each in client.events if each["type"] == "antiphon.brain"]
+        assert brain == [brains[0], brains[0], brains[1], brains[1]]
+        other = await connect(session, server, "&agent=billing")
+        await other.type("hello")
+        assert len((await other.said()).split()) == 7
 
 
 async def test_agents_of_a_program_cannot_go_to_other_processes() -> None:

@@ -7,9 +7,10 @@ import yaml
 from scripts.configuration_docs import PAGE, page_with, table
 
 from antiphon.apps.config import Config
+from antiphon.apps.config_agents import AgentSection, ListeningSection
 from antiphon.apps.config_sources import Resolved, known_keys, render, resolve, settings_of
 from antiphon.apps.config_values import is_loopback
-from antiphon.core.settings import Detection, TurnSettings
+from antiphon.core.settings import Detection, ListeningSettings, TurnSettings
 from antiphon.errors import ConfigError
 
 
@@ -125,6 +126,10 @@ def test_every_wrong_value_is_told_with_its_place() -> None:
     assert [line.split(":")[0] for line in sorted(lines)] == ["--log-level", "ANTIPHON_PORT", "antiphon.yaml"]
 
 
+def test_an_option_is_not_named_twice() -> None:
+    assert complaint(options={"port": 99999}) == "--port: Input should be less than or equal to 65535"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -180,7 +185,7 @@ def test_a_loudness_is_a_number_or_off(text: str, loudness: object) -> None:
 
 @pytest.mark.parametrize("text", ["loud", "0", "-60", "true"])
 def test_another_loudness_is_refused(text: str) -> None:
-    assert complaint({"loudness": text}) == "--loudness: loudness: give LUFS from -40 to -10, or off"
+    assert complaint({"loudness": text}) == "--loudness: give LUFS from -40 to -10, or off"
 
 
 def test_tls_needs_both_files() -> None:
@@ -234,3 +239,14 @@ def test_processes_for_calls_share_engines_and_ports() -> None:
     assert "--in-process exclude each other" in complaint({"webrtc_workers": 2, "in_process": True})
     assert "too few UDP ports for 3" in complaint({"webrtc_workers": 3, "webrtc_ports": "50000-50001"})
     assert resolve({"webrtc_workers": 2, "webrtc_ports": "50000-50001"}, {}).config.webrtc_workers == 2
+
+
+def test_how_a_model_listens() -> None:
+    assert resolve({}, {}).config.listening_settings() == ListeningSettings()
+    written("listening: true\nwait_k: 3\nlead_words: 12\ncontext:\n  listening_words: 900\n")
+    expected = ListeningSettings(wait_k=3, lead_words=12, max_words=900)
+    assert resolve({}, {}).config.listening_settings() == expected
+    assert resolve({}, {"ANTIPHON_LEAD_WORDS": "5"}).config.listening_settings().lead_words == 5
+    assert "lead_words" in complaint({"lead_words": 0})
+    section = ListeningSection(wait_k=3, lead_words=12, max_words=900)
+    assert AgentSection(name="ada", listening=section).agent().listening == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import pytest
 from tests.shell.rtc_client import RtcClient
 
 from antiphon.apps.config import Config
-from antiphon.apps.models.server import ServerError
+from antiphon.apps.conversation_file import ConversationFile
 from antiphon.apps.server import Server
 from antiphon.apps.sessions import command
+from antiphon.errors import ConfigError
+from antiphon.session.keeping import Kept
 from antiphon.sim.wire_schema import check_schema
+from antiphon.transport.gateway import Gateway
+from antiphon.transport.realtime.config import SessionConfig
 
 LIMIT_S = 30.0
 SCRIPTED = {"vad": "scripted", "asr": "scripted", "llm": "scripted:tokens=4,token_ms=1", "tts": "scripted:speed=50"}
@@ -136,8 +141,8 @@ async def test_one_that_there_is_not_is_refused(tmp_path: Path, kept: bool) -> N
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(f"{server.url}/v1/realtime?conversation=conv_nobody")
         assert refused.value.status == 404
-        async with http.get(f"{server.url}/v1/antiphon/conversations") as answer:
-            assert answer.status == (200 if kept else 404)
+        async with http.get(f"{server.url}/v1/antiphon/conversations/conv_nobody") as answer:
+            assert answer.status == 404
         async with http.delete(f"{server.url}/v1/antiphon/conversations/conv_nobody") as answer:
             assert answer.status == 404
             expected = "conversation_not_found" if kept else "conversations_not_kept"
@@ -155,27 +160,110 @@ async def test_without_a_file_nobody_is_told_of_conversations() -> None:
         assert "antiphon.conversation" not in kinds
 
 
+async def test_one_is_told_of_and_deleted_by_its_id_alone(tmp_path: Path) -> None:
+    async with serving(tmp_path / "kept.db") as server, aiohttp.ClientSession() as http:
+        call, about = await begin(http, server)
+        await ask(call, "hello")
+        await call.close()
+        base, name = f"{server.url}/v1/antiphon/conversations", about["conversation_id"]
+        async with http.get(f"{base}/{name}") as answer:
+            told = await answer.json()
+        assert (told["id"], told["items"]) == (name, 2)
+        assert told["created_at"] <= told["changed_at"]
+        for no_list in (base, f"{base}/"):
+            async with http.get(no_list) as answer:
+                assert answer.status == 404
+        async with http.delete(f"{base}/{name}") as answer:
+            assert (await answer.json())["deleted"]
+        async with http.get(f"{base}/{name}") as answer:
+            assert (await answer.json())["error"]["code"] == "conversation_not_found"
+
+
+async def test_two_that_want_it_at_the_same_time_do_not_both_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, read = asyncio.Event(), asyncio.Event()
+    load = ConversationFile.load
+
+    async def slowly(file: ConversationFile, conversation: str) -> Kept | None:
+        reading.set()
+        await read.wait()
+        return await load(file, conversation)
+
+    async with serving(tmp_path / "kept.db") as server, aiohttp.ClientSession() as http:
+        call, about = await begin(http, server)
+        said = await ask(call, "hello")
+        await call.close()
+        monkeypatch.setattr(ConversationFile, "load", slowly)
+        query = f"&conversation={about['conversation_id']}"
+        first = asyncio.create_task(begin(http, server, query))
+        await reading.wait()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await begin(http, server, query)
+        assert refused.value.status == 409
+        read.set()
+        call, _ = await first
+        assert await ask(call, "repeat") == said
+        later, told = await begin(http, server, query)
+        assert told["items"] == 4, "one after the other it goes over to the second"
+        await later.close()
+        await call.close()
+
+
+async def test_one_that_another_process_wants_too_goes_to_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path / "kept.db") as server, aiohttp.ClientSession() as http:
+        call, about = await begin(http, server)
+        await ask(call, "hello")
+        await call.close()
+        load = ConversationFile.load
+
+        async def overtaken(file: ConversationFile, conversation: str) -> Kept | None:
+            [gateway] = gateways
+            await gateway.release(conversation)
+            return await load(file, conversation)
+
+        gateways: list[Gateway] = []
+        recalled = Gateway.recalled
+
+        def noted(gateway: Gateway, config: SessionConfig) -> Any:
+            gateways.append(gateway)
+            return recalled(gateway, config)
+
+        monkeypatch.setattr(Gateway, "recalled", noted)
+        monkeypatch.setattr(ConversationFile, "load", overtaken)
+        socket = await http.ws_connect(f"{server.url}/v1/realtime?conversation={about['conversation_id']}")
+        closed = await socket.receive(timeout=LIMIT_S)
+        assert closed.data == aiohttp.WSCloseCode.TRY_AGAIN_LATER
+        assert "try again" in str(closed.extra)
+        monkeypatch.undo()
+        again, told = await begin(http, server, f"&conversation={about['conversation_id']}")
+        assert told["items"] == 2
+        await again.close()
+
+
 async def test_the_command_lists_and_deletes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with serving(tmp_path / "kept.db", api_key=["sk-1"]) as server:
-        headers = {"Authorization": "Bearer sk-1"}
-        async with aiohttp.ClientSession(headers=headers) as http:
-            call, about = await begin(http, server)
-            await ask(call, "hello")
-            await call.close()
-            name = about["conversation_id"]
-            assert await command.list_sessions(server.url, "sk-1") == 0
-            assert name in capsys.readouterr().out
-            assert await command.delete([name, "conv_nobody"], server.url, "sk-1") == 1
-            told = capsys.readouterr().out
-            assert f"{name} is deleted" in told
-            assert "conv_nobody: " in told
-            assert await command.list_sessions(server.url, "sk-1") == 0
-            assert name not in capsys.readouterr().out
-        with pytest.raises(ServerError, match="API key"):
-            await command.list_sessions(server.url, None)
-    with pytest.raises(ServerError, match="no server answers"):
-        await command.delete(["conv_1"], server_gone(), None)
+    file = tmp_path / "kept.db"
+    async with serving(file) as server, aiohttp.ClientSession() as http:
+        call, about = await begin(http, server)
+        await ask(call, "hello")
+        await call.close()
+        name = about["conversation_id"]
+        assert await command.list_sessions(file) == 0
+        assert name in capsys.readouterr().out
+        assert await command.delete([name, "conv_nobody"], file) == 1
+        told = capsys.readouterr().out
+        assert f"{name} is deleted" in told
+        assert "conv_nobody: there is none such" in told
+        assert await command.list_sessions(file) == 0
+        assert name not in capsys.readouterr().out
 
 
-def server_gone() -> str:
-    return "http://127.0.0.1:9"
+async def test_the_command_looks_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="Give the file"):
+        await command.list_sessions(None)
+    monkeypatch.setenv("ANTIPHON_SESSIONS", str(tmp_path / "kept.db"))
+    with pytest.raises(ConfigError, match="there is no such file"):
+        await command.list_sessions(None)
+    async with serving(tmp_path / "kept.db"):
+        assert await command.list_sessions(None) == 0

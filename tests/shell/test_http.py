@@ -15,7 +15,7 @@ from antiphon.core.settings import SessionSettings
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import make_app
 from antiphon.transport.limits import Limits
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 
 SECRETS = "/v1/realtime/client_secrets"
 KEY = {"Authorization": "Bearer sk-secret"}
@@ -66,7 +66,15 @@ async def test_health_names_the_engines() -> None:
 async def test_readiness_follows_the_status(status: str, code: int) -> None:
     async with client(health=lambda: {"status": status}) as http, http.get("/readiness") as response:
         assert response.status == code
-        assert await response.json() == {"ready": code == 200, "status": status}
+        why = {} if code == 200 else {"reason": f"the server is {status}"}
+        assert await response.json() == {"ready": code == 200, "status": status, **why}
+
+
+async def test_readiness_says_why_there_is_none() -> None:
+    health = {"status": "degraded", "reason": "no worker serves tts"}
+    async with client(health=lambda: health) as http, http.get("/readiness") as response:
+        assert response.status == 503
+        assert await response.json() == {"ready": False, **health}
 
 
 async def test_a_full_server_is_not_ready() -> None:
@@ -75,7 +83,8 @@ async def test_a_full_server_is_not_ready() -> None:
         http.ws_connect("/v1/realtime"),
         http.get("/readiness") as response,
     ):
-        assert (response.status, (await response.json())["status"]) == (503, "full")
+        assert response.status == 503
+        assert await response.json() == {"ready": False, "status": "full", "reason": "all sessions are taken"}
 
 
 async def test_metrics_are_for_those_with_a_key() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import orjson
 
 from antiphon.transport.journal import Journal
@@ -55,3 +57,12 @@ def test_audio_that_nobody_wants_any_more_is_not_sent() -> None:
     journal.drop_media()
     assert numbers(journal, None) == [6]
     assert numbers(journal, 1) == [6]
+
+
+def test_the_events_take_about_as_much_memory_as_they_have_bytes() -> None:
+    journal, count = Journal(), 1000
+    tracemalloc.start()
+    filled(journal, 1, count)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken < count * (len(event(count)) + 300), "with what Python adds to each object"

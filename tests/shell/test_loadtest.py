@@ -15,6 +15,7 @@ from antiphon.apps.loadtest import LoadTestOptions, loadtest
 from antiphon.apps.loadtest.crowd import ANSWER_LIMIT_S, Caller, CrowdResult
 from antiphon.apps.loadtest.question import LONGEST_S, SHORTEST_S, WORDS, Question, questions
 from antiphon.apps.microphone import FRAME_S, WIRE_FRAME_BYTES
+from antiphon.apps.realtime_client import ClientError
 from antiphon.audio import WIRE_PCM_RATE_HZ
 from antiphon.engines import tone_code
 from antiphon.errors import ConfigError
@@ -123,3 +124,10 @@ async def test_lost_sessions_are_counted_and_told() -> None:
 async def test_senseless_options_are_refused(options: LoadTestOptions) -> None:
     with pytest.raises(ConfigError, match="--sessions takes numbers from 1 on"):
         await loadtest(options)
+
+
+async def test_what_cannot_be_done_is_told_before_anything_starts(unused_tcp_port: int) -> None:
+    with pytest.raises(ConfigError, match=r"--json none/x\.json: there is no folder none"):
+        await loadtest(LoadTestOptions(json_file=Path("none/x.json")))
+    with pytest.raises(ClientError, match="no server answers"):
+        await loadtest(LoadTestOptions(url=f"http://127.0.0.1:{unused_tcp_port}"))

@@ -269,3 +269,28 @@ async def test_a_model_that_cannot_be_loaded_is_told() -> None:
 async def test_a_stage_that_there_is_not_is_told() -> None:
     with pytest.raises(ConfigError, match="there is no stage 'stt'; there are asr, llm, tts"):
         await Server(config(workers="stt=localhost:7001")).__aenter__()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"workers": "worker"},
+        {"workers": "tts=http://worker:7001"},
+        {"registry": "ftp://worker"},
+        {"registry": "worker"},
+    ],
+)
+async def test_an_address_that_is_none_is_told_at_once(wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"HOST:PORT or unix:///PATH"):
+        await Server(config(**wrong)).__aenter__()
+
+
+@pytest.mark.parametrize("key", ["sessions", "record"])
+async def test_a_file_that_cannot_be_written_is_told_before_anything_is_loaded(key: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    loaded: list[str] = []
+    with pytest.raises(ConfigError, match=rf"--{key} .*: (Not a directory|No such file)"):
+        await Server(
+            config(**{key: tmp_path / "file" / "kept"}), on_loaded=lambda engine, _: loaded.append(engine.name)
+        ).__aenter__()
+    assert not loaded

@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.shell.test_http import Mute
 
 from antiphon.apps.media import link as links
-from antiphon.apps.media.link import PATH, Link, Standing, Told
+from antiphon.apps.media.link import MODELS_PATH, PATH, Link, Standing, Told
 from antiphon.core.carriers import Mark
 from antiphon.transport.http import make_app
 
@@ -23,7 +23,12 @@ async def test_both_are_told_for_as_long_as_they_live(monkeypatch: pytest.Monkey
     monkeypatch.setattr(links, "TELL_S", 0.01)
     appointed: asyncio.Queue[Mapping[str, str]] = asyncio.Queue()
     stood: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
-    link = Link(Mark(2, "0000aaaa"), busy=lambda: 0.25, appoint=appointed.put_nowait, stands=stood.put_nowait)
+    asked = asyncio.Event()
+
+    async def ask() -> None:
+        asked.set()
+
+    link = Link(Mark(2, "0000aaaa"), busy=lambda: 0.25, appoint=appointed.put_nowait, stands=stood.put_nowait, ask=ask)
     app = make_app(Mute, more_routes=link.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
@@ -44,6 +49,10 @@ async def test_both_are_told_for_as_long_as_they_live(monkeypatch: pytest.Monkey
             async with asyncio.timeout(LIMIT_S):
                 assert await appointed.get() == {"pico": "espeak"}
                 assert await stood.get() == {"status": "ok"}
+            assert not asked.is_set()
+            async with http.post(MODELS_PATH) as answer:
+                assert answer.status == 200
+            assert asked.is_set()
     finally:
         await runner.cleanup()
     assert not [task for task in asyncio.all_tasks() if "_tell" in str(task.get_coro())]

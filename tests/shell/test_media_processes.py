@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
-from tests.shell.media_house import CALLS, number_of, told
+from tests.shell.media_house import CALLS, SDP, number_of, told
 from tests.shell.rtc_client import RtcClient
 from tests.shell.test_media_sums import read
 from tests.shell.test_websocket import close_of
@@ -26,6 +27,7 @@ from antiphon.apps.media.processes import MediaProcesses
 from antiphon.apps.server import Server
 from antiphon.apps.server_process import local_server
 from antiphon.errors import ConfigError
+from antiphon.transport import relay
 
 LIMIT_S = 30.0
 PICO, ALPHA = "pico:en-US", "scripted:alpha"
@@ -91,9 +93,11 @@ async def test_a_process_that_is_killed_costs_its_own_calls_alone(
             RtcClient(http, CALLS) as other,
             http.ws_connect(f"/v1/realtime?call_id={lost.call_id}") as side,
         ):
-            assert [number_of(lost.call_id), number_of(other.call_id)] == [1, 2]
-            assert ports_of(lost.answer) <= set(range(45100, 45110))
-            assert ports_of(other.answer) <= set(range(45110, 45120))
+            number = number_of(lost.call_id)
+            assert {number, number_of(other.call_id)} == {1, 2}
+            for call in (lost, other):
+                first = 45090 + 10 * number_of(call.call_id)
+                assert ports_of(call.answer) <= set(range(first, first + 10))
             for call in (lost, other):
                 await call.until("session.created")
                 call.send({"type": "conversation.item.create", "item": HELLO})
@@ -105,8 +109,15 @@ async def test_a_process_that_is_killed_costs_its_own_calls_alone(
             assert figures["antiphon_workers_serving tts"] == 1
 
             with capture_logs() as log:
-                os.kill(before["webrtc"][0]["pid"], signal.SIGKILL)
-                await until_there(processes, 1, there=False)
+                pid = before["webrtc"][number - 1]["pid"]
+                os.kill(pid, signal.SIGSTOP)
+                handed = told_of_requests(monkeypatch)
+                moving = asyncio.create_task(http.post(lost.location, data=lost.pc.localDescription.sdp, headers=SDP))
+                await asyncio.wait_for(handed.wait(), LIMIT_S)
+                os.kill(pid, signal.SIGKILL)
+                async with asyncio.timeout(LIMIT_S), await moving as answer:
+                    assert answer.status == 503, "it is to ask again, and is told then"
+                await until_there(processes, number, there=False)
             assert [entry["calls"] for entry in log if entry["event"] == "a media process is gone"] == [1]
             await goes_on(other)
             error = await told(side, "error")
@@ -116,22 +127,35 @@ async def test_a_process_that_is_killed_costs_its_own_calls_alone(
             async with http.post(f"{lost.location}?token={token}", data=lost.pc.localDescription.sdp) as answer:
                 assert answer.status == 410
                 assert "begin a new call" in (await answer.json())["error"]["message"]
-            await until_there(processes, 1, there=True)
+            await until_there(processes, number, there=True)
             await goes_on(other)
             figures = await figures_of(http)
             assert figures["antiphon_sessions_total"] == 2, "what was counted stays"
             assert figures["antiphon_sessions_active"] == 1
-            assert figures["antiphon_worker_restarts_total webrtc-1"] == 1
+            assert figures[f"antiphon_worker_restarts_total webrtc-{number}"] == 1
             async with RtcClient(http, CALLS) as again:
-                assert number_of(again.call_id) == 1
+                assert number_of(again.call_id) == number
                 await again.until("session.created")
         after = await health_of(http)
-        first = after["webrtc"][0]
-        assert (first["state"], first["restarts"], first["last_exit"]) == ("serving", 1, "SIGKILL")
+        process = after["webrtc"][number - 1]
+        assert (process["state"], process["restarts"], process["last_exit"]) == ("serving", 1, "SIGKILL")
         pids = [each["pid"] for each in after["webrtc"]]
         assert all(psutil.pid_exists(pid) for pid in pids)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert left_in(tmp_path) == []
+
+
+def told_of_requests(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when a request is about to be handed to a process."""
+    handed = asyncio.Event()
+    pass_on = relay.pass_on
+
+    async def passing(*given: Any) -> web.StreamResponse:
+        handed.set()
+        return await pass_on(*given)
+
+    monkeypatch.setattr(relay, "pass_on", passing)
+    return handed
 
 
 def left_in(folder: Path) -> list[Path]:
@@ -146,7 +170,6 @@ def ports_of(answer: str) -> set[int]:
 async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media_processes, "HEARTBEAT_S", 1.0)
     voices = f"{PICO},espeak:en-US,scripted:speed=20"
     kept = tmp_path / "kept.db"
     async with serving(webrtc_workers=1, tts=voices, session={"voice": PICO}, sessions=kept) as (server, http):
@@ -154,11 +177,21 @@ async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
         await has_conversations_in_common(http)
         await is_told_of_workers(server, http)
         processes = processes_of(server)
+        monkeypatch.setattr(media_processes, "HEARTBEAT_S", 1.0)
+        link = processes._links[1]
+        await link.close()  # the next one has it
+        async with asyncio.timeout(LIMIT_S):
+            while processes._links.get(1, link) is link:
+                await processes.changed()
+        await until_there(processes, 1, there=True)
         (process,) = processes.standing()
         os.kill(process["pid"], signal.SIGSTOP)  # it hangs: its supervisor sees no end
         try:
             await until_there(processes, 1, there=False)
             assert (await health_of(http))["status"] == "degraded"
+            async with http.get("/readiness") as answer:
+                assert answer.status == 503
+                assert "no media process carries calls (webrtc-1 is down)" in (await answer.json())["reason"]
             (process,) = processes.standing()
             assert process["state"] == "down"
             async with http.post(CALLS, data="v=0", headers={"Content-Type": "application/sdp"}) as answer:
@@ -171,6 +204,38 @@ async def test_one_that_hangs_is_offered_no_calls_and_the_server_says_so(
         await until_there(processes, 1, there=True)
         async with RtcClient(http, CALLS) as call:
             await call.until("session.created")
+
+
+async def test_one_that_cannot_start_again_is_told_and_tried_again_and_websockets_go_on() -> None:
+    async with serving(webrtc_workers=1) as (server, http):
+        processes = processes_of(server)
+        paper = processes._assignments[1].path
+        text = paper.read_text()
+        paper.write_text("no assignment")
+        with capture_logs() as log:
+            os.kill((await health_of(http))["webrtc"][0]["pid"], signal.SIGKILL)
+            async with asyncio.timeout(LIMIT_S):
+                while not any(entry.get("how") == "exit code 2" for entry in log):
+                    await processes._supervisor.changed()
+            complaint = f"{paper} is not what a server tells its media process"
+            ended = [entry for entry in log if entry["event"] == "worker_ended"]
+            assert ended[0]["how"] == "SIGKILL"
+            assert "said" not in ended[0]
+            assert complaint in ended[1]["said"]
+        (process,) = (await health_of(http))["webrtc"]
+        assert process["last_exit"] == "exit code 2"
+        assert complaint in process["error"]
+        async with http.get("/readiness") as answer:
+            reason = (await answer.json())["reason"]
+        assert reason.startswith("no media process carries calls (webrtc-1 is ")
+        assert complaint in reason
+        async with http.ws_connect("/v1/realtime") as socket:
+            await told(socket, "session.created")
+        paper.write_text(text)
+        await until_there(processes, 1, there=True)
+        health = await health_of(http)
+        assert (health["status"], health["reason"]) == ("ok", "")
+        assert "error" not in health["webrtc"][0]
 
 
 async def is_served_as_websockets_are(http: aiohttp.ClientSession) -> None:
@@ -187,6 +252,11 @@ async def is_served_as_websockets_are(http: aiohttp.ClientSession) -> None:
             assert answer.status == 200
         updated = await call.until("session.updated")
         assert updated["session"]["audio"]["output"]["voice"] == ALPHA
+    async with http.post("/v1/antiphon/models/load", json={"model": PICO}) as answer:
+        assert answer.status == 200
+    async with RtcClient(http, CALLS) as call:
+        created = (await call.until("session.created"))["session"]
+        assert created["audio"]["output"]["voice"] == PICO, "what is loaded is there at once"
 
 
 async def has_conversations_in_common(http: aiohttp.ClientSession) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
 
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
+from antiphon.core.writing import with_speech
 from antiphon.engines.base import hears_audio
 from antiphon.engines.openai_chat import TRANSCRIBE, OpenAIChat
 from antiphon.errors import EngineError
@@ -93,6 +96,12 @@ async def brain(server: ChatServer) -> AsyncIterator[OpenAIChat]:
 
 async def answer(brain: OpenAIChat, request: BrainRequest = HELLO) -> list[BrainDelta]:
     return [delta async for delta in brain.respond(request)]
+
+
+@pytest.fixture(autouse=True)
+def _only_what_is_installed_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other packages of the development environment bring httpx; a user's may have none."""
+    monkeypatch.setitem(sys.modules, "httpx", None)
 
 
 async def test_text_streams_through_with_its_usage(server: ChatServer, brain: OpenAIChat) -> None:
@@ -232,6 +241,75 @@ async def test_a_server_that_refuses_the_usage_option_is_asked_without(server: C
     assert (await answer(brain))[0] == TextDelta("Yes.")
     await answer(brain)
     assert ["stream_options" in sent for sent in server.requests] == [True, False, False]
+
+
+REFUSALS = [
+    (400, "registry.ollama.ai/library/gemma:2b does not support tools"),
+    (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
+    (422, "body.tools: extra fields not permitted"),
+    (500, "tools param requires --jinja flag"),
+]
+
+
+def refusing_functions(server: ChatServer, status: int, words: str) -> None:
+    """Answers what has no functions in it, in any message."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        sent = await request.json()
+        if "tools" in sent or any("tool_calls" in each or each["role"] == "tool" for each in sent["messages"]):
+            return web.json_response({"error": {"message": words, "type": "api_error"}}, status=status)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for piece in server.chunks:
+            await response.write(f"data: {json.dumps(piece)}\n\n".encode())
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    server.answer = answer
+
+
+@pytest.mark.parametrize(("status", "words"), REFUSALS)
+async def test_speech_is_told_by_tags_where_a_server_takes_no_functions(
+    server: ChatServer, brain: OpenAIChat, status: int, words: str
+) -> None:
+    refusing_functions(server, status, words)
+    server.chunks = [chunk({"content": "He greets. <speak>Good day.</speak>"}, "stop")]
+    weather = Tool("weather", "The weather", {"type": "object", "properties": {"city": {"type": "string"}}})
+    called = Message("assistant", call_id="c", name="weather", arguments='{"city": "Rome"}')
+    messages = (*HELLO.messages, Message("assistant", "So."), called, Message("tool", "sunny", call_id="c"))
+    request = with_speech(BrainRequest(messages, (weather,), max_output_tokens=50))
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            text, _ = await answer(brain, request)
+            assert text == TextDelta("He greets. <speak>Good day.</speak>")
+    assert ["tools" in sent for sent in server.requests] == [True, False, False, False], "it is asked for once"
+    (told,) = (log for log in logs if "functions" in log["event"])
+    assert (told["log_level"], told["server"]) == ("warning", server.url)
+    system, user, assistant, result = server.requests[-1]["messages"]
+    assert '"name": "weather"' in system["content"]
+    assert (user["content"], assistant["content"].splitlines()[:2]) == ("Hello.", ["So.", "<tool_call>"])
+    assert "sunny" in result["content"]
+
+
+async def test_other_functions_are_not_given_up_in_silence(server: ChatServer, brain: OpenAIChat) -> None:
+    """Nobody reads such an answer for calls in its text."""
+    refusing_functions(server, 400, "this model does not support tools")
+    for _ in range(2):
+        with pytest.raises(EngineError, match="does not support tools"):
+            await answer(brain, BrainRequest(HELLO.messages, (Tool("f"),)))
+
+
+async def test_a_request_that_is_refused_either_way_is_an_error(server: ChatServer, brain: OpenAIChat) -> None:
+    async def refuse(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"error": {"message": "no tool, and no text"}}, status=400)
+
+    server.answer = refuse
+    with pytest.raises(EngineError, match="no tool, and no text"):
+        await answer(brain, with_speech(HELLO))
+    server.answer = None
+    server.chunks = [chunk({"content": "Yes."}, "stop")]
+    await answer(brain, with_speech(HELLO))
+    assert "tools" in server.requests[-1], "nothing was learnt from it"
 
 
 @pytest.mark.parametrize(

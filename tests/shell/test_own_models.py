@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from antiphon.engines.cached_brain import CachedBrain
 from antiphon.engines.catalog import make_brain
 from antiphon.engines.own_models import make_own_model
-from antiphon.errors import ConfigError
+from antiphon.errors import ConfigError, EngineError
 
 
 @pytest.mark.parametrize("engine", ["transformers", "mlx-lm"])
@@ -21,6 +23,18 @@ async def test_names(engine: str) -> None:
         assert isinstance(brain, CachedBrain)
         assert brain.name == f"{engine}:tiny"
         await brain.close()
+
+
+async def test_a_missing_library_is_told_when_the_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("tokenizers", "tokenizers.decoders", "transformers", "torch"):
+        monkeypatch.setitem(sys.modules, library, None)
+    for module in [name for name in sys.modules if name.startswith("antiphon.engines.")]:
+        if module.rpartition(".")[2] in ("cached_answer", "cached_brain", "transformers_brain", "transformers_model"):
+            monkeypatch.delitem(sys.modules, module)
+    brain = await make_brain("transformers:/models/tiny", None)
+    with pytest.raises(EngineError, match=r"pip install 'antiphon\[transformers\]'"):
+        await brain.load()
+    await brain.close()
 
 
 @pytest.mark.parametrize("rest", ["", "#temperature=0"])

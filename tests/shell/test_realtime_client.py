@@ -125,8 +125,9 @@ async def test_a_wrong_key_is_named() -> None:
 
 
 async def test_no_server_is_told_plainly(unused_tcp_port: int) -> None:
-    with pytest.raises(ClientError, match="no server answers"):
-        async with connect(f"http://127.0.0.1:{unused_tcp_port}"):
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    with pytest.raises(ClientError, match=rf"no server answers at {url} \(Connection refused\): start one"):
+        async with connect(url):
             pass
 
 

@@ -30,7 +30,7 @@ from antiphon.sim.referee import Referee
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import make_app
 from antiphon.transport.realtime.codecs import AudioFormat
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 
 PATIENCE_S = 30.0
 RATE_HZ = 24_000

@@ -51,3 +51,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["replay", str(tmp_path / "missing.jsonl")])
     assert isinstance(result.exception, ConfigError)
     assert "cannot be read" in str(result.exception)
+
+
+@pytest.mark.parametrize("text", ["# Antiphon\n", '{"kind": "event"}\n', "[]\n"])
+def test_another_file_is_no_recording(text: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(app, ["replay", str(other)])
+    assert str(result.exception).startswith(f"{other} is no recording of a session: ")

@@ -9,7 +9,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiortc import RTCSessionDescription
 from tests.shell import test_websocket as sockets
 from tests.shell.rtc_client import PATIENCE_S, RtcClient
 from tests.shell.test_webrtc_calls import CALLS, KEY, Site, site, told, typed
@@ -19,8 +18,6 @@ from antiphon.transport.http import GATEWAY
 from antiphon.transport.limits import Limits
 from antiphon.transport.seat import Seat
 from antiphon.transport.webrtc import peer as peers
-from antiphon.transport.webrtc.ice import IceConnection, begin_restart, use_ice
-from antiphon.transport.webrtc.network import Network
 
 Event = dict[str, Any]
 
@@ -201,40 +198,6 @@ async def test_a_client_that_falls_silent_is_held_and_heard_again(monkeypatch: p
 
 async def swallow(data: bytes, component: int) -> None:
     """A network that takes everything and brings nothing."""
-
-
-async def test_ice_is_restarted_and_the_call_goes_on() -> None:
-    async with site(llm=REPLY) as here:
-        client = here.call()
-        ice = IceConnection(Network(listening_on="0.0.0.0"), controlling=True)
-        transport = client.pc.getTransceivers()[0].receiver.transport.transport
-        use_ice(transport, ice)
-        async with client:
-            await client.until("session.created")
-            client.send(typed("Count."))
-            client.send({"type": "response.create"})
-            await client.until("output_audio_buffer.started")
-            begin_restart(transport, ice)
-            async with here.http.post(
-                f"{here.server.url}{client.location}",
-                data=await client.offer(),
-                headers={"Content-Type": "application/sdp"},
-            ) as response:
-                assert response.status == 200, await response.text()
-                answer = await response.text()
-            await client.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-            username = attribute(answer, "ice-ufrag")
-            assert username != attribute(client.answer, "ice-ufrag")
-            assert attribute(answer, "fingerprint") == attribute(client.answer, "fingerprint")
-            async with asyncio.timeout(PATIENCE_S):
-                await ice.restart(username, attribute(answer, "ice-pwd"))
-            await client.until("output_audio_buffer.stopped")
-            judge(client.events, call=True)
-            assert client.pc.connectionState == "connected"
-
-
-def attribute(sdp: str, name: str) -> str:
-    return next(line for line in sdp.splitlines() if line.startswith(f"a={name}:")).partition(":")[2]
 
 
 async def test_who_comes_back_too_late_is_told_so() -> None:

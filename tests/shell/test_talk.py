@@ -159,6 +159,15 @@ async def test_a_fast_call_can_be_cancelled(tmp_path: Path, when: str) -> None:
     assert not any(thread.name == "antiphon-fast-call" for thread in threading.enumerate())
 
 
+async def test_a_fast_call_needs_no_options_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in SCRIPTED:
+        stage, _, engine = part.removeprefix("--").partition("=")
+        monkeypatch.setenv(f"ANTIPHON_{stage.upper()}", engine)
+    question, console = say(tmp_path / "user.wav", (0.5, "echo hello")), paper()
+    assert await asyncio.wait_for(talk(TalkOptions(input_file=question, fast=True), console), LIMIT_S) == 0
+    assert "agent  hello" in console.export_text()
+
+
 async def test_an_engine_that_fast_cannot_have_is_told(tmp_path: Path) -> None:
     question = say(tmp_path / "user.wav", (0.1, "echo hello"))
     with pytest.raises(ConfigError, match="nonsense"):
@@ -182,6 +191,31 @@ async def test_typed_turns_from_a_pipe(server: LocalServer, tmp_path: Path) -> N
     ]
     _, agent = sides(call)
     assert tone_code.decode(agent.tobytes(), RATE_HZ) == "one two three four"
+
+
+async def test_a_conversation_that_was_kept_goes_on(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.db"
+
+    async def typed(server: LocalServer, text: bytes, *options: str) -> tuple[list[str], int | None]:
+        process = await asyncio.create_subprocess_exec(
+            *(*ANTIPHON_TALK, "--url", server.url, "--text", "--out", str(tmp_path / "call.wav"), *options),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(text), LIMIT_S)
+        return [line.strip() for line in out.decode().splitlines()], process.returncode
+
+    async with local_server((*SCRIPTED, "--sessions", str(kept))) as server:
+        said, _ = await typed(server, b"echo one two\n")
+        assert said[:2] == ["you  echo one two", "agent  one two"]
+        command, name = said[2].rsplit(" ", 1)
+        assert command == f"To go on with it: antiphon talk --url {server.url} --conversation"
+        said, _ = await typed(server, b"repeat\n", "--conversation", name)
+        assert said == ["you  echo one two", "agent  one two", "you  repeat", "agent  one two", f"{command} {name}"]
+        told, status = await typed(server, b"", "--conversation", "conv_nobody")
+        assert status == 2
+        assert "it keeps no such conversation" in " ".join(told)
 
 
 async def test_ctrl_c_ends_it_within_two_seconds_and_leaves_nothing(tmp_path: Path) -> None:
@@ -223,6 +257,9 @@ async def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
         (TalkOptions(fast=True), "--fast needs --in"),
         (TalkOptions(fast=True, input_file=Path("x.wav"), url="http://h"), "no --url"),
         (TalkOptions(output_file=Path("x.wav")), "--out needs"),
+        (TalkOptions(fast=True, input_file=Path("x.wav"), conversation="conv_1"), "keeps no conversations"),
+        (TalkOptions(url="http://h", text=True, sessions=Path("kept.db")), "that is started here"),
+        (TalkOptions(text=True, output_file=Path("none/x.wav")), "--out none/x.wav: there is no folder none"),
         (TalkOptions(input_file=Path("none.wav"), url="http://h"), "cannot read none.wav"),
     ],
 )

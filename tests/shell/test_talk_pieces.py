@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.apps.playback import TARGET_MS, PlaybackBuffer
-from antiphon.apps.realtime_client import Arrival
+from antiphon.apps.realtime_client import Arrival, Listener
+from antiphon.apps.talk.call import Call
 from antiphon.apps.talk.screen import caption
 from antiphon.apps.talk.transcript import MAX_OPEN_LINES, Line, Phase, Speaker, Transcript
 from antiphon.audio import ms_to_bytes
@@ -23,6 +26,20 @@ AGENT_DELTA = "response.output_audio_transcript.delta"
 
 def arrival(kind: str, **fields: Any) -> Arrival:
     return Arrival(0.0, {"type": kind, **fields})
+
+
+def test_what_was_said_before_is_shown_first() -> None:
+    transcript = Transcript()
+    transcript.read(arrival("antiphon.conversation", conversation_id="conv_1", items=3))
+    said = {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": "Hello."}]}
+    answer = {"type": "message", "role": "assistant", "content": [{"type": "output_audio", "transcript": "Good day."}]}
+    for item in (said, {"type": "function_call", "name": "look"}, answer, said):
+        transcript.read(arrival("conversation.item.done", item=item))
+    assert [(line.speaker, line.text) for line in transcript.settled()] == [
+        (Speaker.USER, "Hello."),
+        (Speaker.AGENT, "Good day."),
+    ], "what comes after that is told by other events"
+    assert transcript.conversation == "conv_1"
 
 
 def test_nothing_plays_before_the_target_is_there() -> None:
@@ -184,3 +201,47 @@ def test_thoughts_are_shown_where_they_are_wanted() -> None:
         shown = [(line.speaker, line.text) for line in transcript.settled(all_of_them=True)]
         mind = [(Speaker.MIND, "She asks me.")] if wanted else []
         assert shown == [*mind, (Speaker.USER, "what time is it")]
+
+
+class Wire:
+    """A connection whose other end is the test."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._listeners: list[Listener] = []
+        self._went_out = asyncio.Event()
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    async def send_text(self, event_json: str) -> None:
+        self.sent.append(orjson.loads(event_json)["type"])
+        self._went_out.set()
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        for listener in self._listeners:
+            listener(arrival(kind, **fields))
+
+    async def until_sent(self, *kinds: str) -> None:
+        async with asyncio.timeout(10):
+            while self.sent != list(kinds):
+                self._went_out.clear()
+                await self._went_out.wait()
+
+
+async def test_what_was_typed_during_a_greeting_is_answered_after_it() -> None:
+    wire = Wire()
+    call = Call(wire, PlaybackBuffer(RATE_HZ))
+    running = asyncio.create_task(call.run())
+    call.type("What does it cost?")
+    await wire.until_sent("conversation.item.create", "response.create")
+    wire.tell("response.created", response={"id": "greeting"})
+    wire.tell("error", error={"code": "conversation_already_has_active_response", "message": "Wait."})
+    wire.tell("response.done", response={"id": "greeting", "status": "completed"})
+    await wire.until_sent("conversation.item.create", "response.create", "response.create")
+    wire.tell("response.created", response={"id": "answer"})
+    wire.tell("response.done", response={"id": "answer", "status": "completed"})
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert wire.sent.count("response.create") == 2

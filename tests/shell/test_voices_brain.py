@@ -14,7 +14,7 @@ from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines import tone_code
-from antiphon.engines.base import hears_audio
+from antiphon.engines.base import hears_audio, hears_now
 from antiphon.engines.cached_brain import CachedBrain
 from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
@@ -73,6 +73,21 @@ async def test_what_was_said_goes_to_workers_that_hear(tmp_path: Path) -> None:
         assert text_of([delta async for delta in brain.respond(request)]) == "echo good morning"
     async with staged(tmp_path, "llm", QUICK) as stage:
         assert not hears_audio(FleetBrain(stage.fleet))
+
+
+async def test_of_several_models_those_hear_that_can(tmp_path: Path) -> None:
+    said = Message("user", "not this", audio=tone_code.encode("echo good morning", EAR_RATE_HZ))
+    hearing = QUICK + ",hears=1"
+    async with staged(tmp_path, "llm", f"{QUICK}+{hearing}") as stage:
+        brain = FleetBrain(stage.fleet)
+        assert [hears_audio(brain, model) for model in ("", QUICK, hearing, "nobody")] == [False, False, True, False]
+        assert not hears_now(brain, hearing), "it is not in memory, and the other stands in for it"
+        assert text_of(await answer(brain, said, model=hearing)) == "good morning"
+        async with asyncio.timeout(WAIT_S):
+            while not hears_now(brain, hearing):
+                await stage.fleet.changed()
+        assert text_of(await answer(brain, said)) == "good morning", "what is audio goes to none that reads"
+        assert text_of(await answer(brain, Message("user", "echo words"))) == "words"
 
 
 async def test_a_word_is_read_when_it_comes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines import tone_code, voxtral, voxtral_model
 from antiphon.engines.base import hears_audio
+from antiphon.engines.brains import MultiBrain
 from antiphon.engines.catalog import make_brain
 from antiphon.engines.mistral_chat import mistral_chat
 from antiphon.engines.model_files import FOLDER_VARIABLE
@@ -299,3 +301,22 @@ async def test_a_worker_hosts_it(files: Path, tmp_path: Path) -> None:
         assert (await answer(brain, said(SAID_OTHERWISE)))[0] != text
         request = BrainRequest((Message("user", audio=SAID),), max_output_tokens=8, transcribe=True)
         assert len((await answer(brain, request))[0]) == 8
+
+
+async def test_it_hears_beside_a_model_that_does_not(files: Path, tmp_path: Path) -> None:
+    """One worker has both, and one process."""
+    deaf, voxtral_name = "scripted:first_token_ms=1,token_ms=1", f"voxtral:{files}"
+    heard = replace(said(), model=voxtral_name)
+    async with asyncio.timeout(WAIT_S), staged(tmp_path, "llm", f"{deaf}+{voxtral_name}") as stage:
+        fleet = FleetBrain(stage.fleet)
+        assert [hears_audio(fleet, name) for name in ("", deaf, voxtral_name)] == [False, False, True]
+        text, finish = await answer(fleet, heard)
+        assert (len(text), finish.output_tokens) == (12, 12)
+    several = MultiBrain({deaf: await make_brain(deaf), "voxtral": await make_brain(voxtral_name, device="cpu")})
+    await several.load()
+    try:
+        name = several.models[1]
+        assert [hears_audio(several, model) for model in (*several.models, "nobody")] == [False, True, False]
+        assert (await answer(several.of_session("s"), replace(heard, model=name)))[0] == text
+    finally:
+        await several.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -115,6 +116,24 @@ def test_a_line_that_goes_quiet_is_followed_by_silence_in_real_time() -> None:
     assert len(listening.pcm) / 2 / 16_000 == pytest.approx(4.0 - 0.2, abs=0.05)
     assert not listening.pcm[-32_000:].strip(b"\0")
     assert max(len(pcm) for _, pcm in listening.pieces) <= EAR_FRAME_BYTES
+
+
+@pytest.mark.parametrize(("codec", "clock_hz"), [("opus", MOUTH_RATE_HZ), ("pcmu", G711_RATE_HZ)])
+def test_gaps_of_any_length_are_heard_at_their_full_length(codec: str, clock_hz: int) -> None:
+    payload = encoded(10)[20] if codec == "opus" else bytes(160)
+    chance = random.Random(1)
+    sent = 0
+
+    async def script(listening: Listening) -> None:
+        nonlocal sent
+        for number in range(3000):
+            listening.ear.packet(codec, 1, number, sent, payload)
+            length = clock_hz // 50 + chance.randrange(clock_hz // 50)
+            sent += length
+            await asyncio.sleep(length / clock_hz)
+
+    listening = listen(script)
+    assert len(listening.pcm) / 2 / EAR_RATE_HZ == pytest.approx(sent / clock_hz, abs=2 * FRAME_S)
 
 
 def test_a_packet_that_is_damaged_is_concealed() -> None:

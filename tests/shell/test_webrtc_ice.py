@@ -116,6 +116,26 @@ async def test_a_client_that_moves_is_followed() -> None:
         await after.close()
 
 
+async def test_a_move_that_is_called_off_changes_nothing() -> None:
+    theirs = aioice.Connection(ice_controlling=True)
+    await theirs.gather_candidates()
+    async with gathered(Network(listening_on="0.0.0.0")) as ours, asyncio.timeout(PATIENCE_S):
+        await meet(ours, theirs)
+        await asyncio.gather(ours.connect(), theirs.connect())
+        ways = ours.local_username, ours.local_password, ours.remote_username, dict(ours._nominated)
+        ours.begin_restart()
+        await ours.add_remote_candidate(Candidate.from_sdp("1 1 udp 2130706431 127.0.0.3 9 typ host"))
+        ours.give_up_restart()
+        assert ways == (ours.local_username, ours.local_password, ours.remote_username, ours._nominated)
+        (pair,) = theirs._nominated.values()
+        check, key = theirs.build_request(pair, nominate=False), ours.local_password.encode()
+        await pair.protocol.request(check, pair.remote_addr, key)  # it is answered
+        await ours.send(b"as before")
+        assert await theirs.recv() == b"as before"
+        ours.give_up_restart()
+        await theirs.close()
+
+
 async def test_aiortc_still_lets_its_ice_be_replaced(one_address: str) -> None:
     """Fails when aiortc keeps its connection elsewhere than ``use_ice`` puts ours."""
     transport = RTCIceTransport(RTCIceGatherer(iceServers=[]))

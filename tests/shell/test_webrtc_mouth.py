@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import Any
@@ -112,6 +113,32 @@ def test_across_gaps_the_rtp_clock_is_that_of_the_time() -> None:
     early = [at - now for now, at, _ in sent]
     assert max(early) - min(early) < 0.045, "no frame is announced for another time than it is sent at"
     assert all(b[1] - a[1] >= FRAME_S - 1e-9 for a, b in pairwise(sent)), "and none overlap"
+
+
+def test_in_ten_minutes_of_a_call_the_rtp_clock_parts_from_the_time_by_a_frame_at_most() -> None:
+    """Replies of any length begin at any time, and the loop is often some ms late."""
+    chance = random.Random(1)
+
+    async def be_late(loop: VirtualTimeLoop) -> None:
+        while True:
+            await asyncio.sleep(chance.uniform(0.05, 1))
+            loop._elapse(chance.uniform(0, 0.01))
+
+    async def script(line: Line) -> None:
+        assert isinstance(line.loop, VirtualTimeLoop)
+        line.mouth.start()
+        late = asyncio.create_task(be_late(line.loop))
+        while line.loop.time() < 600:
+            await asyncio.sleep(chance.expovariate(1 / 5))
+            await line.say(chance.randrange(1, len(speech())))
+        late.cancel()
+        await asyncio.gather(late, return_exceptions=True)
+
+    sent = run(script)
+    minutes = [[at - now for now, at, _ in sent if now // 60 == minute] for minute in range(10)]
+    assert max(max(map(abs, early)) for early in minutes) < FRAME_S + 2 / MOUTH_RATE_HZ
+    typical = [sorted(early)[len(early) // 2] for early in minutes]
+    assert max(typical) - min(typical) < FRAME_S / 2, "and the last minute is as the first"
 
 
 def test_a_loop_that_stood_still_does_not_tear_speech_apart() -> None:

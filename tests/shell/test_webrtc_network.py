@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from itertools import islice
+from unittest.mock import patch
 
 import pytest
 
@@ -49,6 +51,20 @@ def test_ports_are_split_among_processes() -> None:
     assert [str(part) for part in ports.split(3)] == ["50000-50002", "50003-50005", "50006-50009"]
     with pytest.raises(ConfigError, match="too few UDP ports for 11 processes"):
         ports.split(11)
+
+
+def test_ports_that_others_have_are_refused_at_once() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.2", 0))
+        taken = other.getsockname()[1]
+        network = Network(listening_on="127.0.0.1", ports=Ports(taken, taken))
+        network.check()
+        with patch.object(Network, "addresses", return_value=["127.0.0.2"]):
+            with pytest.raises(ConfigError, match=f"no UDP port of {taken}-{taken} is free on 127.0.0.2; name others"):
+                network.check()
+            Network(ports=Ports(taken - 1, taken)).check()
+            Network(ports=Ports(taken, taken), relay_only=True).check()
+            Network().check()
 
 
 @pytest.mark.parametrize("text", ["", "50000", "50002-50000", "80-90", "50000-70000", "a-b"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +83,13 @@ def test_brackets_in_descriptions_are_text(suite: Suite, capsys: pytest.CaptureF
 
     print_welcome(URL, Suite(suite.vad, suite.recognizer, Odd(), suite.synthesizer), needs_key=False)
     assert "(a [bold] brain)" in capsys.readouterr().out
+
+
+def test_a_certificate_of_its_own_is_named_for_clients(suite: Suite, capsys: pytest.CaptureFixture[str]) -> None:
+    certificate = Path("/home/me/.config/anti phon/self-signed.pem")
+    print_welcome("https://127.0.0.1:8080", suite, needs_key=False, certificate=certificate)
+    told = capsys.readouterr().out.splitlines()
+    for command in ("talk", "selftest"):
+        assert any(
+            line.startswith(f"  SSL_CERT_FILE='{certificate}' ") and f" {command} --url https:" in line for line in told
+        )

@@ -199,6 +199,7 @@ def options_with(**changes: object) -> WorkerOptions:
         (options_with(listen="0.0.0.0:7001"), "--insecure"),
         (options_with(listen="nowhere"), "HOST:PORT"),
         (options_with(tls_cert=Path("x")), "--tls-key"),
+        (options_with(registry="redis"), "the registry redis: give HOST:PORT"),
         (options_with(device="gpu"), "no device 'gpu'"),
     ],
 )

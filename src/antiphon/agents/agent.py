@@ -61,6 +61,8 @@ class Agent:
     """What the model is told to be. What a client instructs comes after it."""
     voice: str | None = None
     """The voice that it speaks in, by its name or as ``engine:voice``; that of the server when it is None."""
+    model: str | None = None
+    """The language model that answers for it, by its name; the server's default, or the client's choice, when None."""
     greeting: str = ""
     """What it says first: before the user says anything, and when it takes over."""
     tools: Sequence[AgentTool | Callable[..., Any]] = ()

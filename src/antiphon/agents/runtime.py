@@ -15,32 +15,25 @@ from functools import partial
 from typing import Any
 
 from antiphon.agents.agent import Agent
-from antiphon.agents.base import AgentTool
 from antiphon.agents.context import Context
 from antiphon.agents.hook_runner import END_LIMIT_S, HookRunner
+from antiphon.agents.in_charge import InCharge
+from antiphon.agents.initiative import Initiative
 from antiphon.agents.ledger import Call, Round
 from antiphon.agents.overheard import Hearer, overheard
 from antiphon.agents.roster import Roster
 from antiphon.agents.sources import NoSource, ToolSource
 from antiphon.agents.tool_runs import RunHost, ToolRuns, threadsafe
-from antiphon.agents.toolbox import toolbox, with_agent
-from antiphon.agents.turn import AgentTurn, Wish
-from antiphon.audio import EAR_RATE_HZ, ms_to_bytes
 from antiphon.core.actions import State
-from antiphon.core.commands import CancelResponse, Command, Configure, CreateItem, CreateReply
+from antiphon.core.commands import Command, Configure, CreateItem, CreateReply
 from antiphon.core.conversation import Item
-from antiphon.core.settings import Answers, ReplySettings, SessionSettings
+from antiphon.core.settings import SessionSettings
 from antiphon.ids import IdSource, ItemId, ReplyId, TurnId
 from antiphon.session.session import Session
 from antiphon.transport.base import Outlet
 
 MAX_ROUNDS = 8
 """So many times in a row a model may call tools; then it has to answer with what it has."""
-
-_GREET_AFTER_BYTES = ms_to_bytes(1000, EAR_RATE_HZ)
-"""A client that sends no settings is ready when so much of its audio has come."""
-_MARK = "\0agent "
-"""No client's event id begins so."""
 
 _MOST_SIDES = 256
 """One that is refused never ends, and is forgotten when so many have been asked for after it."""
@@ -61,54 +54,49 @@ class AgentSession:
         session_id: str = "",
         source: ToolSource | None = None,
         find_voice: Callable[[str], str] = str,
+        find_model: Callable[[str], str] = str,
         at_work: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """``settings.agent`` names who begins. ``find_voice`` gives the full name of a voice that an agent asks for;
-        what ``at_work`` gives is entered while a tool runs.
+        """``settings.agent`` names who begins. ``find_voice`` and ``find_model`` give the full names of what an agent
+        asks for; what ``at_work`` gives is entered while a tool runs.
         """
-        self.agent = roster.agents[settings.agent]
+        self._source = source or NoSource()
+        self._charge = InCharge(roster, settings, self._source, find_voice=find_voice, find_model=find_model)
         self.shared: dict[str, Any] = {}
         """The ``state`` of the conversation's ``Context``."""
-        self._roster = roster
         self._outlet = outlet
-        self._client = settings
-        """What the client has set."""
         self._session_id = session_id
-        self._source = source or NoSource()
-        self._find_voice = find_voice
         self._at_work = at_work
         self._loop = asyncio.get_running_loop()
         self._ids = IdSource()
-        self._tools = self._toolbox()
+        self._initiative = Initiative(self._ids, self._ask, lambda: self._charge.reply(may_call=self._may_call))
         self._runs = ToolRuns(self._run_host(), self._ids)
-        self._turn = AgentTurn()
         self._hooks = HookRunner()
         self._group: asyncio.TaskGroup | None = None
         """While it runs."""
         self._sides: dict[ReplyId, None] = {}
         """Replies beside the conversation, which are the client's alone."""
-        self._texts: set[ReplyId] = set()
-        """Replies whose words were given."""
         self._messages: dict[ReplyId, ItemId] = {}
         self._held: list[CreateReply] = []
         """What the client asked for before our part of the results was there."""
         self._opening: str | None = None
         """What an agent that has just taken over says first, instead of what its model would answer."""
         self._rounds = 0
-        self._unheard_bytes = _GREET_AFTER_BYTES
-        """So much more of the user's audio until the greeting; none is left once it was said, or is not wanted."""
-        self.session = open_session(overheard(outlet, self._hearers()), self._settings())
+        self.session = open_session(overheard(outlet, self._hearers()), self._charge.settings(may_call=True))
         if len(self.session.conversation):
-            self._unheard_bytes = 0  # the conversation goes on where it was left
+            self._initiative.begun()  # the conversation goes on where it was left
+
+    @property
+    def agent(self) -> Agent:
+        """Who has the conversation."""
+        return self._charge.agent
 
     # From the transport.
 
     def hear(self, pcm: bytes) -> None:
         self.session.hear(pcm)
-        if self._unheard_bytes > 0:
-            self._unheard_bytes -= len(pcm)
-            if self._unheard_bytes <= 0:
-                self._want(self.agent.greeting)
+        if self._initiative.greets_after(len(pcm)):
+            self._initiative.want(self.agent.greeting)
 
     def post(self, command: Command) -> None:
         match command:
@@ -122,10 +110,10 @@ class AgentSession:
             case CreateReply(messages=None) if self._runs.holds_client:
                 self._held.append(command)
             case CreateReply():
-                self._unheard_bytes = 0
+                self._initiative.begun()
                 self.session.post(self._with_agent(command))
             case CreateItem(item):
-                self._unheard_bytes = 0  # whoever writes first needs no greeting
+                self._initiative.begun()  # whoever writes first needs no greeting
                 if item.role == "user" and item.text:
                     self._user_said(item.text)
                 self.session.post(command)
@@ -160,72 +148,42 @@ class AgentSession:
 
     # What the conversation is set to.
 
-    def _settings(self) -> SessionSettings:
-        settings = replace(self._client, transcription=True, reply=self._reply_settings())
-        if self.agent.listening is None:
-            return settings
-        turn = replace(settings.turn, answers=Answers.LISTENING)
-        return replace(settings, turn=turn, listening=self.agent.listening)
+    def _ask(self, command: Command) -> None:
+        self.session.post(command)
 
-    def _reply_settings(self) -> ReplySettings:
-        settings = with_agent(self._client.reply, self.agent, self._tools)
-        return replace(settings, tool_choice="none") if self._rounds >= MAX_ROUNDS else settings
+    @property
+    def _may_call(self) -> bool:
+        return self._rounds < MAX_ROUNDS
 
     def _with_agent(self, command: CreateReply) -> CreateReply:
-        return replace(command, settings=with_agent(command.settings, self.agent, self._tools))
+        return replace(command, settings=self._charge.joined(command.settings))
 
     def _configure(self, settings: SessionSettings) -> None:
-        asked = self._roster.agents.get(settings.agent)
-        changed = settings.agent != self._client.agent
-        self._client = settings
-        if changed and asked is not None:
-            self._switch(asked)
+        wanted = self._charge.configure(settings)
+        if wanted is not None:
+            self._taken_over(self._charge.give_to(wanted))
         else:
-            self.session.post(Configure(self._settings()))
-        if self._unheard_bytes > 0:
-            self._unheard_bytes = 0
-            self._want(self.agent.greeting)
+            self._set()
+        if self._initiative.greets_now():
+            self._initiative.want(self.agent.greeting)
 
-    def _toolbox(self) -> dict[str, AgentTool]:
-        return toolbox(self.agent, self._roster.colleagues(self.agent), self._source.tools(self.agent))
+    def _taken_over(self, voice: str) -> None:
+        """Another agent has the conversation, from the next reply on."""
+        self._outlet.agent(self.agent.name, voice)
+        self._set()
 
     def _refresh(self) -> None:
         """There are other tools than before."""
-        self._tools = self._toolbox()
-        self.session.post(Configure(self._settings()))
+        self._charge.refresh()
+        self._set()
 
-    def _switch(self, agent: Agent) -> None:
-        """From the next reply on another agent has the conversation. One without a voice takes that which there is."""
-        self.agent = agent
-        voice = self._find_voice(agent.voice) if agent.voice else self._client.reply.voice
-        self._client = replace(self._client, agent=agent.name, reply=replace(self._client.reply, voice=voice))
-        self._outlet.agent(agent.name, voice)
-        self._refresh()
-
-    # What the agent says by itself.
-
-    def _want(self, text: str | None) -> None:
-        """To say a text, or, where it is None, what the model answers."""
-        if text is None or text.strip():
-            self._turn.want(Wish(text))
-        self._speak_up()
-
-    def _speak_up(self) -> None:
-        if not self._turn.has_come:
-            return
-        reply = self._ids.reply()
-        wish = self._turn.take(reply)
-        if wish.text is not None:
-            self._texts.add(reply)
-        command = CreateReply(
-            reply, self._reply_settings(), client_event_id=_MARK + reply, text=wish.text, when_free=True
-        )
-        self.session.post(command)
+    def _set(self) -> None:
+        self.session.post(Configure(self._charge.settings(may_call=self._may_call)))
 
     # Hooks.
 
     def _context(self, call: Call | None = None) -> Context:
-        say = threadsafe(self._loop, self._want)
+        say = threadsafe(self._loop, self._initiative.want)
         if call is None:
             return Context(self._session_id, self.agent.name, self.shared, say)
         progress = threadsafe(self._loop, partial(self._outlet.tool, call.id, call.name, "progress"))
@@ -243,11 +201,11 @@ class AgentSession:
 
     def _run_host(self) -> RunHost:
         return RunHost(
-            tool=self._tool,
+            tool=self._charge.tool,
             context=self._context,
             at_work=self._at_work,
             fillers=lambda: self.agent.fillers,
-            say=self._want,
+            say=self._initiative.want,
             put=self.post,
             tell=self._outlet.tool,
             hand_over=self._hand_over,
@@ -255,12 +213,9 @@ class AgentSession:
             answered=self._answered,
         )
 
-    def _tool(self, name: str) -> AgentTool | None:
-        return self._tools.get(name)
-
     async def _hand_over(self, agent: Agent) -> None:
         await self._source.open(agent)
-        self._switch(agent)
+        self._taken_over(self._charge.hand_over(agent))
         self._opening = agent.greeting or None
 
     def _answered(self, calls: Round) -> None:
@@ -268,11 +223,10 @@ class AgentSession:
         held, self._held = self._held, []
         for command in held:
             self.session.post(self._with_agent(command))
-        for reply in self._texts:
-            self.session.post(CancelResponse(reply, _MARK + reply, at_pause=True))
+        self._initiative.leave_texts()
         opening, self._opening = self._opening, None
-        if not calls.with_client and not (calls.taken_back and self._turn.is_answered):
-            self._want(opening)
+        if not calls.with_client and not (calls.taken_back and self._initiative.is_answered):
+            self._initiative.want(opening)
 
     # What the session tells.
 
@@ -292,27 +246,25 @@ class AgentSession:
         }
 
     def _state_changed(self, state: State) -> None:
-        self._turn.state(state)
-        self._speak_up()
+        self._initiative.state(state)
 
     def _committed(self, turn: TurnId, previous: ItemId | None) -> None:
         self._runs.barged_in()
 
     def _caption(self, *what: object) -> bool:
-        return self._client.transcription
+        return self._charge.client.transcription
 
     def _transcribed(self, turn: TurnId, text: str, audio_s: float) -> bool:
         if text:
             self._user_said(text)
-        return self._client.transcription
+        return self._charge.client.transcription
 
     def _item_added(self, item: Item, previous: ItemId | None) -> None:
         self._runs.item_added(item.id)
 
     def _reply_began(self, reply: ReplyId) -> None:
         if reply not in self._sides:
-            self._unheard_bytes = 0
-            self._turn.began(reply)
+            self._initiative.reply_began(reply)
 
     def _message(self, reply: ReplyId, item: ItemId, delta: str) -> None:
         self._messages[reply] = item
@@ -322,9 +274,9 @@ class AgentSession:
             self._runs.told(reply, call_id, name, delta)
 
     def _reply_over(self, reply: ReplyId, status: str, reason: str | None, **details: object) -> None:
-        side, given = reply in self._sides, reply in self._texts
+        side, given = reply in self._sides, self._initiative.is_given(reply)
         self._sides.pop(reply, None)
-        self._texts.discard(reply)
+        self._initiative.forget(reply)
         message = self._messages.pop(reply, None)
         if side or self._group is None:
             return
@@ -333,14 +285,9 @@ class AgentSession:
         item = self.session.conversation.find(message) if message is not None else None
         if item is not None and (heard := item.heard().strip()):
             self._hook("on_reply", self.agent.hooks.on_reply, heard)
-        self._turn.over(reply)
+        self._initiative.reply_over(reply)
         self._runs.reply_over(reply, whole=status == "completed", group=self._group)
-        self._want(self.agent.apology if status == "failed" and not given else "")
+        self._initiative.want(self.agent.apology if status == "failed" and not given else "")
 
     def _refused(self, message: str, code: str | None, client_event_id: str | None) -> bool:
-        if client_event_id is None or not client_event_id.startswith(_MARK):
-            return True
-        reply = ReplyId(client_event_id.removeprefix(_MARK))
-        self._texts.discard(reply)
-        self._turn.refused(reply)
-        return False
+        return not self._initiative.refused(client_event_id)

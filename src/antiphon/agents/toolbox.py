@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -11,7 +10,6 @@ import structlog
 from antiphon.agents.agent import Agent
 from antiphon.agents.base import AgentTool
 from antiphon.agents.context import Context
-from antiphon.core.settings import ReplySettings
 from antiphon.core.settings import Tool as ToolSpec
 
 log = structlog.get_logger(__name__)
@@ -45,11 +43,3 @@ def toolbox(agent: Agent, colleagues: Sequence[Agent], elsewhere: Sequence[Agent
         else:
             tools[each.spec.name] = each
     return tools
-
-
-def with_agent(client: ReplySettings, agent: Agent, tools: Mapping[str, AgentTool]) -> ReplySettings:
-    """What the client set, and what the agent is: its instructions before the client's, its tools beside them."""
-    theirs = tuple(each for each in client.tools if each.name not in tools)
-    instructions = "\n\n".join(text for text in (agent.instructions, client.instructions) if text)
-    ours = tuple(each.spec for each in tools.values())
-    return replace(client, instructions=instructions, tools=(*ours, *theirs))

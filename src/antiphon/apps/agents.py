@@ -16,10 +16,10 @@ from antiphon.agents.mcp_pool import McpPool, McpSource
 from antiphon.agents.roster import Roster
 from antiphon.agents.runtime import AgentSession, OpenSession
 from antiphon.apps.config import Config
-from antiphon.core.settings import SessionSettings
+from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.errors import ConfigError
 from antiphon.transport.base import Outlet
-from antiphon.transport.realtime.config import Offer, read_voice
+from antiphon.transport.realtime.offer import Offer, read_model, read_voice
 from antiphon.transport.seat import Conversing
 
 MCP_LIMIT_S = 10.0
@@ -76,16 +76,30 @@ class Staff:
             await asyncio.wait({running})
 
     def check(self, offer: Offer) -> None:
-        """Raises ConfigError for an agent whose voice is not there."""
+        """Raises ConfigError for an agent whose voice or language model is not there."""
         for agent in self.roster or ():
             if agent.voice and agent.voice not in offer.voices and offer.voice_called(agent.voice) is None:
                 there_are = ", ".join(offer.voices)
                 raise ConfigError(f"agent {agent.name}: there is no voice {agent.voice!r}; there are {there_are}")
+            if agent.model and not read_model(agent.model, offer):
+                there_are = ", ".join(offer.models)
+                raise ConfigError(
+                    f"agent {agent.name}: there is no language model {agent.model!r}; there are {there_are}; "
+                    "--llm, given several times, names more"
+                )
 
     def offer(self, offer: Offer) -> Offer:
         """The offer with the agents among it."""
         agents = self.roster.agents.values() if self.roster is not None else ()
-        return replace(offer, agents={agent.name: agent.voice for agent in agents})
+        models = {agent.name: agent.model for agent in agents if agent.model}
+        return replace(offer, agents={agent.name: agent.voice for agent in agents}, agent_models=models)
+
+    def first_reply(self, settings: SessionSettings, offer: Offer) -> ReplySettings:
+        """What the first reply of a session will be asked for by, as far as it matters to who gives it."""
+        agent = self.roster.agents.get(settings.agent) if self.roster is not None else None
+        if agent is None or not agent.model or settings.reply.model:
+            return settings.reply
+        return replace(settings.reply, model=read_model(agent.model, offer))
 
     def session(
         self,
@@ -108,5 +122,6 @@ class Staff:
             session_id=session_id,
             source=McpSource(self._pool),
             find_voice=lambda name: read_voice(name, offer, "voice"),
+            find_model=lambda name: read_model(name, offer),
             at_work=at_work,
         )

@@ -67,7 +67,7 @@ def check_devices(input_device: str | None, output_device: str | None) -> None:
 
 
 def _unusable(error: Exception) -> NoAudioError:
-    return NoAudioError(f"no usable audio device ({error}): see --list-devices; {WITHOUT_DEVICES}")
+    return NoAudioError(f"no usable audio device ({error}): see 'antiphon talk --list-devices'; {WITHOUT_DEVICES}")
 
 
 def _device(name: str | None) -> int | str | None:

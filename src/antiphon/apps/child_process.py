@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import orjson
 import structlog
 
+from antiphon.apps.pipes import first_bytes
+
 STOP_LIMIT_S = 0.7
 """What children get to end in order. Then they are killed, so that all is over within two seconds."""
 
@@ -119,15 +121,8 @@ class ChildProcess:
 
     async def says_ready(self) -> bool:
         """Whether it writes a line, before it closes the pipe or ends. Asked once."""
-        with os.fdopen(self._ready, "rb", buffering=0) as pipe:
-            self._ready = -1
-            reader = asyncio.StreamReader()
-            loop = asyncio.get_running_loop()
-            transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-            try:
-                return (await reader.readline()).endswith(b"\n")
-            finally:
-                transport.close()
+        ready, self._ready = self._ready, -1
+        return bool(await first_bytes(ready))
 
     async def wait(self) -> None:
         await self._process.wait()

@@ -63,7 +63,7 @@ app.command()(loadtest)
 
 @app.command()
 def replay(
-    recording: Annotated[Path, typer.Argument(help="A session's file, as 'serve --record' writes it.")],
+    recording: Annotated[Path, typer.Argument(help="A session's file: of 'serve --record', or the page's download.")],
 ) -> None:
     """Run a recorded session again and compare what is decided."""
     from antiphon.apps.replay_command import run

@@ -47,6 +47,12 @@ def talk(
     voice: Annotated[str | None, Option(help="The voice that answers.")] = None,
     instructions: Annotated[str | None, Option(help="What the language model is told to be.")] = None,
     agent: AgentName = None,
+    conversation: Annotated[
+        str | None, Option(help="Go on with a conversation that the server has kept.", metavar="ID")
+    ] = None,
+    sessions: Annotated[
+        Path | None, Option(help="Keep the conversation in this file, to go on with it later.", metavar="FILE")
+    ] = None,
     vad: Vad = None,
     asr: Asr = None,
     llm: Llm = None,
@@ -77,6 +83,8 @@ def talk(
         voice=voice,
         instructions=instructions,
         agent=None if url is None else agent,
+        conversation=conversation,
+        sessions=sessions,
         thoughts=thoughts,
         server_arguments=(
             *engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts, agent=agent if url is None else None),

@@ -115,6 +115,9 @@ def serve(
     ] = None,
     listening: Listening = None,
     wait_k: WaitK = None,
+    lead_words: Annotated[
+        int | None, Option(help="It writes no more on end while you speak.", metavar="N", rich_help_panel=BRAIN)
+    ] = None,
     speak_tool: SpeakTool = None,
     thoughts: Annotated[
         bool | None, Option("--thoughts", help="Show clients what is private.", rich_help_panel=BRAIN)

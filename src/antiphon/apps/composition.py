@@ -24,7 +24,7 @@ from antiphon.engines.suite import Suite
 from antiphon.engines.voicing import Voicing
 from antiphon.errors import ConfigError
 from antiphon.transport.model_admin import ModelAdmin
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 
 if TYPE_CHECKING:
     from antiphon.apps.local_fleet import FleetWatcher
@@ -49,6 +49,14 @@ class Engines(Protocol):
     @property
     def models(self) -> ModelAdmin:
         """Who keeps the models."""
+        ...
+
+    def tell_of_models_by(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """``tell`` is called when ``models`` has changed what is in memory, and is waited for."""
+        ...
+
+    async def ask(self) -> None:
+        """Has the workers say what they have now, as another server has changed it."""
         ...
 
     def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
@@ -113,6 +121,12 @@ class InProcess:
     @property
     def models(self) -> ModelAdmin:
         return LocalModels(self._suite, self._voicing)
+
+    def tell_of_models_by(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """No other process has its engines."""
+
+    async def ask(self) -> None:
+        """It knows."""
 
     def move_voices_by(self, move: Callable[[Callable[[str], str | None]], None]) -> None:
         """Its voices stay."""

@@ -12,7 +12,7 @@ from antiphon.apps.config_agents import AgentSection
 from antiphon.apps.config_session import Context, Section, SessionDefaults
 from antiphon.apps.config_values import is_address, is_loopback, loudness_of
 from antiphon.core.settings import Answers, ListeningSettings, TurnSettings
-from antiphon.core.waitk import DEFAULT_K
+from antiphon.core.waitk import DEFAULT_K, DEFAULT_LEAD_WORDS
 from antiphon.errors import ConfigError
 from antiphon.loudness import TARGET_LUFS
 from antiphon.transport.livekit.address import is_room_server
@@ -89,6 +89,8 @@ class Config(Section):
     """Have the language model read the words as they are spoken, and speak when it wants to, not when a turn ends."""
     wait_k: PositiveInt = DEFAULT_K
     """A listening model may write its first word when it has read so many, and each further one a word later."""
+    lead_words: PositiveInt = DEFAULT_LEAD_WORDS
+    """While the user speaks a listening model writes no more than so many words on end."""
     speak_tool: bool = False
     """Of what a listening model writes only what it says by the tool `speak` is public."""
     thoughts: bool = False
@@ -152,7 +154,9 @@ class Config(Section):
         return replace(self.session.turn_settings(), answers=answers)
 
     def listening_settings(self) -> ListeningSettings:
-        return ListeningSettings(wait_k=self.wait_k, speak_tool=self.speak_tool, thoughts=self.thoughts)
+        return ListeningSettings(
+            self.wait_k, self.lead_words, self.speak_tool, self.thoughts, self.context.listening_words
+        )
 
     @field_validator("api_key", "allow_origin", "workers", "ice_server", mode="before")
     @classmethod

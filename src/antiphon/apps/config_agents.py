@@ -11,8 +11,8 @@ from antiphon.agents.base import TIMEOUT_S
 from antiphon.agents.loading import find
 from antiphon.agents.mcp_server import McpServer
 from antiphon.apps.config_session import Section
-from antiphon.core.settings import ListeningSettings
-from antiphon.core.waitk import DEFAULT_K
+from antiphon.core.settings import DEFAULT_MAX_WORDS, ListeningSettings
+from antiphon.core.waitk import DEFAULT_K, DEFAULT_LEAD_WORDS
 from antiphon.errors import ConfigError
 
 
@@ -57,10 +57,14 @@ class ListeningSection(Section):
 
     wait_k: PositiveInt = DEFAULT_K
     """It may write its first word when it has read so many, and each further one a word later."""
+    lead_words: PositiveInt = DEFAULT_LEAD_WORDS
+    """While the user speaks it writes no more than so many words on end."""
     speak_tool: bool = False
     """Only what it says by the tool `speak` is public."""
     thoughts: bool = False
     """Show clients that ask for `events=antiphon` what is private."""
+    max_words: int = Field(default=DEFAULT_MAX_WORDS, ge=100, le=1_000_000)
+    """How many words of the conversation it keeps; when there are more, the older half is forgotten."""
 
 
 class AgentSection(Section):
@@ -72,6 +76,8 @@ class AgentSection(Section):
     """What the language model is told to be."""
     voice: str | None = None
     """The voice that it speaks in; that of the session when it is not set."""
+    model: str | None = None
+    """The language model that answers for it, one of `llm`; the first when it is not set."""
     greeting: str = ""
     """What it says first."""
     description: str = ""

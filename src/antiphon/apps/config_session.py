@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from antiphon.core.barge_in import BargeInPolicy
-from antiphon.core.settings import Detection, SpeechSettings, TurnSettings
+from antiphon.core.settings import DEFAULT_MAX_WORDS, Detection, SpeechSettings, TurnSettings
 
 _TURN = TurnSettings()
 _SPEECH = SpeechSettings()
@@ -62,6 +62,9 @@ class Context(Section):
     """About how many tokens of the conversation it is given; what is older stands in notes that it makes itself. The
     instructions and the functions come on top, and many local servers give a model no more than 4096 in all. 0 gives it
     everything."""
+    listening_words: int = Field(default=DEFAULT_MAX_WORDS, ge=100, le=1_000_000)
+    """How many words of the conversation a listening model keeps, of what it heard, thought and said; when there are
+    more, the older half is forgotten. 3000 are some 4000 tokens."""
 
 
 class SessionDefaults(Section):

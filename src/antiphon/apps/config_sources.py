@@ -143,7 +143,8 @@ def _explain(error: ValidationError, given: Mapping[KeyPath, Given]) -> NoReturn
             reason = f"unknown key {'.'.join(path)!r}{_nearest(path)}"
         else:
             reason = problem["msg"].removeprefix("Value error, ")
-            reason = f"{'.'.join(path)}: {reason}" if path else reason
+            own = origin == f"--{'-'.join(path).replace('_', '-')}"
+            reason = f"{'.'.join(path)}: {reason}" if path and not own else reason
         lines.append(f"{origin}: {reason}" if origin else reason)
     raise ConfigError("\n".join(lines)) from error
 

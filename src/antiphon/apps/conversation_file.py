@@ -62,7 +62,8 @@ class ConversationFile:
         try:
             await self._run(self._open)
         except (StoreError, OSError) as error:
-            raise ConfigError(f"--sessions {self._path}: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"--sessions {self._path}: {reason}") from error
 
     async def close(self) -> None:
         """May be called twice."""
@@ -77,8 +78,12 @@ class ConversationFile:
     async def save(self, conversation: str, change: Change) -> bool:
         return await self._run(lambda: self._save(conversation, change))
 
+    async def about(self, conversation: str) -> About | None:
+        return await self._run(lambda: next(iter(self._about("WHERE id = ?", conversation)), None))
+
     async def listed(self) -> Sequence[About]:
-        return await self._run(self._listed)
+        """All that are kept, the newest first."""
+        return await self._run(self._about)
 
     async def delete(self, conversation: str) -> bool:
         return await self._run(lambda: self._delete("id = ?", conversation)) > 0
@@ -165,10 +170,11 @@ class ConversationFile:
             )
         return True
 
-    def _listed(self) -> Sequence[About]:
+    def _about(self, which: str = "", *values: str) -> Sequence[About]:
         rows = self._connected.execute(
             "SELECT id, created_at, changed_at, (SELECT count(*) FROM items WHERE conversation = conversations.id) "
-            "FROM conversations ORDER BY changed_at DESC"
+            f"FROM conversations {which} ORDER BY changed_at DESC",
+            values,
         )
         return [About(*row) for row in rows]
 

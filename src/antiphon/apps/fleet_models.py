@@ -51,6 +51,8 @@ class FleetModels:
         self._vad = vad
         self._succession = succession
         self._brain_called = brain_called
+        self.tell: Callable[[], Awaitable[None]] = _nobody
+        """Waited for when what is in memory has changed: others who ask the same workers want to know."""
 
     async def places(self) -> Sequence[ModelPlace]:
         """A worker that does not answer has no places."""
@@ -65,11 +67,15 @@ class FleetModels:
         _, connection = next((entry for entry in found if entry[0].state == "loading"), found[0])
         await _carry_out(lambda: connection.stub.LoadModel(pb.LoadModelRequest(model=model), timeout=LOAD_S))
         await connection.ask()
+        await self.tell()
 
     async def unload(self, model: str) -> None:
         found = await self._called(model)
         self._succession.leave(found[0][0].name)
-        await asyncio.gather(*(_unload(place, connection) for place, connection in found))
+        try:
+            await asyncio.gather(*(_unload(place, connection) for place, connection in found))
+        finally:  # some may have gone
+            await self.tell()
 
     async def swap(self, old: str, new: str) -> None:
         gone = (await self._called(old))[0][0].name  # refused before anything is loaded
@@ -87,6 +93,7 @@ class FleetModels:
                 found = await self._called(model if await self._has(model) else name)
                 name, connections = found[0][0].name, [connection for _, connection in found]
         answers = await asyncio.gather(*(_reload(connection, name) for connection in connections))
+        await self.tell()
         if answers and all(isinstance(answer, ConfigError) for answer in answers):
             raise ConfigError(f"no worker of this server has {model!r}, and no voice pack of that family")
         told = dict.fromkeys(str(answer) for answer in answers if isinstance(answer, EngineError))
@@ -118,6 +125,10 @@ class FleetModels:
             for (stage, connection), models in zip(asked, answers, strict=True)
             for model in models
         ]
+
+
+async def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 async def _unload(place: ModelPlace, connection: Connection) -> None:

@@ -131,10 +131,17 @@ class FleetEngines:
         self._supervisor = supervisor
         self._local = local
         self._folder = folder
+        self._models = FleetModels(fleets, vad, stages[2].succession, stages[1].model_called)
 
     @property
     def models(self) -> ModelAdmin:
-        return FleetModels(self._fleets, self.suite.vad, self._stages[2].succession, self._stages[1].model_called)
+        return self._models
+
+    def tell_of_models_by(self, tell: Callable[[], Awaitable[None]]) -> None:
+        self._models.tell = tell
+
+    async def ask(self) -> None:
+        await asyncio.gather(*(fleet.ask() for fleet in self._fleets.values()))
 
     def move_voices_by(self, move: Move) -> None:
         self._stages[2].succession.move = move

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import aiohttp
 import orjson
 
+from antiphon.apps.unreached import trouble
 from antiphon.errors import AntiphonError
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -20,6 +21,12 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 0.5
+
+_OF_CONVERSATIONS = {
+    404: "it keeps no such conversation, or no longer; it keeps them only with --sessions FILE",
+    409: "another client is just about to go on with this conversation; try again to take it over",
+}
+"""What a refusal means to whoever wants to go on with one."""
 
 
 class ClientError(AntiphonError):
@@ -58,10 +65,11 @@ Listener = Callable[[Arrival], None]
 Match = Callable[[Arrival], bool]
 
 
-def realtime_url(base: str) -> str:
+def realtime_url(base: str, conversation: str | None = None) -> str:
     """The WebSocket address of a conversation at a server given as http(s) or ws(s), with or without the path.
 
-    Asks for play-out on the server's clock and for the server's own events, unless the address says otherwise.
+    Asks for play-out on the server's clock and for the server's own events, unless the address says otherwise, and to
+    go on with a ``conversation`` where one is given by its id.
     Raises ClientError when it is no such address.
     """
     parts = urlsplit(base if "://" in base else f"http://{base}")
@@ -72,6 +80,8 @@ def realtime_url(base: str) -> str:
     if not path.endswith("/realtime"):
         path = f"{path}/realtime" if path.endswith("/v1") else f"{path}/v1/realtime"
     query = {"model": "antiphon", "pacing": "realtime", "events": "antiphon", **dict(parse_qsl(parts.query))}
+    if conversation is not None:
+        query["conversation"] = conversation
     return urlunsplit((schemes[parts.scheme], parts.netloc, path, urlencode(query), ""))
 
 
@@ -147,11 +157,13 @@ def append_json(pcm: bytes) -> str:
 
 
 @asynccontextmanager
-async def open_socket(base: str, api_key: str | None = None) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def open_socket(
+    base: str, api_key: str | None = None, conversation: str | None = None
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """The bare WebSocket of a conversation at the server ``base``. Raises ClientError."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     async with aiohttp.ClientSession() as http:
-        socket = await _open(http, realtime_url(base), headers)
+        socket = await _open(http, base, conversation, headers)
         try:
             yield socket
         finally:
@@ -159,9 +171,13 @@ async def open_socket(base: str, api_key: str | None = None) -> AsyncIterator[ai
 
 
 @asynccontextmanager
-async def connect(base: str, api_key: str | None = None) -> AsyncIterator[RealtimeClient]:
-    """Opens a conversation at the server ``base`` and closes it in the end. Raises ClientError."""
-    async with open_socket(base, api_key) as socket:
+async def connect(
+    base: str, api_key: str | None = None, *, conversation: str | None = None
+) -> AsyncIterator[RealtimeClient]:
+    """Opens a conversation at the server ``base``, or the one that is kept there by the id ``conversation``, and closes
+    it in the end. Raises ClientError.
+    """
+    async with open_socket(base, api_key, conversation) as socket:
         client = RealtimeClient(socket)
         reading = asyncio.create_task(client.read())
         try:
@@ -174,7 +190,10 @@ async def connect(base: str, api_key: str | None = None) -> AsyncIterator[Realti
                 raise outcome
 
 
-async def _open(http: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> aiohttp.ClientWebSocketResponse:
+async def _open(
+    http: aiohttp.ClientSession, base: str, conversation: str | None, headers: dict[str, str]
+) -> aiohttp.ClientWebSocketResponse:
+    url = realtime_url(base, conversation)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await http.ws_connect(
@@ -186,11 +205,13 @@ async def _open(http: aiohttp.ClientSession, url: str, headers: dict[str, str]) 
             )
     except aiohttp.WSServerHandshakeError as error:
         advice = "give --api-key" if error.status == 401 else error.message
-        raise ClientError(f"{url} refused the connection with status {error.status}: {advice}") from error
+        if "conversation=" in url:
+            advice = _OF_CONVERSATIONS.get(error.status, advice)
+        raise ClientError(f"{base} refused the connection with status {error.status}: {advice}") from error
     except TimeoutError as error:
-        raise ClientError(f"{url} did not answer within {CONNECT_TIMEOUT_S:.0f} s") from error
+        raise ClientError(f"{base} did not answer within {CONNECT_TIMEOUT_S:.0f} s") from error
     except (aiohttp.ClientError, OSError) as error:
-        raise ClientError(f"no server answers at {url}: {error}") from error
+        raise ClientError(trouble(base, error)) from error
 
 
 @dataclass(slots=True)

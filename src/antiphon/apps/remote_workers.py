@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from antiphon.apps.config import Config
 from antiphon.errors import ConfigError
-from antiphon.voices.registry import Registry, StaticRegistry, open_registry
+from antiphon.voices.registry import Registry, StaticRegistry, is_address, open_registry
 from antiphon.voices.worker_tls import WorkerTls
 
 STAGES = ("asr", "llm", "tts")
@@ -19,8 +19,11 @@ def registries_of(config: Config) -> dict[str, Registry]:
         stage, equals, address = worker.partition("=")
         if equals and stage not in STAGES:
             raise ConfigError(f"--workers {worker}: there is no stage {stage!r}; there are {', '.join(STAGES)}")
+        at = address if equals else worker
+        if not is_address(at):
+            raise ConfigError(f"--workers {worker}: {at!r} is no address; write [STAGE=]HOST:PORT or unix:///PATH")
         for name in (stage,) if equals else STAGES:
-            addresses.setdefault(name, []).append(address if equals else worker)
+            addresses.setdefault(name, []).append(at)
     return {stage: StaticRegistry(tuple(found)) for stage, found in addresses.items()}
 
 

@@ -18,6 +18,7 @@ from antiphon.apps.config import Config
 from antiphon.apps.lan import urls_of
 from antiphon.apps.logs import logging_to
 from antiphon.apps.server import Server
+from antiphon.apps.tls import own_certificate
 from antiphon.apps.welcome import print_loaded, print_welcome
 from antiphon.errors import ConfigError
 
@@ -73,6 +74,7 @@ async def _serve(config: Config, ready_fd: int | None) -> None:
                 needs_key=bool(config.api_key),
                 elsewhere=elsewhere,
                 agents=server.agents,
+                certificate=own_certificate(config),
             )
             tell_ready(ready_fd, server.url)
             if config.open_browser and ready_fd is None and has_screen():

@@ -50,7 +50,7 @@ from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import JoinError
 from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.page import Page, page_folder
-from antiphon.transport.realtime.config import Offer
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.seat import Conversing
 from antiphon.transport.speech_http import SpeechRoutes
 
@@ -128,6 +128,8 @@ class Server:
             tls = tls_of(self.config)
             staff = Staff(self.config, self._agents)
             self.agents = staff.names
+            recordings = Recordings(self.config, stack)
+            self._conversations = await conversations_of(self.config, stack)
             fleet = FleetMetrics(self.metrics.registry, self._serving)
             if self._assignment is not None:
                 engines = engines_of(self.config, watcher=fleet, shared=self._assignment.folder)
@@ -141,7 +143,7 @@ class Server:
             await self._load(self._engines)
             self._speakers = await speakers_of(self.config.speakers, self.config.enrolments, stack)
             await stack.enter_async_context(staff.at_work())
-            await self._listen(stack, self._socket, tls, staff)
+            await self._listen(stack, self._socket, tls, staff, recordings)
             if self._media is not None:
                 await stack.enter_async_context(self._media)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
@@ -182,10 +184,9 @@ class Server:
         listening: socket.socket | None,
         tls: ssl.SSLContext | None,
         staff: Staff,
+        recordings: Recordings,
     ) -> None:
         config = self.config
-        recordings = Recordings(config, stack)
-        self._conversations = await conversations_of(config, stack)
         keeper = Keeper(self._conversations) if self._conversations is not None else None
         pacer = Pacer()
         speech_memory = SpeechMemory(config.speech_cache_mb * _MB)
@@ -195,7 +196,7 @@ class Server:
             recorder = recordings.recorder(session_id)
             suite = self.engines.of_session(session_id)
             self._news.subscribe(outlet)
-            stay = self.engines.attending(suite, settings.reply)
+            stay = self.engines.attending(suite, staff.first_reply(settings, offer()))
             suite = replace(suite, brain=counted(suite.brain, self.metrics.tokens))
             notebook = keeper.notebook(session_id) if keeper is not None else None
             open_session = partial(
@@ -256,6 +257,7 @@ class Server:
         gateway = app[GATEWAY]
         if self._media is not None:
             self._media.serve(gateway, self._standing)
+            self.engines.tell_of_models_by(self._media.tell_of_models)
             self._news.subscribe(self._media)
         self.engines.move_voices_by(partial(self._move_voices, gateway))
         self.metrics.streaming.states = gateway.states
@@ -300,11 +302,7 @@ class Server:
         health = {**health_of(self.engines, self._status), "client_records": self.config.client_records}
         if self.agents:
             health["agents"] = self.agents
-        if self._media is not None:
-            health["webrtc"] = self._media.standing()
-            if health["status"] == "ok" and not self._media.carriers.in_turn():
-                health["status"] = "degraded"
-        return health
+        return self._media.in_health(health) if self._media is not None else health
 
     def _standing(self) -> dict[str, Any]:
         return standing_of(self.engines, self._status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
@@ -47,7 +48,7 @@ async def local_server(arguments: Sequence[str] = ()) -> AsyncIterator[LocalServ
         finally:
             os.close(writable)
         try:
-            url = await _ready(ready, log)
+            url = await _ready(process, ready, log)
             yield LocalServer(url, process.pid, asyncio.get_running_loop().time() - began_at)
         finally:
             await _stop(process)
@@ -66,7 +67,7 @@ async def _spawn(arguments: Sequence[str], ready_fd: int, log: IO[bytes]) -> asy
     )
 
 
-async def _ready(ready: IO[bytes], log: IO[bytes]) -> str:
+async def _ready(process: asyncio.subprocess.Process, ready: IO[bytes], log: IO[bytes]) -> str:
     """Reads the address that the server writes once it listens; its end without one is the server's death."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -79,6 +80,9 @@ async def _ready(ready: IO[bytes], log: IO[bytes]) -> str:
     finally:
         transport.close()
     if not line.endswith(b"\n"):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await process.wait()  # for its last words, and so that no signal is sent to what has ended
         raise ServerStartError(f"the server did not start:\n{_tail(log)}")
     return line.decode().strip()
 

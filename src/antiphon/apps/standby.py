@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 
+from antiphon.apps.pipes import first_bytes
 from antiphon.apps.tasks import until_first
 from antiphon.errors import ConfigError
 from antiphon.worker.server import WorkerSettings
@@ -23,12 +23,4 @@ async def is_needed(fd: int, settings: WorkerSettings, stop: asyncio.Event) -> b
 
 
 async def _read(fd: int, told: list[bytes]) -> None:
-    reader = asyncio.StreamReader()
-    with os.fdopen(fd, "rb", buffering=0) as pipe:
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), pipe
-        )
-        try:
-            told.append(await reader.read(1))
-        finally:
-            transport.close()
+    told.append(await first_bytes(fd))

@@ -36,7 +36,9 @@ def health_of(engines: Engines, status: str) -> dict[str, Any]:
     names = {"vad": suite.vad, "asr": suite.recognizer, "llm": suite.brain, "tts": suite.synthesizer}
     stages = {stage: _stage(stage, engine.name, standing) for stage, engine in names.items()}
     told = {stage: engine.name for stage, engine in names.items()}
-    return {**standing, "pid": os.getpid(), "engines": told, "stages": stages}
+    missing: list[str] = standing["missing"]
+    reason = f"no worker serves {' and '.join(missing)}" if missing else ""
+    return {**standing, "reason": reason, "pid": os.getpid(), "engines": told, "stages": stages}
 
 
 def _stage(stage: str, engine: str, standing: dict[str, Any]) -> dict[str, Any]:

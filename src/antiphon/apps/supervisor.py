@@ -54,11 +54,20 @@ class Child:
     last_exit: str = ""
     """How it ended last, in plain words."""
     said: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
-    """Its last lines that were no log lines."""
+    """Its last lines that were no log lines, since it was ready last."""
 
     @property
     def name(self) -> str:
         return self.command.name
+
+    @property
+    def complaint(self) -> str:
+        """Why it does not run, in its own words; empty while it runs, and where it said nothing."""
+        if self.state in (ChildState.RUNNING, ChildState.STOPPED):
+            return ""
+        lines = [line for line in self.said if line.strip()]
+        plain = [line.removeprefix(_MESSAGE_PREFIX) for line in lines if line.startswith(_MESSAGE_PREFIX)]
+        return (plain or lines or [""])[-1]
 
 
 class Supervisor:
@@ -139,8 +148,9 @@ class Supervisor:
             # One that stands by begins at once, unless the last one that did has just ended too.
             at_once = child.name in self._spares and wait_s == first_s
             self._tell(child, ChildState.WAITING)
+            said = {"said": child.complaint} if child.complaint else {}
             _log.warning(
-                "worker_ended", worker=child.name, how=child.last_exit, restart_in_s=0.0 if at_once else wait_s
+                "worker_ended", worker=child.name, how=child.last_exit, restart_in_s=0.0 if at_once else wait_s, **said
             )
             self._on_restart(child.name)
             if not at_once:
@@ -181,6 +191,7 @@ class Supervisor:
         return process
 
     def _tell_ready(self, child: Child) -> None:
+        child.said.clear()
         self._tell(child, ChildState.RUNNING, child.pid)
         ready = self._ready[child.name]
         if not ready.done():

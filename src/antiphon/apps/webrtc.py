@@ -26,14 +26,19 @@ _log = structlog.get_logger(__name__)
 
 
 def calls_of(config: Config, pacer: Pacer, metrics: Metrics) -> Callable[[Gateway], Calls] | None:
-    """What makes the calls of a server; None when the extra ``webrtc`` is not installed."""
+    """What makes the calls of a server; None when the extra ``webrtc`` is not installed.
+
+    Raises ConfigError where none could be taken.
+    """
     try:
         from antiphon.transport.webrtc.calls import Calls
     except ModuleNotFoundError as error:
         _log.info("no WebRTC; clients use the WebSocket", missing=error.name, install="pip install 'antiphon[webrtc]'")
         return None
     clock = asyncio.get_running_loop().time
-    return partial(Calls, network=network_of(config), pacer=pacer, admit=lambda: metrics.admission.admit(clock()))
+    network = network_of(config)
+    network.check()
+    return partial(Calls, network=network, pacer=pacer, admit=lambda: metrics.admission.admit(clock()))
 
 
 def front_of(processes: Exchange) -> Callable[[Gateway], CallFront]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -35,11 +36,22 @@ def print_loaded(engine: Engine, took_s: float) -> None:
 
 
 def print_welcome(
-    url: str, suite: Suite, *, needs_key: bool, elsewhere: Sequence[str] = (), agents: Sequence[str] = ()
+    url: str,
+    suite: Suite,
+    *,
+    needs_key: bool,
+    elsewhere: Sequence[str] = (),
+    agents: Sequence[str] = (),
+    certificate: Path | None = None,
 ) -> None:
-    """Tells that the server is ready; ``elsewhere`` is where other devices find it. The first of ``agents`` begins."""
+    """Tells that the server is ready; ``elsewhere`` is where other devices find it. The first of ``agents`` begins.
+
+    ``certificate`` is one that nobody trusts unless told to.
+    """
     console = _console()
     command = _command()
+    if certificate is not None:
+        command = f"SSL_CERT_FILE={shlex.quote(str(certificate))} {command}"
     options = f"--url {url} --api-key KEY" if needs_key else f"--url {url}"
     console.print(f"\n[bold]Antiphon {__version__}[/] listens on [bold cyan]{url}[/]\n")
     _print_stages(console, suite)
@@ -50,9 +62,9 @@ def print_welcome(
     if elsewhere:
         _print_elsewhere(console, elsewhere)
     console.print("\nOr speak with it from another terminal:\n")
-    console.print(f"  {command} talk {options}")
+    console.print(f"  {command} talk {options}", soft_wrap=True)
     console.print("\nSee that it works, and how fast:\n")
-    console.print(f"  {command} selftest {options}")
+    console.print(f"  {command} selftest {options}", soft_wrap=True)
     console.print("\nUse any client of the OpenAI Realtime API:\n")
     for line in CLIENT.format(url=url, key="KEY" if needs_key else "none").splitlines():
         console.print(f"  {escape(line)}".rstrip(), soft_wrap=True)

@@ -127,6 +127,10 @@ def settings_of(options: WorkerOptions) -> WorkerSettings:
     stage = stage_of(options)
     if not options.models:
         raise ConfigError("give the models to host with --models")
+    if options.registry is not None:
+        from antiphon.voices.registry import open_registry
+
+        open_registry(options.registry)  # for its complaints
     preload = options.models[:1] if options.preload is None else options.preload
     missing = [name for name in preload if name not in options.models]
     if missing:

@@ -103,10 +103,10 @@ class Carriers:
         self._there: dict[int, Carrier] = {}
         self._ended: deque[Mark] = deque(maxlen=REMEMBERED)
 
-    def appear(self, mark: Mark) -> Carrier:
-        """A process runs."""
+    def appear(self, mark: Mark, begun: int = 0) -> Carrier:
+        """A process runs, or can be reached again; it has begun so many sessions already."""
         self.end(mark.number)
-        carrier = self._there[mark.number] = Carrier(mark)
+        carrier = self._there[mark.number] = Carrier(mark, begun=begun, taken=begun)
         return carrier
 
     def end(self, number: int) -> None:

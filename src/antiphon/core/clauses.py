@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from antiphon.core.lexicon import BEFORE_NUMBER, CONNECTIVES, MAY_END, NEVER_END, names_in
-from antiphon.core.reading import Chunk, list_number, read_aloud
+from antiphon.core.breaks import Break, break_after
+from antiphon.core.lexicon import CONNECTIVES, names_in
+from antiphon.core.reading import Chunk, read_aloud
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,6 @@ class Clause:
     marks: tuple[tuple[int, int], ...]
 
 
-class _Break(Enum):
-    NONE = auto()
-    PAUSE = auto()
-    SENTENCE = auto()
-
-
 class _Mode(Enum):
     SPACE = auto()
     """Between chunks."""
@@ -82,43 +77,6 @@ _ADDRESS = re.compile(r"://|\]\(")
 _TARGET_EDGE = re.compile(r"[\s)]")
 _FENCE = re.compile("```|~~~")
 _WORDISH = re.compile(r"[^\W_]")
-
-_CLOSERS = "\"'”’»)]}*_`~」』】）〉》］｝"
-_OPENERS = "\"'“‘«„([{*_`~"
-_PAUSES = ",;:—–|，、；：,،؛"
-_SENTENCE_ENDS = "。！？｡।॥؟۔።"
-_MAYBE_ENDS = "!?‽…"
-
-
-def _break_after(chunk: Chunk, follower: str) -> _Break:
-    """How strong the boundary after a chunk is, given the first character of the next one."""
-    if list_number(chunk):
-        return _Break.NONE
-    core = chunk.text.rstrip(_CLOSERS)
-    if not core:
-        return _Break.NONE
-    last = core[-1]
-    if last in _SENTENCE_ENDS:
-        return _Break.SENTENCE
-    if last in _MAYBE_ENDS or core.endswith(".."):
-        return _Break.PAUSE if follower.islower() else _Break.SENTENCE
-    if last == ".":
-        return _break_after_dot(core[:-1].lstrip(_OPENERS).lower(), follower)
-    if last in _PAUSES or (core in ("-", "--") and not chunk.line_start):
-        return _Break.PAUSE
-    return _Break.NONE
-
-
-def _break_after_dot(word: str, follower: str) -> _Break:
-    if word in MAY_END:
-        return _Break.NONE if follower.islower() or follower.isdigit() else _Break.SENTENCE
-    if word in NEVER_END or (word in BEFORE_NUMBER and follower.isdigit()):
-        return _Break.NONE
-    if all(len(part) == 1 and part.isalpha() for part in word.split(".")):
-        return _Break.NONE  # J. and U.S.
-    if follower.islower() or (word.isdigit() and len(word) <= 2):
-        return _Break.PAUSE  # an abbreviation that nobody listed; an ordinal, as in "3. Oktober"
-    return _Break.SENTENCE
 
 
 class Clauses:
@@ -269,12 +227,12 @@ class Clauses:
 
     def _cut_before(self, follower: str) -> int:
         """Cuts behind the last chunk, or earlier, if the rules say so. ``follower`` is the character after it."""
-        strength = _break_after(self._chunks[-1], follower)
-        if strength is _Break.SENTENCE:
+        strength = break_after(self._chunks[-1], follower)
+        if strength is Break.SENTENCE:
             return self._cut(len(self._chunks))
         words, chars = self._words, self._chars
         limits = self._settings
-        if strength is _Break.PAUSE and (words >= limits.first_min_words if self._early else chars >= limits.min_chars):
+        if strength is Break.PAUSE and (words >= limits.first_min_words if self._early else chars >= limits.min_chars):
             return self._cut(len(self._chunks))
         if chars >= limits.max_chars or (self._early and words >= self._most_words):
             return self._cut(self._breath())

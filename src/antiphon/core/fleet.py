@@ -69,6 +69,8 @@ class Worker:
     """Of ``streaming``, ``zero_shot``, ``lora``, ``cpu``, ``emotion``, ``hears``."""
     models: frozenset[str] = frozenset()
     resident: frozenset[str] = frozenset()
+    hearing: frozenset[str] = frozenset()
+    """Those of its models that take what the user said as audio."""
     max_concurrent: int = 0
     """0 for no limit."""
     active: int = 0

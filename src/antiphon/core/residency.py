@@ -12,10 +12,9 @@ Every lease and every unload that is asked for gets exactly one answer, unless i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterator
 
+from antiphon.core.model_record import IN_MEMORY, Leave, ModelRecord, Phase
 from antiphon.core.residency_events import (
     Action,
     Confirm,
@@ -27,7 +26,6 @@ from antiphon.core.residency_events import (
     Load,
     Loaded,
     LoadFailed,
-    ModelState,
     ModelStatus,
     Offered,
     Reason,
@@ -42,70 +40,6 @@ from antiphon.core.residency_events import (
 )
 
 
-class _Phase(Enum):
-    ABSENT = "absent"
-    QUEUED = "queued"
-    LOADING = "loading"
-    RESIDENT = "resident"
-    UNLOADING = "unloading"
-    FAILED = "failed"
-
-
-_PUBLIC = {
-    _Phase.ABSENT: ModelState.ABSENT,
-    _Phase.QUEUED: ModelState.LOADING,
-    _Phase.LOADING: ModelState.LOADING,
-    _Phase.RESIDENT: ModelState.RESIDENT,
-    _Phase.UNLOADING: ModelState.UNLOADING,
-    _Phase.FAILED: ModelState.FAILED,
-}
-_IN_MEMORY = (_Phase.LOADING, _Phase.RESIDENT, _Phase.UNLOADING)
-_HAS_A_PLACE = (_Phase.QUEUED, _Phase.LOADING, _Phase.RESIDENT)
-
-
-class _Leave(Enum):
-    """Whether somebody asked for the model to go."""
-
-    NO = "no"
-    AFTER_LEASES = "after leases"
-    NOW = "now"
-
-
-@dataclass(slots=True)
-class _Record:
-    name: str
-    preload: bool
-    phase: _Phase = _Phase.ABSENT
-    leave: _Leave = _Leave.NO
-    dismissed: bool = False
-    """Somebody sent it away: it comes back only when it is asked for, preloaded or not."""
-    leases: dict[Ticket, str] = field(default_factory=dict)
-    """And the session of each."""
-    resting: dict[Ticket, str] = field(default_factory=dict)
-    """Leases with which nothing is made; likewise."""
-    waiting: dict[Ticket, str] = field(default_factory=dict)
-    unloads: list[Ticket] = field(default_factory=list)
-    resident_since: float = 0.0
-    used_at: float = 0.0
-    failures: int = 0
-    failed_at: float = 0.0
-    why: str = ""
-
-    @property
-    def idle(self) -> bool:
-        return self.phase is _Phase.RESIDENT and not self.leases
-
-    @property
-    def may_leave(self) -> bool:
-        """It was asked to, and nobody is left who is waited for."""
-        return self.idle and self.leave is not _Leave.NO and (self.leave is _Leave.NOW or not self.resting)
-
-    @property
-    def keeps_a_place(self) -> bool:
-        """It is or will be in memory: one that leaves and is waited for comes again."""
-        return self.phase in _HAS_A_PLACE or (self.phase is _Phase.UNLOADING and bool(self.waiting))
-
-
 class Residency:
     """The decisions. ``handle`` each event, carry out the actions, and come back with ``DeadlineReached`` in time."""
 
@@ -117,7 +51,7 @@ class Residency:
         if settings.parallel_loads < 1 or (settings.cap is not None and settings.cap < 1):
             raise ValueError("at least one model must find a place, and one load at a time")
         self._settings = settings
-        self._records = {name: _Record(name, name in settings.preload) for name in settings.models}
+        self._records = {name: ModelRecord(name, name in settings.preload) for name in settings.models}
         self._queue: deque[str] = deque()
         self._models_of: dict[Ticket, str] = {}
         """Of the leases that are held or waited for."""
@@ -132,7 +66,7 @@ class Residency:
             case Started():
                 self._started = True
             case Offered(model):
-                self._records.setdefault(model, _Record(model, preload=False))
+                self._records.setdefault(model, ModelRecord(model, preload=False))
             case LeaseWanted():
                 self._want(event, now)
             case LeaseEnded(ticket):
@@ -154,22 +88,11 @@ class Residency:
 
     def deadline(self) -> float | None:
         """When the next idle model is due to leave."""
-        return min((self._leaves_at(record) for record in self._aging()), default=None)
+        return min((record.leaves_at(self._settings) for record in self._aging()), default=None)
 
     def status(self, now: float) -> list[ModelStatus]:
         """All models, in the order of the settings."""
-        return [
-            ModelStatus(
-                name=record.name,
-                state=_PUBLIC[record.phase],
-                error=record.why if record.phase is _Phase.FAILED else "",
-                leases=len(record.leases) + len(record.resting),
-                idle_s=now - record.used_at if record.idle and not record.resting else 0.0,
-                preload=record.preload,
-                dismissed=record.dismissed,
-            )
-            for record in self._records.values()
-        ]
+        return [record.status(now) for record in self._records.values()]
 
     # Leases.
 
@@ -180,10 +103,10 @@ class Residency:
         if record is None:
             self._refuse(event.ticket, event.model, Reason.UNKNOWN, f"there is no model {event.model!r} here")
             return
-        if record.leave is not _Leave.NO and not self._may_stay(record, event.session):
+        if record.leave is not Leave.NO and not self._may_stay(record, event.session):
             self._refuse(event.ticket, record.name, Reason.LEAVING, f"{record.name} is being unloaded")
             return
-        if record.phase is _Phase.RESIDENT:
+        if record.phase is Phase.RESIDENT:
             self._grant(record, event.ticket, event.session, now)
         elif record.keeps_a_place or self._find_place(record, event, now):
             record.dismissed = False
@@ -191,21 +114,21 @@ class Residency:
             self._models_of[event.ticket] = record.name
 
     @staticmethod
-    def _may_stay(record: _Record, session: str) -> bool:
+    def _may_stay(record: ModelRecord, session: str) -> bool:
         """A conversation that holds a model which leaves after its leases may still speak with it."""
         held_by = {*record.leases.values(), *record.resting.values()}
-        return record.leave is _Leave.AFTER_LEASES and bool(session) and session in held_by
+        return record.leave is Leave.AFTER_LEASES and bool(session) and session in held_by
 
-    def _find_place(self, record: _Record, event: LeaseWanted, now: float) -> bool:
+    def _find_place(self, record: ModelRecord, event: LeaseWanted, now: float) -> bool:
         """Gives the model a place, if need be another's; else refuses."""
-        if record.phase is _Phase.FAILED and not event.insist:
-            wait_s = record.failed_at + self._retry_after_s(record) - now
+        if record.phase is Phase.FAILED and not event.insist:
+            wait_s = record.failed_at + record.retry_after_s(self._settings) - now
             if wait_s > 0:
                 self._refuse(event.ticket, record.name, Reason.FAILED, record.why, wait_s)
                 return False
         if not self._make_room(event, now):
             return False
-        if record.phase is not _Phase.UNLOADING:
+        if record.phase is not Phase.UNLOADING:
             self._enqueue(record)
         return True
 
@@ -213,13 +136,13 @@ class Residency:
         if self._has_room():
             return True
         idle = [record for record in self._records.values() if record.idle]
-        ripe = [record for record in idle if event.insist or now >= self._ripe_at(record)]
+        ripe = [record for record in idle if event.insist or now >= record.ripe_at(self._settings)]
         if ripe:
             self._unload(min(ripe, key=lambda record: (record.preload, bool(record.resting), record.used_at)))
             return True
         cap = self._settings.cap
         if idle:
-            wait_s = min(map(self._ripe_at, idle)) - now
+            wait_s = min(record.ripe_at(self._settings) for record in idle) - now
             message = f"{cap} models are in memory, as many as may be, and were loaded just now"
             self._refuse(event.ticket, event.model, Reason.NO_ROOM, message, wait_s)
         else:
@@ -239,11 +162,11 @@ class Residency:
                 self._unload(record)
             return
         del record.waiting[ticket]
-        if record.phase is _Phase.QUEUED and not record.waiting and not record.preload:
+        if record.phase is Phase.QUEUED and not record.waiting and not record.preload:
             self._queue.remove(record.name)
-            record.phase = _Phase.ABSENT
+            record.phase = Phase.ABSENT
 
-    def _grant(self, record: _Record, ticket: Ticket, session: str, now: float) -> None:
+    def _grant(self, record: ModelRecord, ticket: Ticket, session: str, now: float) -> None:
         (record.resting if ticket in self._resting else record.leases)[ticket] = session
         record.used_at = now
         self._models_of[ticket] = record.name
@@ -256,7 +179,7 @@ class Residency:
         self._resting.discard(ticket)
         self._actions.append(Refuse(ticket, model, reason, message, retry_after_s))
 
-    def _refuse_waiting(self, record: _Record, reason: Reason, message: str, retry_after_s: float | None) -> None:
+    def _refuse_waiting(self, record: ModelRecord, reason: Reason, message: str, retry_after_s: float | None) -> None:
         waiting, record.waiting = record.waiting, {}
         for ticket in waiting:
             self._refuse(ticket, record.name, reason, message, retry_after_s)
@@ -269,48 +192,40 @@ class Residency:
             self._refuse(event.ticket, event.model, Reason.UNKNOWN, f"there is no model {event.model!r} here")
             return
         record.dismissed = True
-        if record.phase is _Phase.QUEUED:
+        if record.phase is Phase.QUEUED:
             self._queue.remove(record.name)
-            record.phase = _Phase.ABSENT
+            record.phase = Phase.ABSENT
             self._refuse_waiting(record, Reason.LEAVING, f"{record.name} was unloaded", None)
-        if record.phase in (_Phase.ABSENT, _Phase.FAILED):
-            record.phase, record.failures = _Phase.ABSENT, 0
+        if record.phase in (Phase.ABSENT, Phase.FAILED):
+            record.phase, record.failures = Phase.ABSENT, 0
             self._actions.append(Confirm(event.ticket, record.name))
             return
         record.unloads.append(event.ticket)
-        if record.leave is not _Leave.NOW:
-            record.leave = _Leave.NOW if event.force else _Leave.AFTER_LEASES
-        if event.force or record.phase is _Phase.UNLOADING:
+        if record.leave is not Leave.NOW:
+            record.leave = Leave.NOW if event.force else Leave.AFTER_LEASES
+        if event.force or record.phase is Phase.UNLOADING:
             self._refuse_waiting(record, Reason.LEAVING, f"{record.name} was unloaded", None)
         if event.force:
             self._actions.extend(Revoke(ticket, record.name) for ticket in (*record.leases, *record.resting))
         if record.may_leave:
             self._unload(record)
 
-    def _unload(self, record: _Record) -> None:
-        record.phase = _Phase.UNLOADING
+    def _unload(self, record: ModelRecord) -> None:
+        record.phase = Phase.UNLOADING
         self._actions.append(Unload(record.name))
 
     def _expire(self, now: float) -> None:
         for record in list(self._aging()):
-            if self._leaves_at(record) <= now:
+            if record.leaves_at(self._settings) <= now:
                 self._unload(record)
 
-    def _aging(self) -> Iterator[_Record]:
-        return (
-            record for record in self._records.values() if record.idle and not record.preload and not record.resting
-        )
-
-    def _leaves_at(self, record: _Record) -> float:
-        return max(record.used_at + self._settings.ttl_s, self._ripe_at(record))
-
-    def _ripe_at(self, record: _Record) -> float:
-        return record.resident_since + self._settings.min_residency_s
+    def _aging(self) -> Iterator[ModelRecord]:
+        return (record for record in self._records.values() if record.ages)
 
     # What the shell reports.
 
-    def _loaded(self, record: _Record, now: float) -> None:
-        record.phase = _Phase.RESIDENT
+    def _loaded(self, record: ModelRecord, now: float) -> None:
+        record.phase = Phase.RESIDENT
         record.resident_since = record.used_at = now
         record.failures, record.why = 0, ""
         waiting, record.waiting = record.waiting, {}
@@ -319,27 +234,23 @@ class Residency:
         if record.may_leave:
             self._unload(record)
 
-    def _failed(self, record: _Record, why: str, now: float) -> None:
-        record.phase = _Phase.FAILED
+    def _failed(self, record: ModelRecord, why: str, now: float) -> None:
+        record.phase = Phase.FAILED
         record.failures += 1
         record.failed_at, record.why = now, why
-        self._refuse_waiting(record, Reason.FAILED, why, self._retry_after_s(record))
+        self._refuse_waiting(record, Reason.FAILED, why, record.retry_after_s(self._settings))
         self._gone(record)
 
-    def _unloaded(self, record: _Record, now: float) -> None:
-        record.phase = _Phase.ABSENT
+    def _unloaded(self, record: ModelRecord, now: float) -> None:
+        record.phase = Phase.ABSENT
         self._gone(record)
         if record.waiting:
             self._enqueue(record)
 
-    def _gone(self, record: _Record) -> None:
+    def _gone(self, record: ModelRecord) -> None:
         unloads, record.unloads = record.unloads, []
-        record.leave = _Leave.NO
+        record.leave = Leave.NO
         self._actions.extend(Confirm(ticket, record.name) for ticket in unloads)
-
-    def _retry_after_s(self, record: _Record) -> float:
-        settings = self._settings
-        return min(settings.retry_after_s * 2.0 ** min(record.failures - 1, 30), settings.retry_after_max_s)
 
     # Places.
 
@@ -347,27 +258,26 @@ class Residency:
         cap = self._settings.cap
         return cap is None or sum(record.keeps_a_place for record in self._records.values()) < cap
 
-    def _count(self, phases: Iterable[_Phase]) -> int:
-        wanted = tuple(phases)
-        return sum(record.phase in wanted for record in self._records.values())
+    def _count(self, *phases: Phase) -> int:
+        return sum(record.phase in phases for record in self._records.values())
 
-    def _enqueue(self, record: _Record) -> None:
-        record.phase = _Phase.QUEUED
+    def _enqueue(self, record: ModelRecord) -> None:
+        record.phase = Phase.QUEUED
         self._queue.append(record.name)
 
     def _bring_back(self) -> None:
         """Preloaded models come, and come back, where there is a place."""
         for name in self._settings.preload if self._started else ():
             record = self._records[name]
-            if record.phase is _Phase.ABSENT and not record.dismissed and self._has_room():
+            if record.phase is Phase.ABSENT and not record.dismissed and self._has_room():
                 self._enqueue(record)
 
     def _begin_loads(self) -> None:
         """A place that was given may have to be left first, so what is leaving counts here."""
         cap, at_once = self._settings.cap, self._settings.parallel_loads
-        while self._queue and self._count([_Phase.LOADING]) < at_once:
-            if cap is not None and self._count(_IN_MEMORY) >= cap:
+        while self._queue and self._count(Phase.LOADING) < at_once:
+            if cap is not None and self._count(*IN_MEMORY) >= cap:
                 return
             record = self._records[self._queue.popleft()]
-            record.phase = _Phase.LOADING
+            record.phase = Phase.LOADING
             self._actions.append(Load(record.name))

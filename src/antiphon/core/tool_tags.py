@@ -13,10 +13,7 @@ an opening that is doubled counts once, what is not closed ends with the text, a
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
 
 from antiphon.core.json_string import JsonString
 from antiphon.core.speech import ToolCallDelta
@@ -32,10 +29,18 @@ from antiphon.core.writing import (
     Stopped,
     Thought,
 )
-
-_CALL_BEGIN = '<tool_call>\n{"name": "speak", "arguments": {"text": "'
-_CALL_END = '"}}\n</tool_call>'
-_STOP_CALL = '<tool_call>\n{"name": "stop_speaking", "arguments": {}}\n</tool_call>'
+from antiphon.core.written_calls import (
+    CALL_BEGIN,
+    CALL_END,
+    NATIVELY_SAYS,
+    SAYS,
+    STOP_CALL,
+    NativeCall,
+    escaped,
+    object_of,
+    read_call,
+    text_of,
+)
 
 
 class _At(Enum):
@@ -61,8 +66,6 @@ _TAGS: dict[_At, tuple[str, ...]] = {
     _At.STRING: (_CLOSE,),
     _At.TAIL: (_CLOSE, _OPEN, "<speak>", "<think>"),
 }
-_SAYS = re.compile(r'\s*\{\s*"name"\s*:\s*"speak"\s*,\s*"arguments"\s*:\s*\{\s*"text"\s*:\s*"')
-_NATIVELY_SAYS = re.compile(r'\s*\{\s*"text"\s*:\s*"')
 
 
 class ToolTags:
@@ -81,7 +84,7 @@ class ToolTags:
         self._string = JsonString()
         self._speaking = False
         self._out: list[Event] = []
-        self._native: _NativeCall | None = None
+        self._native: NativeCall | None = None
 
     @property
     def speaking(self) -> bool:
@@ -101,7 +104,7 @@ class ToolTags:
         if self._native is None or self._native.call_id != delta.call_id:
             self._end_native()
             self._end_text(cut=False)
-            self._native = _NativeCall(delta.call_id, delta.name)
+            self._native = NativeCall(delta.call_id, delta.name)
         call = self._native
         call.arguments += delta.arguments
         if call.name == SPEAK:
@@ -186,10 +189,10 @@ class ToolTags:
 
     def _read_body(self) -> bool:
         body = self._body + self._rest
-        if match := _SAYS.match(body, len(_OPEN)):
+        if match := SAYS.match(body, len(_OPEN)):
             self._body, self._rest = "", body[match.end() :]
             self._at, self._string = _At.STRING, JsonString()
-            self._begin_span(SpeakBegan(_OPEN + match.group(), _CALL_END, escaped=True))
+            self._begin_span(SpeakBegan(_OPEN + match.group(), CALL_END, escaped=True))
             return True
         at, tag = _first_tag(self._rest, _TAGS[_At.BODY])
         self._body += self._rest[:at]
@@ -204,21 +207,21 @@ class ToolTags:
     def _end_body(self, closing: str) -> None:
         """A call as text is complete, or no more of it comes."""
         raw, self._body, self._at = self._body + closing, "", _At.TEXT
-        name, arguments = _read_call(raw.removeprefix(_OPEN).removesuffix(_CLOSE))
+        name, arguments = read_call(raw.removeprefix(_OPEN).removesuffix(_CLOSE))
         if name is None:
             self._out.append(Thought(raw))
         elif name == STOP_SPEAKING:
             self._stop(raw)
         elif name != SPEAK:
             self._out.append(Call(name, json.dumps(arguments), raw))
-        elif text := _text_of(arguments):
-            self._begin_span(SpeakBegan(_CALL_BEGIN, _CALL_END, escaped=True))
-            self._out.append(Said(text, _escaped(text)))
-            self._end_span(_CALL_END)
+        elif text := text_of(arguments):
+            self._begin_span(SpeakBegan(CALL_BEGIN, CALL_END, escaped=True))
+            self._out.append(Said(text, escaped(text)))
+            self._end_span(CALL_END)
         elif self._speaking or "text" in arguments:
             self._out.append(Markup(raw))
         else:
-            self._begin_span(SpeakBegan(raw, _STOP_CALL))
+            self._begin_span(SpeakBegan(raw, STOP_CALL))
 
     def _read_string(self) -> bool:
         at, tag = _first_tag(self._rest, _TAGS[_At.STRING])
@@ -261,14 +264,14 @@ class ToolTags:
 
     # Native calls.
 
-    def _native_speech(self, call: _NativeCall, arguments: str) -> None:
-        if not call.says and (match := _NATIVELY_SAYS.match(call.arguments)):
+    def _native_speech(self, call: NativeCall, arguments: str) -> None:
+        if not call.says and (match := NATIVELY_SAYS.match(call.arguments)):
             call.says, arguments = True, call.arguments[match.end() :]
-            self._begin_span(SpeakBegan(_CALL_BEGIN, _CALL_END, escaped=True))
+            self._begin_span(SpeakBegan(CALL_BEGIN, CALL_END, escaped=True))
         if call.says and not call.string.closed:
             self._out += [Said(text, raw) for text, raw in call.string.push(arguments)]
             if call.string.closed:
-                self._end_span(_CALL_END)
+                self._end_span(CALL_END)
 
     def _end_native(self) -> None:
         call, self._native = self._native, None
@@ -276,33 +279,23 @@ class ToolTags:
             return
         if call.says:
             if not call.string.closed:
-                self._end_span(_CALL_END)
+                self._end_span(CALL_END)
         elif call.name == STOP_SPEAKING:
-            self._stop(_STOP_CALL)
+            self._stop(STOP_CALL)
         elif call.name != SPEAK:
             self._out.append(Call(call.name, call.arguments or "{}", "", call.call_id))
         else:
             self._native_speech_at_once(call)
 
-    def _native_speech_at_once(self, call: _NativeCall) -> None:
+    def _native_speech_at_once(self, call: NativeCall) -> None:
         """Its arguments came in another form: they are read when they are complete."""
-        arguments = _object(call.arguments or "{}")
-        if arguments is not None and (text := _text_of(arguments)):
-            self._begin_span(SpeakBegan(_CALL_BEGIN, _CALL_END, escaped=True))
-            self._out.append(Said(text, _escaped(text)))
-            self._end_span(_CALL_END)
+        arguments = object_of(call.arguments or "{}")
+        if arguments is not None and (text := text_of(arguments)):
+            self._begin_span(SpeakBegan(CALL_BEGIN, CALL_END, escaped=True))
+            self._out.append(Said(text, escaped(text)))
+            self._end_span(CALL_END)
         elif arguments == {} and not self._speaking:
             self._begin_span(SpeakBegan("<speak>"))
-
-
-@dataclass(slots=True)
-class _NativeCall:
-    call_id: str
-    name: str
-    arguments: str = ""
-    says: bool = False
-    """Its text was found, and is being read."""
-    string: JsonString = field(default_factory=JsonString)
 
 
 def _first_tag(text: str, tags: tuple[str, ...]) -> tuple[int, str]:
@@ -314,33 +307,3 @@ def _first_tag(text: str, tags: tuple[str, ...]) -> tuple[int, str]:
     if begun >= 0 and any(tag.startswith(text[begun:]) for tag in tags):
         return begun, ""
     return len(text), ""
-
-
-def _read_call(body: str) -> tuple[str | None, dict[str, Any]]:
-    """The name and the arguments; the name is None where it cannot be read."""
-    call = _object(body)
-    if call is None or not isinstance(name := call.get("name"), str) or not name:
-        return None, {}
-    arguments = call.get("arguments", call.get("parameters"))
-    if isinstance(arguments, str):
-        arguments = _object(arguments or "{}")
-    elif arguments is None:
-        arguments = {}
-    return (name, arguments) if isinstance(arguments, dict) else (None, {})
-
-
-def _object(text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _text_of(arguments: dict[str, Any]) -> str:
-    text = arguments.get("text", "")
-    return text if isinstance(text, str) else ""
-
-
-def _escaped(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]

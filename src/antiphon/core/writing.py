@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 
 from antiphon.core.settings import Tool
@@ -34,6 +35,51 @@ def with_speech(request: BrainRequest) -> BrainRequest:
     choice = "auto" if request.tool_choice == "none" else request.tool_choice
     rest = messages[1:] if told else messages
     return replace(request, messages=(system, *rest), tools=(*SPEECH_TOOLS, *own), tool_choice=choice)
+
+
+HOW_TO_CALL = """\
+You can call functions. To call one, write <tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call>, in JSON. \
+What it gives comes between <tool_response> and </tool_response>. The functions are:"""
+
+
+def without_functions(request: BrainRequest) -> BrainRequest | None:
+    """The same for a server that takes no functions: what is said is said by tags, and other calls are written as text.
+
+    None for a request whose answer is not read for tags (see ``with_speech``).
+    """
+    names = {tool.name for tool in SPEECH_TOOLS}
+    if not names <= {tool.name for tool in request.tools}:
+        return None
+    own = [tool for tool in request.tools if tool.name not in names]
+    told, *rest = request.messages
+    if own:
+        functions = [
+            {"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in own
+        ]
+        told = replace(told, text="\n".join([told.text, "", HOW_TO_CALL, *map(json.dumps, functions)]))
+    messages = [told]
+    for message in rest:
+        _add(messages, _as_text(message))
+    return replace(request, messages=tuple(messages), tools=(), tool_choice="auto")
+
+
+def _as_text(message: Message) -> Message:
+    """Calls and their results as the text that they could have been."""
+    if message.role == "tool":
+        return Message("user", f"<tool_response>\n{message.text}\n</tool_response>")
+    if message.name is None:
+        return message
+    arguments = message.arguments or "{}"
+    call = f'{{"name": {json.dumps(message.name)}, "arguments": {arguments}}}'
+    return Message("assistant", f"<tool_call>\n{call}\n</tool_call>")
+
+
+def _add(messages: list[Message], message: Message) -> None:
+    last = messages[-1]
+    if message.role == last.role == "assistant":
+        messages[-1] = replace(last, text=f"{last.text}\n{message.text}")
+    else:
+        messages.append(message)
 
 
 @dataclass(frozen=True, slots=True)

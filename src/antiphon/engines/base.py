@@ -158,6 +158,10 @@ class Choosing(Protocol):
         """Returns when ``model`` can answer at once. Cancelling it is harmless. Raises EngineError."""
         ...
 
+    def hears_as(self, model: str) -> bool:
+        """``model`` takes ``Message.audio``, also while it is not ready; the default, where there is none such."""
+        ...
+
 
 def models_of(brain: Brain) -> tuple[str, ...]:
     """The language models that can be chosen from."""
@@ -185,8 +189,14 @@ class Hearing(Protocol):
         ...
 
 
-def hears_audio(brain: Brain) -> bool:
-    return isinstance(brain, Hearing) and brain.hears
+def hears_audio(brain: Brain, model: str = "") -> bool:
+    """Whether the one that ``model`` names does, of a brain that stands for several."""
+    return brain.hears_as(model) if isinstance(brain, Choosing) else isinstance(brain, Hearing) and brain.hears
+
+
+def hears_now(brain: Brain, model: str) -> bool:
+    """Whether the one that would answer now, where ``model`` is wanted, takes audio."""
+    return hears_audio(brain, answering(brain, model))
 
 
 @runtime_checkable
@@ -342,12 +352,11 @@ class BrainAround:
         return place_of(self._brain)
 
     @property
-    def hears(self) -> bool:
-        return hears_audio(self._brain)
-
-    @property
     def models(self) -> tuple[str, ...]:
         return models_of(self._brain)
+
+    def hears_as(self, model: str) -> bool:
+        return hears_audio(self._brain, model)
 
     def answering(self, model: str) -> str:
         return answering(self._brain, model)

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 import structlog
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish
-from antiphon.engines.base import Brain, Leaving, Remembering, brain_of_session, read_ahead
+from antiphon.engines.base import Brain, Leaving, Remembering, brain_of_session, hears_audio, read_ahead
 from antiphon.errors import EngineError
 
 _log = structlog.get_logger(__name__)
@@ -68,6 +68,9 @@ class MultiBrain:
 
     async def prepare(self, model: str) -> None:
         await self._load(self._called(model))
+
+    def hears_as(self, model: str) -> bool:
+        return hears_audio(self._brains[self._called(model)])
 
     def is_ready(self, model: str) -> bool:
         return self._called(model) in self._ready
@@ -151,6 +154,9 @@ class SessionBrains:
 
     async def prepare(self, model: str) -> None:
         await self._owner.prepare(model)
+
+    def hears_as(self, model: str) -> bool:
+        return self._owner.hears_as(model)
 
     def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         return self._chosen(request.model).respond(request)

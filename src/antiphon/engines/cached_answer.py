@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tokenizers.decoders import DecodeStream
 
 from antiphon.core.speech import BrainRequest
 from antiphon.engines.chat_prompt import ChatPrompt
@@ -66,6 +65,8 @@ class CachedAnswer:
         self._scores: Any = None
         self._token: int | None = None
         self._text = ""
+        from tokenizers.decoders import DecodeStream
+
         self._decoder = DecodeStream(skip_special_tokens=True)
         self._random = np.random.default_rng()
         self._most = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Message
+from antiphon.core.writing import without_functions
 from antiphon.engines.chat_answer import ChatAnswer
 from antiphon.engines.chat_messages import chat_messages, chat_tools, instructions_in_front
 from antiphon.errors import EngineError
@@ -24,6 +26,12 @@ FIRST_TOKEN_S = 30.0
 """How long a server may be silent, before its first token or between two."""
 
 TRANSCRIBE = "Write down what is said in this recording, word for word and in its language, and nothing else."
+
+_NAMES_FUNCTIONS = re.compile(r"\btool|\bfunction", re.IGNORECASE)
+_CANNOT_DO_FUNCTIONS = re.compile(
+    r"(support|require|implement).*\btool|\btool.*(support|require|implement)", re.IGNORECASE
+)
+"""A failure of the server, which may have other reasons, must say so plainly."""
 
 _OPENAI_HOST = "api.openai.com"
 _LISTED_MODELS = 8
@@ -55,6 +63,7 @@ class OpenAIChat:
         self._client: AsyncOpenAI | None = None
         self._gives_usage = True
         self._takes_system = True
+        self._takes_functions = True
 
     @property
     def base_url(self) -> str:
@@ -140,6 +149,27 @@ class OpenAIChat:
         return self._client
 
     async def _open(self, client: AsyncOpenAI, request: BrainRequest) -> Any:
+        """Many servers have functions for some models alone. Speech needs none: it can be told by tags in the text."""
+        in_text = None if self._takes_functions else without_functions(request)
+        if in_text is not None:
+            return await self._asked(client, in_text)
+        try:
+            return await self._asked(client, request)
+        except Exception as error:
+            in_text = without_functions(request) if _refuses_functions(error) else None
+            if in_text is None:
+                raise
+            stream = await self._asked(client, in_text)
+            self._takes_functions = False
+            _log.warning(
+                "the server takes no functions for this model: what it says is told by tags in its text",
+                server=self._base_url,
+                model=self._model,
+                reason=str(error)[:200],
+            )
+            return stream
+
+    async def _asked(self, client: AsyncOpenAI, request: BrainRequest) -> Any:
         import openai
 
         messages = request.messages
@@ -192,15 +222,15 @@ class OpenAIChat:
 
     def _explained(self, error: Exception) -> EngineError:
         """What went wrong, as something to act on."""
-        import httpx
+        import httpx2  # what openai is built on
         import openai
 
         said = " ".join(str(getattr(error, "message", "") or error).split())[:300]
         retryable = False
-        if isinstance(error, (openai.APITimeoutError, httpx.TimeoutException)):
+        if isinstance(error, (openai.APITimeoutError, httpx2.TimeoutException)):
             text = f"did not answer within {self._first_token_s:g} s: the model may still be loading; try again"
             retryable = True
-        elif isinstance(error, (openai.APIConnectionError, httpx.TransportError)):
+        elif isinstance(error, (openai.APIConnectionError, httpx2.TransportError)):
             text = f"cannot be reached: start the server or correct the URL ({said})"
             retryable = True
         elif isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
@@ -220,6 +250,16 @@ class OpenAIChat:
         else:
             text = f"failed ({type(error).__name__}: {said})"
         return EngineError(f"{self._base_url} {text}", retryable=retryable)
+
+
+def _refuses_functions(error: Exception) -> bool:
+    """In words that differ from server to server, and with a status that does."""
+    import openai
+
+    refused = (openai.BadRequestError, openai.UnprocessableEntityError, openai.NotFoundError)
+    if isinstance(error, refused):
+        return _NAMES_FUNCTIONS.search(str(error)) is not None
+    return isinstance(error, openai.InternalServerError) and _CANNOT_DO_FUNCTIONS.search(str(error)) is not None
 
 
 def _import_openai() -> Any:

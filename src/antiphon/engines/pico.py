@@ -5,7 +5,9 @@ Pico hands over its audio in blocks of 4 s, so a clause comes whole after some 5
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import threading
 from collections import deque
 from contextlib import contextmanager
@@ -21,7 +23,9 @@ from antiphon.engines.voice_pack import VoicePack, check_pack
 from antiphon.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    OnAudio = Callable[[tuple[int, int, int], bytes, int], bool]
 
 LOUDNESS_LUFS = {
     "en-US": -17.1,
@@ -46,6 +50,9 @@ _BLOCK_BYTES = _RATE_HZ // 2 * 2
 _MAX_THREADS = 4
 _MAX_IDLE = 6
 """Engines kept for later, 3 MB each, over all languages."""
+
+_OWN_REFERENCES = 2
+"""Of ``sys.getrefcount`` for a name that nothing else refers to: the name, and the call's argument."""
 
 _MARKUP = str.maketrans({"<": " ", ">": " ", "\0": " "})
 """Pico reads a "<" as the start of its own markup and would swallow what follows."""
@@ -102,7 +109,7 @@ class PicoSynthesizer(ClassicSynthesizer[_Style]):
             engine.rate = min(max(round(speed * 100), low), high)
             engine.pitch = style.pitch_percent
             engine.volume = _VOLUME_PERCENT
-            engine.speak(spoken, on_audio)
+            _speak(engine, spoken, on_audio)
         tail = trimmer.finish(pause_after_ms(text))
         if tail:
             emit(resampler.push(tail, last=True), ())
@@ -139,6 +146,25 @@ class _EnginePool:
                     self._idle.remove(entry)
                     return entry[1]
         return None
+
+
+def _speak(engine: Any, text: str, on_audio: OnAudio) -> None:
+    """``engine.speak`` without its leak: up to 0.3.2 ttspico keeps a reference to all audio that it hands over, 32 kB
+    for each second of speech. (``tts_callback`` in its cttsmodule.c lacks a Py_DECREF.)
+    """
+    given: list[bytes] = []
+
+    def take(form: tuple[int, int, int], audio: bytes, final: int) -> bool:
+        given.append(audio)
+        return on_audio(form, bytes(memoryview(audio)), final)  # a copy, so that nobody else holds the original
+
+    try:
+        engine.speak(text, take)
+    finally:
+        while given:
+            audio = given.pop()
+            if audio and sys.getrefcount(audio) > _OWN_REFERENCES:
+                ctypes.pythonapi.Py_DecRef(ctypes.py_object(audio))
 
 
 def _load_engine(language: str) -> Any:

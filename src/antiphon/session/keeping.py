@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -72,8 +72,8 @@ class ConversationStore(Protocol):
         """False where the conversation was deleted since it was begun: then nothing is kept of it."""
         ...
 
-    async def listed(self) -> Sequence[About]:
-        """All that are kept, the newest first."""
+    async def about(self, conversation: str) -> About | None:
+        """None where there is no such conversation, or no longer."""
         ...
 
     async def delete(self, conversation: str) -> bool:

@@ -24,6 +24,7 @@ from antiphon.engines.base import Brain, answering
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ItemId, ReplyId
 from antiphon.session.clause_queue import ClauseQueue
+from antiphon.session.given_text import GivenText
 from antiphon.session.marks import Answered, Marks
 from antiphon.session.narration import Narration
 from antiphon.session.prompter import Prompter
@@ -222,8 +223,9 @@ class Reply:
         clauses = self._speech.clauses(self._settings)
         spoke = False
         self.marks.brain_started_at = self._loop.time()
-        self._model = answering(self._brain, request.model)
-        if self._committed.is_set():
+        if not isinstance(self._brain, GivenText):
+            self._model = answering(self._brain, request.model)
+        if self._committed.is_set() and self._model is not None:
             self._outlet.brain(self.id, self._model)
         try:
             async with aclosing(self._brain.respond(request)) as deltas:

@@ -134,7 +134,8 @@ class Session:
 
     def _attuned(self, settings: SessionSettings) -> SessionSettings:
         """The same, with what follows from the engines."""
-        return replace(settings, turn=replace(settings.turn, hears_audio=hears_audio(self._suite.brain)))
+        hears = hears_audio(self._suite.brain, settings.reply.model)
+        return replace(settings, turn=replace(settings.turn, hears_audio=hears))
 
     # From the transport.
 
@@ -206,12 +207,12 @@ class Session:
                 self._listener.pump()
 
     def _arm(self) -> asyncio.TimerHandle | None:
-        times = [at for at in (self._turns.deadline(), self._replies.deadline()) if at is not None]
+        times = [at for at in (self._turns.deadline(), self._replies.live.deadline()) if at is not None]
         return self._loop.call_at(min(times), self._wake.set) if times else None
 
     def _on_time(self, group: asyncio.TaskGroup) -> None:
         now = self._loop.time()
-        self._replies.expire(now)
+        self._replies.live.expire(now)
         deadline = self._turns.deadline()
         if deadline is not None and now >= deadline - 1e-6:
             self._handle(on.Timeout(self._hearing.position_ms), group)
@@ -346,12 +347,12 @@ class Session:
                 self._listener.forget_item(item_id)
                 self._outlet.item_deleted(item_id)
             case ask.RetrieveItem(item_id):
-                self._replies.refresh_items()
+                self._replies.live.refresh_items()
                 self._outlet.item_retrieved(self.conversation.get(item_id))
             case ask.Recount():
                 self._recount()
             case ask.TruncateItem(item_id, content_index, audio_end_ms):
-                self._replies.refresh_items()
+                self._replies.live.refresh_items()
                 end_ms = self.conversation.truncate(item_id, audio_end_ms)
                 self._outlet.item_truncated(item_id, content_index, end_ms)
             case ask.CreateReply(reply, _, side, messages, client_event_id):
@@ -364,11 +365,11 @@ class Session:
                 self._handle(on.ReplyRequested(reply, side, client_event_id), group)
                 self._replies.forget_unstarted(reply)
             case ask.Hold():
-                self._replies.hold()
+                self._replies.live.hold()
             case ask.GoOn():
-                self._replies.go_on()
+                self._replies.live.go_on()
             case ask.StopPlayout():
-                if (playing := self._replies.playing) is not None:
+                if (playing := self._replies.live.playing) is not None:
                     self._handle(on.CancelRequested(playing), group)
             case ask.CancelResponse(str(left), client_event_id, at_pause=True):
                 self._replies.leave_at_pause(left, client_event_id)
@@ -376,7 +377,7 @@ class Session:
                 self._handle(on.CancelRequested(cancelled, client_event_id), group)
 
     def _recount(self) -> None:
-        self._replies.refresh_items()
+        self._replies.live.refresh_items()
         previous: ItemId | None = None
         for item in self.conversation:
             self._outlet.item_added(item, previous)

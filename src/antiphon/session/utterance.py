@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -12,6 +13,7 @@ from antiphon.core.captions import Captions
 from antiphon.core.conversation import HEARD_TURN_S
 from antiphon.core.events import FinalHeard, PartialHeard
 from antiphon.core.segments import Segment, one_segment
+from antiphon.core.text import words_of
 from antiphon.core.voice_spans import NamedSpan
 from antiphon.engines.base import HeardWord, Recognizer, Transcript
 from antiphon.errors import EngineError
@@ -29,6 +31,11 @@ LEAD_MS = 100
 
 SPEAKER_WAIT_S = 1.0
 """A final waits so long for who said it; then it goes by what was known before."""
+
+CERTAIN_WORDS = 2
+"""So many words that were heard are not taken back by a final that has none: the recognizer is unsure of them, but it
+was no noise. Guesses at noise have one (compare ``core.barge_in``), and a person whose question was heard expects an
+answer."""
 
 _HEARD_BYTES = HEARD_TURN_S * EAR_RATE_HZ * 2
 
@@ -62,6 +69,8 @@ class Utterance:
             voices.on_change = self._tell_partial
         self._partial = ""
         """The newest guess that no final has overtaken."""
+        self._words = ""
+        """The last words heard, in a guess or a final."""
         self._finals: set[asyncio.Task[None]] = set()
         self._length_bytes = 0
         self._lead_ms = 0
@@ -113,7 +122,7 @@ class Utterance:
         speaker: str | None = None
         looked = None if self._voices is None else self._voices.settle()
         try:
-            transcript = await self._stream.final()
+            transcript = self._kept(await self._stream.final())
             text = transcript.text.strip()
             segments, speaker = await self._by_speaker(transcript, looked)
         except EngineError as error:
@@ -123,6 +132,14 @@ class Utterance:
         self.answered_revision, self.answer, self.segments = revision, text, segments
         if self.turn is not None:
             self._post(FinalHeard(self.turn, revision, text, speaker))
+
+    def _kept(self, transcript: Transcript) -> Transcript:
+        """The final, or what was heard before where it has no words at all."""
+        if not transcript.text.strip() and len(words_of(self._words)) >= CERTAIN_WORDS:
+            log.info("a final without words does not count", turn=self.turn)
+            return replace(transcript, text=self._words)
+        self._words = transcript.text.strip()
+        return transcript
 
     async def _by_speaker(
         self, transcript: Transcript, looked: asyncio.Future[None] | None
@@ -156,6 +173,7 @@ class Utterance:
 
     def _on_partial(self, text: str) -> None:
         self._partial = text
+        self._words = text or self._words
         self._tell_partial()
 
     def _tell_partial(self) -> None:

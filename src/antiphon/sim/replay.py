@@ -145,7 +145,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _begin(entry: dict[str, Any]) -> _Replay:
     if entry.get(TAG) != "header" or entry.get("format") != FORMAT:
-        raise ConfigError("this is no recording of a session")
+        raise ConfigError("its first line is no header of one")
     if entry.get("version") != VERSION:
         raise ConfigError(f"it has version {entry.get('version')}, and this program reads version {VERSION}")
     settings: SessionSettings = from_json(SessionSettings, entry["settings"])
@@ -169,7 +169,8 @@ def replay(path: Path) -> Report:
                 if run.report.difference is not None:
                     break
     except (ConfigError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}, line {number}: {error}") from error
+        where = f"{path} is no recording of a session" if run is None else f"{path}, line {number}"
+        raise ConfigError(f"{where}: {error}") from error
     if run is None:
         raise ConfigError(f"{path} is empty")
     return run.report

@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 
 from antiphon.errors import ProtocolError
+from antiphon.transport.claims import IN_USE
 from antiphon.transport.gateway import Watcher
 from antiphon.transport.realtime.fields import Json
 from antiphon.transport.realtime.secrets import SecretStore
@@ -155,12 +156,16 @@ def guard_of(
     return guard
 
 
+_STATUS = {"rate_limit_exceeded": 429, IN_USE: 409}
+"""Of errors that are more than a wrong request."""
+
+
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ProtocolError as error:
-        status = 429 if error.code == "rate_limit_exceeded" else 400
+        status = _STATUS.get(error.code or "", 400)
         return error_response(status, str(error), error.code, param=error.param)
     except web.HTTPException as error:
         if error.status < 400:

@@ -1,4 +1,7 @@
-"""The conversations that are kept: ``/v1/antiphon/conversations`` lists and deletes them."""
+"""The conversations that are kept: ``/v1/antiphon/conversations/{id}`` tells of one, and deletes it.
+
+Nobody is told which there are: the id is the key to what was said.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from antiphon.session.keeping import ConversationStore, StoreError
 from antiphon.transport.responses import error_response, json_response, no_conversation
 
 PATH = "/v1/antiphon/conversations"
+_ONE = PATH + "/{conversation_id}"
 
 _log = structlog.get_logger(__name__)
 
@@ -22,11 +26,14 @@ class ConversationRoutes:
         self._store = store
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get(PATH, self.listed), web.delete(PATH + "/{conversation_id}", self.delete)]
+        return [web.get(_ONE, self.about), web.delete(_ONE, self.delete)]
 
-    async def listed(self, request: web.Request) -> web.Response:
+    async def about(self, request: web.Request) -> web.Response:
+        conversation = request.match_info["conversation_id"]
+
         async def answer(store: ConversationStore) -> web.Response:
-            return json_response({"object": "list", "data": [asdict(about) for about in await store.listed()]})
+            about = await store.about(conversation)
+            return no_conversation() if about is None else json_response({"object": "conversation", **asdict(about)})
 
         return await self._with_store(answer)
 

@@ -19,9 +19,11 @@ from antiphon.errors import ProtocolError
 from antiphon.ids import IdSource
 from antiphon.session.keeping import NOTHING_KEPT, Keeper, Kept, StoreError
 from antiphon.session.shelf import Shelf
+from antiphon.transport.claims import Claims
 from antiphon.transport.limits import Limits
 from antiphon.transport.names import Names
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import Mouth
 from antiphon.transport.records import record_fields
 from antiphon.transport.seat import Seat, SessionFactory
@@ -84,6 +86,7 @@ class Gateway:
         self._ids = IdSource()
         self.names = names or Names()
         self._keeper = keeper
+        self._claims = Claims()
         self._seats: dict[Seat, asyncio.Task[None]] = {}
         self._places = limits.max_sessions
         self.elsewhere: Callable[[], int] = lambda: 0
@@ -139,23 +142,39 @@ class Gateway:
             config.update(session)
         return config
 
-    async def recall(self, config: SessionConfig) -> Kept | None:
+    @contextlib.asynccontextmanager
+    async def recalled(self, config: SessionConfig) -> AsyncIterator[Kept | None]:
         """What there is of the conversation that the client wants to go on with; nothing if it wants no such.
 
-        A session that still has it ends. None where there is no such conversation. Raises ProtocolError.
+        A session that still has it ends; nobody else can go on with it until the client has its ``seat``, or the block
+        is left. None where there is no such conversation. Raises ProtocolError.
         """
         if not config.conversation:
-            return Kept()
+            yield Kept()
+            return
         if self._keeper is None:
-            return None
-        await asyncio.gather(self.release(config.conversation), self.release_elsewhere(config.conversation))
+            yield None
+            return
+        self._claims.claim(config.conversation, config.id)
         try:
-            return await self._keeper.store.load(config.conversation)
+            await asyncio.gather(self._end_former(config.conversation), self.release_elsewhere(config.conversation))
+            yield await self._read(self._keeper, config.conversation)
+        finally:
+            self._claims.drop(config.conversation, config.id)
+
+    async def _read(self, keeper: Keeper, conversation: str) -> Kept | None:
+        try:
+            return await keeper.store.load(conversation)
         except StoreError as error:
             reason = f"The conversation cannot be read now: {error}"
             raise ProtocolError(reason, code="conversation_unreadable", param="conversation") from error
 
     async def release(self, conversation: str) -> None:
+        """Another process of this server is to have the conversation: nobody has it here from now on."""
+        self._claims.revoke(conversation)
+        await self._end_former(conversation)
+
+    async def _end_former(self, conversation: str) -> None:
         """Ends the session of this process that has the conversation, if one has."""
         former = {seat: task for seat, task in self._seats.items() if seat.conversation_id == conversation}
         for seat in former:
@@ -196,7 +215,12 @@ class Gateway:
         resumable: bool = False,
         kept: Kept = NOTHING_KEPT,
     ) -> Seat:
-        """A session that lives from now on, until it ends or the server does. ``kept`` is what ``recall`` has given."""
+        """A session that lives from now on, until it ends or the server does. ``kept`` is what was ``recalled``.
+
+        Raises ProtocolError where the conversation is another client's by now.
+        """
+        if kept.items:
+            self._claims.redeem(config.conversation, config.id)
         conversation_id = config.conversation if kept.items else self._ids.conversation()
         if self._keeper is not None:
             self._keeper.assign(config.id, conversation_id, kept)

@@ -18,8 +18,8 @@ from antiphon.transport.gateway import Gateway, Watcher
 from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import refuse_without_sdk
 from antiphon.transport.names import Names
-from antiphon.transport.realtime.config import Offer
 from antiphon.transport.realtime.fields import mapping
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.secrets import SecretStore
 from antiphon.transport.records import Records
 from antiphon.transport.responses import error_response, full_response, json_response, no_conversation
@@ -79,14 +79,14 @@ class _Routes:
             vendor = request.query.get("events") == "antiphon"
             return await websocket.resume(request, self._gateway, seat, vendor=vendor)
         config = self._gateway.configure(request.query, request[GRANT])
-        kept = await self._gateway.recall(config)  # which may end a session, and free its place
-        if kept is None:
-            return no_conversation()
-        if self._gateway.full:
-            self._gateway.watcher.refused("full")
-            return full_response("All sessions of this server are taken; try again shortly")
-        vendor = request.query.get("events") == "antiphon"
-        return await websocket.serve(request, self._gateway, config, vendor=vendor, kept=kept)
+        async with self._gateway.recalled(config) as kept:  # which may end a session, and free its place
+            if kept is None:
+                return no_conversation()
+            if self._gateway.full:
+                self._gateway.watcher.refused("full")
+                return full_response("All sessions of this server are taken; try again shortly")
+            vendor = request.query.get("events") == "antiphon"
+            return await websocket.serve(request, self._gateway, config, vendor=vendor, kept=kept)
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         if self._calls is None:
@@ -128,11 +128,12 @@ class _Routes:
         return json_response({"service": "antiphon", **self._health()})
 
     async def readiness(self, request: web.Request) -> web.Response:
-        status = self._health().get("status")
-        ready = status == "ok" and not self._gateway.full
-        return json_response(
-            {"ready": ready, "status": "full" if self._gateway.full else status}, status=200 if ready else 503
-        )
+        health = self._health()
+        full, status = self._gateway.full, health.get("status")
+        if status == "ok" and not full:
+            return json_response({"ready": True, "status": status})
+        reason = "all sessions are taken" if full else health.get("reason") or f"the server is {status}"
+        return json_response({"ready": False, "status": "full" if full else status, "reason": reason}, status=503)
 
     async def metrics(self, request: web.Request) -> web.Response:
         if self._metrics is None:

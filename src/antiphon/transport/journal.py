@@ -25,7 +25,8 @@ class Journal:
         """So many of the entries, the last ones, were added since ``mark``."""
 
     def add(self, data: bytes, *, media: bool) -> None:
-        self._entries.append(Entry(data, media))
+        # A copy: bytes that orjson has made hold 4 kB however short they are.
+        self._entries.append(Entry(bytes(memoryview(data)), media))
         self._bytes += len(data)
         self._missed += 1
         while self._bytes > self._most_bytes:

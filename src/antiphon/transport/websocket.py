@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from antiphon.errors import ProtocolError
 from antiphon.session.keeping import NOTHING_KEPT, Kept
 from antiphon.transport.connection import Connection
 from antiphon.transport.gateway import Gateway
@@ -115,7 +116,11 @@ async def serve(
             socket, line = await open_line(request, gateway.limits, heartbeat_s=_HEARTBEAT_S if resumable else None)
         except ConnectionError:
             return web.Response()  # nobody is there to get it
-        seat = gateway.seat(place, config, vendor=vendor, resumable=resumable, kept=kept)
+        try:
+            seat = gateway.seat(place, config, vendor=vendor, resumable=resumable, kept=kept)
+        except ProtocolError as error:  # too late for a status
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=str(error).encode())
+            return socket
     connection = Connection(line, gateway.limits, vendor=vendor)
     seat.attach(connection)
     await _attend(seat, connection, line)

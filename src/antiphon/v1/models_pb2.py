@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61ntiphon/v1/models.proto\x12\x0b\x61ntiphon.v1\"5\n\x13StartSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"%\n\x14StartSessionResponse\x12\r\n\x05model\x18\x01 \x01(\t\"$\n\x11\x45ndSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"\xc8\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.antiphon.v1.ModelState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x0e\n\x06leases\x18\x04 \x01(\r\x12\x0e\n\x06idle_s\x18\x05 \x01(\x01\x12\x0e\n\x06load_s\x18\x06 \x01(\x01\x12\x0f\n\x07preload\x18\x07 \x01(\x08\x12&\n\x06voices\x18\x08 \x03(\x0b\x32\x16.antiphon.v1.VoiceInfo\x12\x11\n\tdismissed\x18\t \x01(\x08\"T\n\tVoiceInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x12\n\nrepeatable\x18\x03 \x01(\x08\x12\x13\n\x0btakes_words\x18\x04 \x01(\x08\"\x13\n\x11ListModelsRequest\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.antiphon.v1.Model\"!\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"6\n\x11LoadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.Model\"2\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"8\n\x13UnloadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.Model\"\x18\n\x16GetCapabilitiesRequest\"\xbc\x02\n\x17GetCapabilitiesResponse\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x11\n\tstreaming\x18\x03 \x01(\x08\x12\x11\n\tzero_shot\x18\x04 \x01(\x08\x12\x0c\n\x04lora\x18\x05 \x01(\x08\x12\x0b\n\x03\x63pu\x18\x06 \x01(\x08\x12\x11\n\tlanguages\x18\x07 \x03(\t\x12\x0f\n\x07\x65motion\x18\x08 \x01(\x08\x12\x16\n\x0emax_concurrent\x18\t \x01(\r\x12\x10\n\x08resident\x18\n \x03(\t\x12\x0e\n\x06models\x18\x0b \x03(\t\x12\x0b\n\x03rtf\x18\x0c \x01(\x01\x12\x0e\n\x06\x61\x63tive\x18\r \x01(\r\x12\x0e\n\x06queued\x18\x0e \x01(\r\x12\x15\n\rdefault_model\x18\x0f \x01(\t\x12\x10\n\x08sessions\x18\x10 \x01(\r\x12\r\n\x05hears\x18\x11 \x01(\x08\"\xab\x01\n\x0e\x43ontrolRequest\x12.\n\x04verb\x18\x01 \x01(\x0e\x32 .antiphon.v1.ControlRequest.Verb\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\"I\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\t\n\x05PAUSE\x10\x01\x12\n\n\x06RESUME\x10\x02\x12\x08\n\x04STOP\x10\x03\x12\n\n\x06RELOAD\x10\x04\"#\n\x0f\x43ontrolResponse\x12\x10\n\x08segments\x18\x01 \x01(\r*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_STATE_ABSENT\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x18\n\x14MODEL_STATE_RESIDENT\x10\x03\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61ntiphon/v1/models.proto\x12\x0b\x61ntiphon.v1\"5\n\x13StartSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"%\n\x14StartSessionResponse\x12\r\n\x05model\x18\x01 \x01(\t\"$\n\x11\x45ndSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"\xc8\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.antiphon.v1.ModelState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x0e\n\x06leases\x18\x04 \x01(\r\x12\x0e\n\x06idle_s\x18\x05 \x01(\x01\x12\x0e\n\x06load_s\x18\x06 \x01(\x01\x12\x0f\n\x07preload\x18\x07 \x01(\x08\x12&\n\x06voices\x18\x08 \x03(\x0b\x32\x16.antiphon.v1.VoiceInfo\x12\x11\n\tdismissed\x18\t \x01(\x08\"T\n\tVoiceInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x12\n\nrepeatable\x18\x03 \x01(\x08\x12\x13\n\x0btakes_words\x18\x04 \x01(\x08\"\x13\n\x11ListModelsRequest\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.antiphon.v1.Model\"!\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"6\n\x11LoadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.Model\"2\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"8\n\x13UnloadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.antiphon.v1.Model\"\x18\n\x16GetCapabilitiesRequest\"\xcd\x02\n\x17GetCapabilitiesResponse\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x11\n\tstreaming\x18\x03 \x01(\x08\x12\x11\n\tzero_shot\x18\x04 \x01(\x08\x12\x0c\n\x04lora\x18\x05 \x01(\x08\x12\x0b\n\x03\x63pu\x18\x06 \x01(\x08\x12\x11\n\tlanguages\x18\x07 \x03(\t\x12\x0f\n\x07\x65motion\x18\x08 \x01(\x08\x12\x16\n\x0emax_concurrent\x18\t \x01(\r\x12\x10\n\x08resident\x18\n \x03(\t\x12\x0e\n\x06models\x18\x0b \x03(\t\x12\x0b\n\x03rtf\x18\x0c \x01(\x01\x12\x0e\n\x06\x61\x63tive\x18\r \x01(\r\x12\x0e\n\x06queued\x18\x0e \x01(\r\x12\x15\n\rdefault_model\x18\x0f \x01(\t\x12\x10\n\x08sessions\x18\x10 \x01(\r\x12\r\n\x05hears\x18\x11 \x01(\x08\x12\x0f\n\x07hearing\x18\x12 \x03(\t\"\xab\x01\n\x0e\x43ontrolRequest\x12.\n\x04verb\x18\x01 \x01(\x0e\x32 .antiphon.v1.ControlRequest.Verb\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\"I\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\t\n\x05PAUSE\x10\x01\x12\n\n\x06RESUME\x10\x02\x12\x08\n\x04STOP\x10\x03\x12\n\n\x06RELOAD\x10\x04\"#\n\x0f\x43ontrolResponse\x12\x10\n\x08segments\x18\x01 \x01(\r*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_STATE_ABSENT\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x18\n\x14MODEL_STATE_RESIDENT\x10\x03\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=1321
-  _globals['_MODELSTATE']._serialized_end=1488
+  _globals['_MODELSTATE']._serialized_start=1338
+  _globals['_MODELSTATE']._serialized_end=1505
   _globals['_STARTSESSIONREQUEST']._serialized_start=41
   _globals['_STARTSESSIONREQUEST']._serialized_end=94
   _globals['_STARTSESSIONRESPONSE']._serialized_start=96
@@ -60,11 +60,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCAPABILITIESREQUEST']._serialized_start=764
   _globals['_GETCAPABILITIESREQUEST']._serialized_end=788
   _globals['_GETCAPABILITIESRESPONSE']._serialized_start=791
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1107
-  _globals['_CONTROLREQUEST']._serialized_start=1110
-  _globals['_CONTROLREQUEST']._serialized_end=1281
-  _globals['_CONTROLREQUEST_VERB']._serialized_start=1208
-  _globals['_CONTROLREQUEST_VERB']._serialized_end=1281
-  _globals['_CONTROLRESPONSE']._serialized_start=1283
-  _globals['_CONTROLRESPONSE']._serialized_end=1318
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1124
+  _globals['_CONTROLREQUEST']._serialized_start=1127
+  _globals['_CONTROLREQUEST']._serialized_end=1298
+  _globals['_CONTROLREQUEST_VERB']._serialized_start=1225
+  _globals['_CONTROLREQUEST_VERB']._serialized_end=1298
+  _globals['_CONTROLRESPONSE']._serialized_start=1300
+  _globals['_CONTROLRESPONSE']._serialized_end=1335
 # @@protoc_insertion_point(module_scope)

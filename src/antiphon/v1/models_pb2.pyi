@@ -121,7 +121,7 @@ class GetCapabilitiesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetCapabilitiesResponse(_message.Message):
-    __slots__ = ("stage", "worker", "streaming", "zero_shot", "lora", "cpu", "languages", "emotion", "max_concurrent", "resident", "models", "rtf", "active", "queued", "default_model", "sessions", "hears")
+    __slots__ = ("stage", "worker", "streaming", "zero_shot", "lora", "cpu", "languages", "emotion", "max_concurrent", "resident", "models", "rtf", "active", "queued", "default_model", "sessions", "hears", "hearing")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
     STREAMING_FIELD_NUMBER: _ClassVar[int]
@@ -139,6 +139,7 @@ class GetCapabilitiesResponse(_message.Message):
     DEFAULT_MODEL_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     HEARS_FIELD_NUMBER: _ClassVar[int]
+    HEARING_FIELD_NUMBER: _ClassVar[int]
     stage: str
     worker: str
     streaming: bool
@@ -156,7 +157,8 @@ class GetCapabilitiesResponse(_message.Message):
     default_model: str
     sessions: int
     hears: bool
-    def __init__(self, stage: _Optional[str] = ..., worker: _Optional[str] = ..., streaming: _Optional[bool] = ..., zero_shot: _Optional[bool] = ..., lora: _Optional[bool] = ..., cpu: _Optional[bool] = ..., languages: _Optional[_Iterable[str]] = ..., emotion: _Optional[bool] = ..., max_concurrent: _Optional[int] = ..., resident: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[str]] = ..., rtf: _Optional[float] = ..., active: _Optional[int] = ..., queued: _Optional[int] = ..., default_model: _Optional[str] = ..., sessions: _Optional[int] = ..., hears: _Optional[bool] = ...) -> None: ...
+    hearing: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, stage: _Optional[str] = ..., worker: _Optional[str] = ..., streaming: _Optional[bool] = ..., zero_shot: _Optional[bool] = ..., lora: _Optional[bool] = ..., cpu: _Optional[bool] = ..., languages: _Optional[_Iterable[str]] = ..., emotion: _Optional[bool] = ..., max_concurrent: _Optional[int] = ..., resident: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[str]] = ..., rtf: _Optional[float] = ..., active: _Optional[int] = ..., queued: _Optional[int] = ..., default_model: _Optional[str] = ..., sessions: _Optional[int] = ..., hears: _Optional[bool] = ..., hearing: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ControlRequest(_message.Message):
     __slots__ = ("verb", "session", "model")

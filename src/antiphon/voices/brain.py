@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
 import orjson
 import structlog
@@ -98,16 +97,22 @@ class FleetBrain(StageEngine):
             found |= dict.fromkeys(filter(None, (connection.default_model, *names)))
         return tuple(found)
 
-    def _request(self, wish: str) -> Request:
-        """For an answer by the model that clients know as ``wish``; any will do where there is none such."""
+    def _request(self, wish: str, *, hearing: bool = False) -> Request:
+        """For an answer by the model that clients know as ``wish``; any will do where there is none such, but one that
+        hears where ``hearing``.
+        """
         affinity = self._visit.address if self._visit is not None else None
         known, wanted, away = self._known(), self.model_called(wish), self._away()
-        if wanted is None and (not known or known[0] not in away):
-            return Request("llm", self._models, affinity=affinity)
+        needs = frozenset(("hears",) if hearing else ())
+        if hearing:
+            known = tuple(model for model in known if self._takes_audio(model))
+            wanted = wanted if wanted in known else None
+        if not known or (wanted is None and not hearing and known[0] not in away):
+            return Request("llm", self._models, needs=needs, affinity=affinity)
         first = wanted or known[0]
         others = [model for model in known if model not in away and model != first]
         if_resident = away if others or first not in away else frozenset[str]()
-        return Request("llm", (first, *others), affinity=affinity, if_resident=if_resident)
+        return Request("llm", (first, *others), needs=needs, affinity=affinity, if_resident=if_resident)
 
     def _away(self) -> frozenset[str]:
         """The models that were unloaded, everywhere, and that nobody has asked for since."""
@@ -116,13 +121,12 @@ class FleetBrain(StageEngine):
 
     # Answers.
 
-    @property
-    def hears(self) -> bool:
-        """A worker of it does, also while it is away. Those that do not are not asked then.
+    def hears_as(self, model: str) -> bool:
+        """Also while no worker with that model is there. What is said as audio goes to models that hear alone."""
+        return self._takes_audio(self.model_called(model) or next(iter(self._known()), ""))
 
-        Of several models not all may hear, so each of them reads.
-        """
-        return len(self._known()) < 2 and any("hears" in worker.capabilities for worker in self.fleet.workers)
+    def _takes_audio(self, called: str) -> bool:
+        return any(called in worker.hearing for worker in self.fleet.workers)
 
     _unread_at: tuple[str, str] | None = None
     """The worker, and what was wished for, whose model does not read ahead."""
@@ -132,7 +136,7 @@ class FleetBrain(StageEngine):
         visit = self._visit or Visit(self.fleet, uuid.uuid4().hex)
         if visit.address is not None and (visit.address, request.model) == self._unread_at:
             return Finish()
-        wanted = replace(self._request(request.model), needs=_needs(request))
+        wanted = self._request(request.model, hearing=_is_heard(request))
         lease = await self.fleet.acquire_but(wanted, frozenset(), patience_s=self.fleet.patience_s)
         call: _Call = WorkerCall(self.fleet, lease, "Generate")
         call.send(_start(request, visit.session, lease.model, only_read=True))
@@ -154,7 +158,7 @@ class FleetBrain(StageEngine):
         loop = asyncio.get_running_loop()
         avoid: frozenset[str] = frozenset()
         for _ in range(MAX_LOSSES):
-            wanted = replace(self._request(request.model), needs=_needs(request))
+            wanted = self._request(request.model, hearing=_is_heard(request))
             lease = await self.fleet.acquire_but(wanted, avoid, patience_s=self.fleet.patience_s)
             call: _Call = WorkerCall(self.fleet, lease, "Generate")
             call.send(_start(request, visit.session, lease.model))
@@ -183,8 +187,8 @@ class FleetBrain(StageEngine):
         raise EngineError(reason, retryable=True, retry_after_s=BUSY_RETRY_S)
 
 
-def _needs(request: BrainRequest) -> frozenset[str]:
-    return frozenset(("hears",) if any(message.audio for message in request.messages) else ())
+def _is_heard(request: BrainRequest) -> bool:
+    return any(message.audio for message in request.messages)
 
 
 _Call = WorkerCall[pb.GenerateRequest, pb.GenerateResponse]

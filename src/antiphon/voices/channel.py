@@ -103,6 +103,7 @@ class Connection:
         self._visits_when_told = 0
         self._polls = 0
         self._worker: Worker | None = None
+        self._asking = asyncio.Lock()
         self._trouble: Trouble | None = None
         self.of_another_stage = False
         """It answers, and does other work: workers whose stage is not told are asked for all of them."""
@@ -137,6 +138,7 @@ class Connection:
             capabilities=frozenset(name for name in _ABILITIES if getattr(told, name)),
             models=frozenset(told.models) | frozenset(told.resident),
             resident=frozenset(told.resident),
+            hearing=frozenset(told.hearing),
             max_concurrent=told.max_concurrent,
             # What it said, and what we have begun and ended since.
             active=max(told.active + self.in_flight - self._in_flight_when_told, self.in_flight),
@@ -260,6 +262,10 @@ class Connection:
 
     async def ask(self, *, voices: bool = False) -> None:
         """Asks it what it has and does, and which voices it has if they may be others: then, or with ``voices``."""
+        async with self._asking:  # an answer from before a change is not to come after one from behind it
+            await self._ask(voices=voices)
+
+    async def _ask(self, *, voices: bool) -> None:
         in_flight, visits = self.in_flight, self.visits
         try:
             told = await self.stub.GetCapabilities(models_pb2.GetCapabilitiesRequest(), timeout=ANSWER_S)

@@ -226,6 +226,11 @@ class Fleet:
         except TimeoutError:
             pass
 
+    async def ask(self) -> None:
+        """Asks the workers that serve what they have now; returns when all have said so, or are gone."""
+        serving = [each for each in self._connections.values() if each.worker.health is Health.SERVING]
+        await asyncio.gather(*(connection.ask(voices=True) for connection in serving))
+
     # Who serves.
 
     def place_of(self, address: str | None) -> str | None:

@@ -7,6 +7,7 @@ themselves, so a registry that is down costs nothing but news.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
@@ -25,6 +26,9 @@ RESOLVE_S = 5.0
 
 RETRY_S = (0.25, 5.0)
 """The first wait after a failure, which doubles, and the longest."""
+
+
+_ADDRESS = re.compile(r"unix:.+|(\[[0-9a-fA-F:.%]+\]|[^\s:/]+):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,14 @@ def open_registry(url: str) -> Registry:
     addresses = tuple(part.strip() for part in url.removeprefix("static://").split(",") if part.strip())
     if not addresses:
         raise ConfigError("a registry without addresses: give HOST:PORT or unix:///PATH, redis://... or dns://...")
+    if wrong := [address for address in addresses if not is_address(address)]:
+        raise ConfigError(f"the registry {wrong[0]}: give HOST:PORT or unix:///PATH, redis://... or dns://...")
     return StaticRegistry(addresses)
+
+
+def is_address(text: str) -> bool:
+    """Whether it is written as a worker's address is: ``HOST:PORT``, ``[IPV6]:PORT`` or ``unix:///PATH``."""
+    return _ADDRESS.fullmatch(text) is not None
 
 
 def is_redis(url: str) -> bool:

@@ -133,6 +133,7 @@ class Host(Generic[E]):
             default_model=self.identity.default_model,
             sessions=len(self.sessions),
             hears=any(each.hears for each in known.values()),
+            hearing=[name for name, each in known.items() if each.hears],
         )
 
 

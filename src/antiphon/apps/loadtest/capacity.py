@@ -18,7 +18,8 @@ from rich.console import Console
 
 from antiphon.apps.loadtest.crowd import CrowdOrder, CrowdResult
 from antiphon.apps.loadtest.table import print_rows
-from antiphon.apps.realtime_client import realtime_url
+from antiphon.apps.output_file import check_folder
+from antiphon.apps.realtime_client import open_socket, realtime_url
 from antiphon.apps.selftest.measures import percentile
 from antiphon.apps.server_process import local_server
 from antiphon.apps.terminal import wide_console
@@ -223,6 +224,10 @@ async def loadtest(options: LoadTestOptions, console: Console | None = None) -> 
     console = console or wide_console()
     if not options.sessions or min(options.sessions) < 1 or options.seconds <= 0:
         raise ConfigError("--sessions takes numbers from 1 on, --seconds a time over 0")
+    check_folder("--json", options.json_file)
+    if options.url is not None:
+        async with open_socket(options.url, options.api_key):  # nobody there is told now, not by every caller
+            pass
     rows: list[Row] = []
     for sessions in options.sessions:
         console.print(f"{sessions} sessions for {options.seconds:g} s ...", highlight=False)

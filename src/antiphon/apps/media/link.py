@@ -1,13 +1,14 @@
 """What a media process and its server tell each other while both live, over a WebSocket: the process's end.
 
 The process says how much it has to do, four times a second. The server says which voices leave, and how its workers
-stand. Each has the other end the session that has a conversation, when another session is to go on with it.
+stand, and by a request of its own that their models are others. Each has the other end the session that has a
+conversation, when another session is to go on with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Self
@@ -21,6 +22,7 @@ from antiphon.transport.http import GATEWAY
 
 PATH = "/media"
 RELEASE_PATH = f"{PATH}/release"
+MODELS_PATH = f"{PATH}/models"
 
 TELL_S = 0.25
 
@@ -74,17 +76,19 @@ class Link:
         busy: Callable[[], float],
         appoint: Callable[[Mapping[str, str]], None],
         stands: Callable[[Mapping[str, Any]], None],
+        ask: Callable[[], Awaitable[None]],
     ) -> None:
-        """``appoint`` and ``stands`` are handed those fields of what is told."""
+        """``appoint`` and ``stands`` are handed these fields of what is told, ``ask`` asks what the workers have."""
         self._mark = mark
         self._busy = busy
         self._appoint = appoint
         self._stands = stands
+        self._ask = ask
         self._sockets: set[web.WebSocketResponse] = set()
         self._releases: dict[str, asyncio.Event] = {}
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get(PATH, self.serve), web.post(RELEASE_PATH, self.release)]
+        return [web.get(PATH, self.serve), web.post(RELEASE_PATH, self.release), web.post(MODELS_PATH, self.models)]
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
@@ -118,6 +122,11 @@ class Link:
             self._releases[told.released].set()
         if told.standing:
             self._stands(told.standing)
+
+    async def models(self, request: web.Request) -> web.Response:
+        """``POST /media/models``: the workers' models are others; answered when the next call has those."""
+        await self._ask()
+        return web.Response()
 
     # Conversations.
 

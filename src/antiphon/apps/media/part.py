@@ -43,6 +43,12 @@ def part_of(assignment: Assignment | None, metrics: Metrics, engines: Engines, n
         return Part()
     mark = Mark(assignment.number, secrets.token_hex(_INSTANCE_BYTES))
     clock = asyncio.get_running_loop().time
-    link = Link(mark, busy=lambda: metrics.admission.expected(clock()), appoint=engines.appoint, stands=news.take)
+    link = Link(
+        mark,
+        busy=lambda: metrics.admission.expected(clock()),
+        appoint=engines.appoint,
+        stands=news.take,
+        ask=engines.ask,
+    )
     access = AccessElsewhere((), frozenset(), SecretStore())
     return Part(access, Names(mark), link.routes(), _GRANT_BYTES)

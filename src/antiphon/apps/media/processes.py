@@ -16,7 +16,7 @@ from antiphon.apps.child_process import Command
 from antiphon.apps.composition import Engines, Shared
 from antiphon.apps.config import Config
 from antiphon.apps.media.assignment import Assignment, assignments
-from antiphon.apps.media.link import PATH, RELEASE_LIMIT_S, RELEASE_PATH, Standing, Told
+from antiphon.apps.media.link import MODELS_PATH, PATH, RELEASE_LIMIT_S, RELEASE_PATH, Standing, Told
 from antiphon.apps.media.sums import Sums
 from antiphon.apps.metrics import MediaMetrics, Metrics
 from antiphon.apps.supervisor import Child, ChildState, Supervisor
@@ -34,6 +34,7 @@ HEARTBEAT_S = 4.0
 
 _AGAIN_S = 0.2
 _METRICS_LIMIT_S = 1.0
+_MODELS_LIMIT_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -126,10 +127,12 @@ class MediaProcesses:
             self._links[number] = link
             await _send(link, self._told(standing=self._standing_of_all()))
             async for message in link:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    break  # it has fallen silent
                 standing = Standing.from_json(message.data)
                 carrier = self.carriers.at(number)
                 if carrier is None:
-                    carrier = self.carriers.appear(Mark(number, standing.instance))
+                    carrier = self.carriers.appear(Mark(number, standing.instance), standing.begun)
                     self._changed()
                 carrier.tell(standing.sessions, standing.busy, standing.begun)
                 if standing.release:
@@ -159,6 +162,19 @@ class MediaProcesses:
         """Clients of calls are told how the workers stand as others are."""
         self._tell_all(self._told(standing=standing))
 
+    async def tell_of_models(self) -> None:
+        """Returns when the next call has the models that the workers have now, whichever process takes it."""
+        await asyncio.gather(*(self._post(number, MODELS_PATH, "", _MODELS_LIMIT_S) for number in tuple(self._links)))
+
+    async def _post(self, number: int, path: str, body: str, limit_s: float) -> None:
+        url, timeout = f"{BASE}{path}", aiohttp.ClientTimeout(total=limit_s)
+        try:
+            async with self._http[number].post(url, data=body, headers=granted({}), timeout=timeout) as answer:
+                answer.raise_for_status()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+            _log.warning("a media process did not do as it was told", process=number, path=path, reason=reason)
+
     def _told(self, **what: Any) -> Told:
         return Told(appointments=self._engines.appointments, **what)
 
@@ -176,15 +192,8 @@ class MediaProcesses:
 
     async def _release(self, conversation: str, but: int | None = None) -> None:
         """Has the processes, but for one, end the session that has it."""
-        await asyncio.gather(*(self._release_at(number, conversation) for number in self._links if number != but))
-
-    async def _release_at(self, number: int, conversation: str) -> None:
-        url, timeout = f"{BASE}{RELEASE_PATH}", aiohttp.ClientTimeout(total=RELEASE_LIMIT_S)
-        try:
-            async with self._http[number].post(url, data=conversation, headers=granted({}), timeout=timeout) as answer:
-                answer.raise_for_status()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            _log.warning("a conversation was not released", process=number, reason=str(error))
+        others = [number for number in self._links if number != but]
+        await asyncio.gather(*(self._post(number, RELEASE_PATH, conversation, RELEASE_LIMIT_S) for number in others))
 
     async def _released_for(self, number: int, link: aiohttp.ClientWebSocketResponse, conversation: str) -> None:
         own = [self._gateway.release(conversation)] if self._gateway is not None else []
@@ -208,6 +217,16 @@ class MediaProcesses:
         """Each process, in plain types."""
         return [self._standing(given) for given in self._assignments.values()]
 
+    def in_health(self, health: dict[str, Any]) -> dict[str, Any]:
+        """``health`` of the server with that of the processes. Where none carries calls, it says why."""
+        standing = self.standing()
+        told = {**health, "webrtc": standing}
+        if not self.carriers.in_turn():
+            told["status"] = "degraded" if health["status"] == "ok" else health["status"]
+            reason = f"no media process carries calls ({'; '.join(map(_in_words, standing))})"
+            told["reason"] = "; ".join(filter(None, (health["reason"], reason)))
+        return told
+
     def _standing(self, given: Assignment) -> dict[str, Any]:
         child, carrier = self._child(given.number), self.carriers.at(given.number)
         state = child.state.value
@@ -216,6 +235,8 @@ class MediaProcesses:
         about: dict[str, Any] = {"name": given.name, "state": state, "pid": child.pid, "restarts": child.restarts}
         if child.last_exit:
             about["last_exit"] = child.last_exit
+        if child.complaint:
+            about["error"] = child.complaint
         return about | {"sessions": self._sessions(given.number), "load": round(self._busy(given.number), 3)}
 
     def _child(self, number: int) -> Child:
@@ -247,6 +268,12 @@ class MediaProcesses:
         except (aiohttp.ClientError, TimeoutError):
             return None
         return (carrier.mark, text) if carrier is not None else None
+
+
+def _in_words(process: Mapping[str, Any]) -> str:
+    """How a process stands that carries no calls."""
+    ended = f"last ended by {process['last_exit']}" if "last_exit" in process else ""
+    return ", ".join(filter(None, (f"{process['name']} is {process['state']}", ended, process.get("error"))))
 
 
 def _client(given: Assignment) -> aiohttp.ClientSession:

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from antiphon.apps.unreached import reason
 from antiphon.errors import AntiphonError
 
 CHUNK_BYTES = 1 << 20
@@ -68,7 +69,8 @@ async def look_up(client: aiohttp.ClientSession, url: str, token: str | None = N
                 found = answer.headers
                 moved = answer.status in _REDIRECTS
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise DownloadError(f"{_host(at)} cannot be reached ({error or 'no answer'}); try again later") from error
+            elsewhere = "try again later, or name a mirror in HF_ENDPOINT"
+            raise DownloadError(f"{_host(at)} cannot be reached ({reason(error)}); {elsewhere}") from error
         linked = "X-Linked-Etag" in found
         if moved and not linked:
             # Renamed repositories, and servers that keep their files elsewhere.

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from antiphon.apps.unreached import trouble
 from antiphon.errors import AntiphonError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -46,7 +47,7 @@ async def ask(
             told = await answer.json(content_type=None)
             status = answer.status
     except (aiohttp.ClientError, aiohttp.InvalidURL, TimeoutError, ValueError) as error:
-        raise ServerError(f"no server answers at {url} ({error or 'no answer'}): give --url", reached=False) from error
+        raise ServerError(trouble(url, error), reached=False) from error
     if status != 200:
         message = told.get("error", {}).get("message") if isinstance(told, dict) else None
         raise ServerError(f"{url}: {message or status}", reached=True)

@@ -14,6 +14,7 @@ import aiohttp
 import orjson
 from rich.console import Console
 
+from antiphon.apps.output_file import check_folder
 from antiphon.apps.realtime_client import ClientError
 from antiphon.apps.selftest.caller import calling
 from antiphon.apps.selftest.cast import hearings, rehearse
@@ -62,6 +63,8 @@ async def selftest(options: SelfTestOptions, console: Console | None = None) -> 
     Raises AntiphonError when the server or an engine of the caller cannot be started.
     """
     console = console or wide_console()
+    check_folder("--json", options.json_file)
+    check_folder("--svg", options.svg_file)
     began_at = asyncio.get_running_loop().time()
     recognizer, second_voice = Moonshine(), PicoSynthesizer()
     try:
@@ -97,7 +100,7 @@ def _progress(console: Console) -> Iterator[Progress]:
 async def _hold_conversation(options: SelfTestOptions, second_voice: Synthesizer, progress: Progress) -> Stage:
     """Goes through all steps; one that fails is a failed check, and the next one is tried."""
     report = Report()
-    progress("starting the server")
+    progress("starting the server" if options.url is None else "calling the server")
     async with _server(options) as server, calling(server.url, options.api_key) as call:
         report.server = server.url
         report.ready_s = server.start_s if server.pid else None

@@ -1,51 +1,66 @@
-"""What ``antiphon sessions`` does."""
+"""What ``antiphon sessions`` does: with the file itself, since no server tells anybody which ones there are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
-from urllib.parse import quote
+from pathlib import Path
 
 from rich.table import Table
 
-from antiphon.apps.models.server import DEFAULT_URL, LIST_TIMEOUT, ServerError, ask
+from antiphon.apps.config_sources import resolve
+from antiphon.apps.conversation_file import ConversationFile
 from antiphon.apps.terminal import wide_console
-from antiphon.transport.conversations import PATH
+from antiphon.errors import ConfigError
+from antiphon.session.keeping import About
 
 
-async def list_sessions(url: str | None, api_key: str | None) -> int:
-    """Prints the conversations that the server keeps."""
-    at = url or DEFAULT_URL
-    told = await ask("GET", at, PATH, api_key, None, LIST_TIMEOUT)
-    wide_console().print(_table(told["data"], at))
+async def list_sessions(file: Path | None) -> int:
+    """Prints the conversations that are kept in the file. Raises ConfigError."""
+    async with _opened(file) as (path, kept):
+        wide_console().print(_table(await kept.listed(), path))
     return 0
 
 
-def _table(conversations: Sequence[dict[str, Any]], url: str) -> Table:
-    table = Table(title=f"Conversations kept at {url}", title_justify="left")
+async def delete(conversations: Sequence[str], file: Path | None) -> int:
+    """Deletes what there is of them, and says which there were not. Raises ConfigError."""
+    missing = 0
+    console = wide_console()
+    async with _opened(file) as (_, kept):
+        for conversation in conversations:
+            if await kept.delete(conversation):
+                console.print(f"{conversation} is deleted", highlight=False, markup=False)
+            else:
+                missing += 1
+                console.print(f"{conversation}: there is none such", highlight=False, markup=False, style="red")
+    return 1 if missing else 0
+
+
+@asynccontextmanager
+async def _opened(file: Path | None) -> AsyncIterator[tuple[Path, ConversationFile]]:
+    """The file that is named, else that of the settings; a server may have it open too."""
+    path = file or resolve({}, os.environ).config.sessions
+    if path is None:
+        raise ConfigError("which conversations? Give the file that the server keeps them in as --sessions FILE")
+    if not path.is_file():
+        raise ConfigError(f"--sessions {path}: there is no such file")
+    kept = ConversationFile(path, None)
+    await kept.open()
+    try:
+        yield path, kept
+    finally:
+        await kept.close()
+
+
+def _table(conversations: Sequence[About], path: Path) -> Table:
+    table = Table(title=f"Conversations kept in {path}", title_justify="left")
     table.add_column("id", no_wrap=True)
     table.add_column("begun")
     table.add_column("last changed")
     table.add_column("items", justify="right")
     for each in conversations:
-        times = (datetime.fromtimestamp(each[key]).astimezone() for key in ("created_at", "changed_at"))
-        table.add_row(each["id"], *(time.isoformat(" ", "minutes") for time in times), str(each["items"]))
+        times = (datetime.fromtimestamp(at).astimezone() for at in (each.created_at, each.changed_at))
+        table.add_row(each.id, *(time.isoformat(" ", "minutes") for time in times), str(each.items))
     return table
-
-
-async def delete(conversations: Sequence[str], url: str | None, api_key: str | None) -> int:
-    """Deletes what there is of them, and says which there were not."""
-    at, missing = url or DEFAULT_URL, 0
-    console = wide_console()
-    for conversation in conversations:
-        try:
-            await ask("DELETE", at, f"{PATH}/{quote(conversation, safe='')}", api_key, None, LIST_TIMEOUT)
-        except ServerError as error:
-            if not error.reached:
-                raise
-            missing += 1
-            console.print(f"{conversation}: {error}", highlight=False, markup=False, style="red")
-        else:
-            console.print(f"{conversation} is deleted", highlight=False, markup=False)
-    return 1 if missing else 0

@@ -11,8 +11,8 @@ from typer import Option
 from antiphon.apps.finish import finish
 
 voices_app = typer.Typer(
-    help="The people whom a server knows by their voices (serve --speakers). What a voice is like identifies a person: "
-    "it is kept in a folder of yours on this machine and goes nowhere.",
+    help="The people whom a server knows by their voices ('serve --speakers on'). What a voice is like identifies a "
+    "person: it is kept in a folder of yours on this machine and goes nowhere.",
     no_args_is_help=True,
 )
 

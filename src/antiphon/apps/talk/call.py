@@ -16,6 +16,14 @@ UNTOLD_QUIET_S = 4.0
 """The same at a server that does not tell its state, whose model may take so long to begin."""
 
 
+_TOO_EARLY = "conversation_already_has_active_response"
+
+
+def is_too_early(arrival: Arrival) -> bool:
+    """An answer was asked for while another one was being given: a greeting, or what an agent says by itself."""
+    return arrival.kind == "error" and arrival.child("error").get("code") == _TOO_EARLY
+
+
 class Loudspeaker(Protocol):
     """Where the agent's voice goes."""
 
@@ -54,6 +62,10 @@ class Call:
         """How much audio of each item of the open replies has come."""
         self._awaited = 0
         """Replies that we asked for and that have not begun."""
+        self._too_early = False
+        """One of them is asked for again when the reply that is in its way is over."""
+        self._is_set = False
+        """The server has taken our settings, or said why not."""
         self._changed = asyncio.Event()
         self._changed_at = self._loop.time()
         client.listen(self._read)
@@ -68,10 +80,13 @@ class Call:
             self.post({"type": "response.cancel"})
         content = [{"type": "input_text", "text": text}]
         self.post({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}})
-        self.post({"type": "response.create"})
-        self._awaited += 1
+        self._ask()
         self.transcript.typed(text)
         self.stir()
+
+    def _ask(self) -> None:
+        self.post({"type": "response.create"})
+        self._awaited += 1
 
     async def run(self) -> None:
         """Sends what is posted, until cancelled. Raises ClientError when the connection ends."""
@@ -94,6 +109,12 @@ class Call:
             except TimeoutError:
                 continue  # time alone may have made it quiet
 
+    async def begun(self) -> None:
+        """Returns when the session is as we want it, and all is told of a conversation that goes on."""
+        while not self._is_set or self.transcript.tells_before:
+            self._changed.clear()
+            await self._changed.wait()
+
     def quiet(self) -> bool:
         if self._replies or self._awaited or self._loudspeaker.buffered_ms > 0:
             return False
@@ -113,6 +134,8 @@ class Call:
         for item_id in self.transcript.read(arrival):
             self._tell_heard(item_id)
         match arrival.kind:
+            case "session.updated":
+                self._is_set = True
             case "response.created":
                 self._awaited = max(0, self._awaited - 1)
                 self._replies.add(str(arrival.child("response").get("id")))
@@ -131,8 +154,13 @@ class Call:
                 if response.get("status") == "cancelled":
                     self._cut()
                 self._received_ms.clear()
+                if self._too_early:
+                    self._too_early = False
+                    self._ask()
             case "error":
+                self._is_set = True
                 self._awaited = max(0, self._awaited - 1)
+                self._too_early = self._too_early or is_too_early(arrival)
 
     def _cut(self) -> None:
         """Falls silent, and tells the server when it sent more than was played."""

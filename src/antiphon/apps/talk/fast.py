@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -31,8 +32,9 @@ from antiphon.ids import IdSource
 from antiphon.session.session import Session
 from antiphon.sim.virtual_time import run_virtual
 from antiphon.sim.watch import Watch
-from antiphon.transport.realtime.config import Offer, SessionConfig
+from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.inlet import RealtimeInlet
+from antiphon.transport.realtime.offer import Offer
 from antiphon.transport.realtime.outlet import RealtimeOutlet
 
 EXPIRES_AT_S = 0
@@ -92,7 +94,7 @@ def _config(arguments: Sequence[str]) -> Config:
     """The configuration of a server that was given ``arguments``: ``--name value``, ``--name=value`` or ``--flag``."""
     words = [word for part in arguments for word in (part.split("=", 1) if part.startswith("--") else [part])]
     options: dict[str, Any] = {}
-    for word, value in zip(words, [*words[1:], "--"], strict=True):
+    for word, value in pairwise([*words, "--"]):
         if word.startswith("--"):
             options[word.removeprefix("--").replace("-", "_")] = True if value.startswith("--") else value
     return resolve(options, os.environ).config

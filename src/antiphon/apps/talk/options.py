@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from antiphon.apps.output_file import check_folder
 from antiphon.errors import ConfigError
 
 
@@ -29,6 +30,10 @@ class TalkOptions:
     instructions: str | None = None
     agent: str | None = None
     """Which of the agents of the server at ``url`` is to answer."""
+    conversation: str | None = None
+    """The id of the one to go on with."""
+    sessions: Path | None = None
+    """Where the server that is started keeps it."""
     thoughts: bool = False
     """Show what a listening brain thinks, where the server tells it."""
     trace: bool = False
@@ -41,8 +46,19 @@ class TalkOptions:
             raise ConfigError("--text and --in are two ways to speak: give one of them")
         if self.fast and (self.input_file is None or self.url is not None):
             raise ConfigError("--fast needs --in, and no --url: it holds the conversation itself, on virtual time")
+        if self.fast and (self.conversation is not None or self.sessions is not None):
+            raise ConfigError("--conversation and --sessions do not go with --fast, which keeps no conversations")
+        if self.url is not None and self.sessions is not None:
+            raise ConfigError("--sessions is for a server that is started here; the one at --url decides for itself")
         if self.output_file is not None and self.input_file is None and not self.text:
             raise ConfigError("--out needs --in or --text")
+        check_folder("--out", self.output_file)
+
+    def again(self, conversation: str) -> str:
+        """The command that goes on with a conversation that was kept."""
+        where = f" --url {self.url}" if self.url is not None else ""
+        where += f" --sessions {self.sessions}" if self.sessions is not None else ""
+        return f"antiphon talk{where} --conversation {conversation}"
 
     def session(self, *, audio: bool) -> dict[str, Any]:
         """The session to ask the server for: captions of the user's words, and what was asked for; spoken or not."""

@@ -60,7 +60,10 @@ def _question(options: TalkOptions) -> bytes | None:
 
 
 async def _over_a_socket(options: TalkOptions, question: bytes | None, console: Console) -> None:
-    async with _server(options, console) as url, connect(url, options.api_key) as client:
+    async with (
+        _server(options, console) as url,
+        connect(url, options.api_key, conversation=options.conversation) as client,
+    ):
         if question is not None:
             await by_file(client, options, question, console)
         elif options.text:
@@ -96,10 +99,11 @@ async def _server(options: TalkOptions, console: Console) -> AsyncIterator[str]:
     if options.url is not None:
         yield options.url
         return
+    kept = () if options.sessions is None else ("--sessions", str(options.sessions))
     status = console.status("starting a server")
     status.start()
     try:
-        async with local_server(options.server_arguments) as server:
+        async with local_server((*options.server_arguments, *kept)) as server:
             status.stop()
             yield server.url
     finally:

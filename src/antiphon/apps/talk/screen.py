@@ -59,7 +59,7 @@ class Screen:
 
     def say(self, message: str) -> None:
         """A line of our own."""
-        self._console.print(message, style="dim", highlight=False, markup=False)
+        self._console.print(message, style="dim", highlight=False, markup=False, soft_wrap=True)
 
     def _print(self, line: Line) -> None:
         plain = not self._console.is_terminal
@@ -97,7 +97,7 @@ class TraceScreen:
 
     def say(self, message: str) -> None:
         """A line of our own."""
-        self._console.print(message, style="dim", highlight=False, markup=False)
+        self._console.print(message, style="dim", highlight=False, markup=False, soft_wrap=True)
 
     def show(self, arrival: Arrival) -> None:
         self._print(self._trace.read(arrival))

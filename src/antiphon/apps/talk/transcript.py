@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from antiphon.apps.realtime_client import Arrival
 
@@ -65,8 +66,19 @@ class Transcript:
     """Those that are not settled, and those after them."""
     _by_item: dict[str, Line] = field(default_factory=dict)
     _planned: dict[str, str] = field(default_factory=dict)
+    conversation: str = ""
+    """The id of the conversation, where the server keeps it."""
+    has_items: bool = False
+    """There is something to keep."""
     _thought: Line | None = None
     """What it thinks now."""
+    _before: int = 0
+    """So many items are still to be told that were said before, in a conversation that goes on."""
+
+    @property
+    def tells_before(self) -> bool:
+        """Not all is told of what was said before."""
+        return self._before > 0
 
     def typed(self, text: str) -> None:
         """The user wrote this."""
@@ -84,9 +96,17 @@ class Transcript:
         item_id = arrival.text("item_id")
         if self._thought is not None and arrival.kind != "antiphon.thought":
             self._thought.phase, self._thought = Phase.SETTLED, None
+        self.has_items |= arrival.kind == "conversation.item.done"
         match arrival.kind:
             case "antiphon.thought" if self.thoughts:
                 self._think(arrival.text("text"))
+            case "antiphon.conversation":
+                self.conversation = arrival.text("conversation_id")
+                items = arrival.event.get("items")
+                self._before = items if isinstance(items, int) else 0
+            case "conversation.item.done" if self._before:
+                self._before -= 1
+                self._said_before(arrival.child("item"))
             case "antiphon.state":
                 self.state = arrival.text("state")
             case "conversation.item.input_audio_transcription.delta":
@@ -115,6 +135,12 @@ class Transcript:
                 self._retrieved(arrival)
         return []
 
+    def _said_before(self, item: dict[str, Any]) -> None:
+        text = _text_of(item)
+        if item.get("type") == "message" and text:
+            speaker = Speaker.AGENT if item.get("role") == "assistant" else Speaker.USER
+            self.lines.append(Line(speaker, text, Phase.SETTLED))
+
     def _think(self, text: str) -> None:
         if self._thought is None:
             self._thought = Line(Speaker.MIND)
@@ -141,8 +167,7 @@ class Transcript:
         line = self._by_item.get(str(item.get("id")))
         if line is None or line.phase is not Phase.CUT:
             return
-        parts = item.get("content") or []
-        heard = "".join(str(part.get("transcript") or part.get("text") or "") for part in parts)
+        heard = _text_of(item)
         line.heard = heard if line.text.startswith(heard) else line.text
         line.phase = Phase.SETTLED
 
@@ -157,3 +182,8 @@ class Transcript:
         gone = {id(line) for line in done}
         self._by_item = {item: line for item, line in self._by_item.items() if id(line) not in gone}
         return [line for line in done if line.text.strip()]
+
+
+def _text_of(item: dict[str, Any]) -> str:
+    """The words of an item as the protocol has it."""
+    return "".join(str(part.get("transcript") or part.get("text") or "") for part in item.get("content") or [])

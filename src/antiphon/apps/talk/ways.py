@@ -15,7 +15,7 @@ from antiphon.apps.audio_devices import NoAudioError, SoundDevices, open_devices
 from antiphon.apps.microphone import PacedMicrophone
 from antiphon.apps.playback import PlaybackBuffer
 from antiphon.apps.realtime_client import Connection, append_json
-from antiphon.apps.talk.call import Call, Loudspeaker
+from antiphon.apps.talk.call import Call, Loudspeaker, is_too_early
 from antiphon.apps.talk.options import TalkOptions
 from antiphon.apps.talk.recording import CallRecording
 from antiphon.apps.talk.screen import Screen, TraceScreen
@@ -30,9 +30,14 @@ def _call(
     """A configured call that is shown on the screen."""
     call = Call(client, loudspeaker, thoughts=options.thoughts, patient=options.thoughts or options.trace)
     call.post({"type": "session.update", "session": options.session(audio=audio)})
-    with TraceScreen(console) if options.trace else Screen(call.transcript, console) as screen:
-        client.listen(screen.show)
-        yield call, screen
+    screen = TraceScreen(console) if options.trace else Screen(call.transcript, console)
+    try:
+        with screen:
+            client.listen(lambda arrival: None if is_too_early(arrival) else screen.show(arrival))
+            yield call, screen
+    finally:
+        if call.transcript.conversation and call.transcript.has_items:
+            screen.say(f"To go on with it: {options.again(call.transcript.conversation)}")
 
 
 async def by_devices(client: Connection, options: TalkOptions, console: Console) -> None:
@@ -114,6 +119,7 @@ async def _converse_by_lines(call: Call) -> None:
     """Each line is a turn. At a keyboard it interrupts; from a pipe it waits for the answer before it."""
     interactive = sys.stdin.isatty()
     lines = _Lines()
+    await call.begun()
     while (line := await lines.next()) is not None:
         if line.strip():
             call.type(line.strip())

@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode
 from antiphon.transport.connection import Connection
 from antiphon.transport.seat import Seat
 from antiphon.transport.webrtc.offer import Offer
-from antiphon.transport.webrtc.peer import Peer, Standing
+from antiphon.transport.webrtc.peer import GoneError, Peer, Standing
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +58,7 @@ class Call:
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._serve(seat, peer, seat.attach)
+                self.connection_changed(peer)  # it may have failed before it was ours
                 await seat.over.wait()
                 (self._peer or peer).finish()
         finally:
@@ -96,18 +97,20 @@ class Call:
     async def renew(self, offer: Offer, last_event_id: str | None, make_peer: Callable[[], Peer]) -> str:
         """The answer to another offer of the client: a new path for its connection, or a new connection in its place.
 
-        Raises as ``Peer.answer`` does; the call stands then as before.
+        Raises as ``Peer.answer`` does, and CallOverError; the call stands then as before.
         """
         async with self._renewing:
             seat, peer = self.seat, self._peer
             assert seat is not None and peer is not None
             if peer.is_alive and peer.is_same(offer):
-                return await peer.answer_again(offer)
+                try:
+                    return await peer.answer_again(offer)
+                except GoneError:
+                    self._check_goes_on(seat)
             fresh = make_peer()
             try:
                 answer = await fresh.answer(offer)
-                if self._group is None or seat.over.is_set():
-                    raise CallOverError
+                self._check_goes_on(seat)
             except BaseException:
                 await fresh.close()
                 raise
@@ -116,6 +119,10 @@ class Call:
             self._serve(seat, fresh, lambda connection: seat.reattach(connection, last_event_id))
             peer.leave()
             return answer
+
+    def _check_goes_on(self, seat: Seat) -> None:
+        if self._group is None or seat.over.is_set():
+            raise CallOverError
 
     def hang_up(self) -> None:
         """Ends the session; ``run`` returns soon after."""

@@ -13,9 +13,11 @@ import structlog
 from aiohttp import web
 
 from antiphon.errors import ProtocolError
+from antiphon.session.keeping import Kept
 from antiphon.session.pacer import Pacer
 from antiphon.transport.access import CALLS_PATH, GRANT
 from antiphon.transport.gateway import Gateway
+from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.fields import Json, mapping
 from antiphon.transport.responses import error_response, full_response, no_conversation
 from antiphon.transport.seat import Seat
@@ -98,9 +100,11 @@ class Calls:
         sdp, session = await _read(request)
         config = self._gateway.configure(request.query, request[GRANT], paced=True)
         config.update(session)
-        kept = await self._gateway.recall(config)
-        if kept is None:
-            return no_conversation()
+        async with self._gateway.recalled(config) as kept:
+            return no_conversation() if kept is None else await self._answer(request, sdp, config, kept)
+
+    async def _answer(self, request: web.Request, sdp: str, config: SessionConfig, kept: Kept) -> web.Response:
+        """A call, as far as there is room for one."""
         if self._gateway.full:
             self._gateway.watcher.refused("full")
             return full_response("All sessions of this server are taken; try again shortly")

@@ -42,7 +42,7 @@ class Decoder(Protocol):
         ...
 
     def conceal(self, samples: int, following: bytes | None) -> bytes:
-        """Raises OpusError when ``following``, the packet after the lost one, is damaged."""
+        """At least so much. Raises OpusError when ``following``, the packet after the lost one, is damaged."""
         ...
 
     def close(self) -> None: ...
@@ -62,9 +62,7 @@ class _Opus:
         return packet_samples(payload)
 
     def conceal(self, samples: int, following: bytes | None) -> bytes:
-        whole = samples // self._STEP * self._STEP
-        if not whole:
-            return b""
+        whole = -(-samples // self._STEP) * self._STEP
         return self._decoder.conceal(whole, following if whole == samples else None)
 
 
@@ -120,6 +118,8 @@ class Ear:
         self._buffer = JitterBuffer(CLOCK_HZ)
         self._concealed_ms = 0.0
         """How much of the latest audio was made up."""
+        self._rest = 0
+        """What is left of gaps beyond whole samples of the ear's rate, in 1 / (clock_hz * EAR_RATE_HZ) s."""
         self._ticked_at = 0.0
         self._closed = False
         self.damaged = 0
@@ -169,6 +169,7 @@ class Ear:
         self._decoder = decoder
         self._codec, self._source = codec, source
         self._buffer = JitterBuffer(decoder.clock_hz)
+        self._rest = 0
 
     def _tick(self, now: float) -> None:
         asleep = now - self._ticked_at > _ASLEEP_S or now == self._ticked_at
@@ -206,13 +207,15 @@ class Ear:
     def _made_up(self, samples: int, following: bytes | None) -> bytes:
         assert self._decoder is not None
         clock_hz = self._decoder.clock_hz
+        count, self._rest = divmod(samples * EAR_RATE_HZ + self._rest, clock_hz)
         if following is None and (self._concealed_ms >= CONCEALED_MS or samples > clock_hz * CONCEALED_MS // 1000):
-            return bytes(samples * EAR_RATE_HZ // clock_hz * 2)
+            return bytes(2 * count)
         self._concealed_ms += samples * 1000 / clock_hz
         try:
-            return self._decoder.conceal(samples, following)
+            pcm = self._decoder.conceal(samples, following)
         except OpusError:  # the next one is damaged, and is found so again in its turn
-            return self._decoder.conceal(samples, None)
+            pcm = self._decoder.conceal(samples, None)
+        return pcm[: 2 * count]
 
     def close(self) -> None:
         """Hears nothing more, and frees the decoder. No harm if done twice."""

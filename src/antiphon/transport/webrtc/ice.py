@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import socket
+from collections import deque
 from typing import Any
 
 import structlog
@@ -21,6 +22,13 @@ from antiphon.transport.webrtc.network import IceServer, Network
 
 GATHER_TIMEOUT_S = 3.0
 """For the answers of STUN and TURN servers: an offer is answered after so long, without those that said nothing."""
+
+_OF_A_PATH = (
+    *("_local_username", "_local_password", "remote_username", "remote_password"),
+    *("_remote_candidates", "_remote_candidates_end", "_nominated", "_nominating"),
+    *("_check_list", "_check_list_done", "_check_list_state", "_early_checks", "_early_checks_done"),
+)
+"""What an ``aioice.Connection`` knows of the way to its client."""
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +48,8 @@ class IceConnection(Connection):
         self._network = network
         self._detour: ice.CandidatePair | None = None
         """The path of before, while a new one is looked for."""
+        self._before: dict[str, Any] | None = None
+        """What a restart that has begun has changed."""
         self._clock = asyncio.get_running_loop().time
         self.heard_at = self._clock()
         """When something last came from the client."""
@@ -163,16 +173,16 @@ class IceConnection(Connection):
 
     def begin_restart(self) -> None:
         """Takes new credentials and forgets the client's candidates. Until ``restart`` all is sent the old way."""
+        self._before = {name: getattr(self, name) for name in _OF_A_PATH}
         self._detour = self._nominated.get(1, self._detour)
-        self._nominated.clear()
-        self._nominating.clear()
+        self._nominated, self._nominating = {}, set()
         for pair in self._check_list:
             if pair.task is not None:
                 pair.task.cancel()
         self._check_list = []
         self._check_list_done = False
         self._check_list_state = asyncio.Queue()
-        self._early_checks.clear()
+        self._early_checks = deque(maxlen=self._early_checks.maxlen)
         self._early_checks_done = False
         self._remote_candidates = []
         self._remote_candidates_end = False
@@ -180,8 +190,16 @@ class IceConnection(Connection):
         self._local_password = random_string(22)
         self.remote_username = self.remote_password = None
 
+    def give_up_restart(self) -> None:
+        """After ``begin_restart``, in the place of ``restart``: all is as it was before."""
+        if self._before is not None:
+            for name, value in self._before.items():
+                setattr(self, name, value)
+            self._before = self._detour = None
+
     async def restart(self, username: str, password: str) -> None:
         """Finds a new path to the client with these credentials. Raises ConnectionError when there is none."""
+        self._before = None
         consent, self._query_consent_task = self._query_consent_task, None
         if consent is not None:
             consent.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -112,6 +113,17 @@ class Network:
     relay_only: bool = False
     """Offer no address of this machine, only those of the TURN servers."""
 
+    def check(self) -> None:
+        """Raises ConfigError where no call can be taken, as others have all UDP ports of the range."""
+        if self.ports is None or self.relay_only:
+            return
+        addresses = self.addresses()
+        if not any(_is_free(address, port) for address in addresses for port in self.ports.around()):
+            raise ConfigError(
+                f"--webrtc-ports: no UDP port of {self.ports} is free on {', '.join(addresses)}; name others, or end "
+                "what has them"
+            )
+
     def addresses(self) -> list[str]:
         """The addresses of this machine to offer, the likeliest first."""
         host = "::1" if self.listening_on == "localhost" else self.listening_on
@@ -126,6 +138,15 @@ class Network:
             return [address for address in found if not ipaddress.ip_address(address).is_loopback] or found
         # A browser on this very machine names its addresses in the network, not the loopback one.
         return found
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
 
 
 def _interface_addresses() -> Iterator[str]:

@@ -34,6 +34,10 @@ class UnreachableError(AntiphonError):
     """This server has no address or port to offer at present."""
 
 
+class GoneError(Exception):
+    """The connection was ended meanwhile."""
+
+
 class Standing(Enum):
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -117,7 +121,7 @@ class Peer:
         return offer.fingerprints == self._fingerprints
 
     async def answer_again(self, offer: Offer) -> str:
-        """The answer to another offer for this connection, mostly to restart ICE. Raises ProtocolError.
+        """The answer to another offer for this connection, mostly to restart ICE. Raises ProtocolError and GoneError.
 
         Its audio goes on; the new path is looked for from now on, and until it is found the old one is used.
         """
@@ -129,7 +133,13 @@ class Peer:
             negotiate(self._transceiver)
             await self._pc.setLocalDescription()
         except Exception as error:
+            if restarts:
+                self._ice.give_up_restart()
+            if self.gone.is_set():
+                raise GoneError from None
             raise refused(str(error) or type(error).__name__) from None
+        if self.gone.is_set():
+            raise GoneError
         if restarts:
             if self._restarting is not None:
                 self._restarting.cancel()
