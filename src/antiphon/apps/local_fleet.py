@@ -29,11 +29,12 @@ from antiphon.transport.model_admin import ModelAdmin
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
 from antiphon.voices.channel import Connection
-from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
+from antiphon.voices.fleet import PATIENCE_S, Fleet
 from antiphon.voices.recognizer import FleetRecognizer
 from antiphon.voices.registry import Registry, StaticRegistry
 from antiphon.voices.succession import Move
 from antiphon.voices.synthesizer import FleetSynthesizer, SessionVoice
+from antiphon.voices.watcher import Watcher
 from antiphon.voices.worker_tls import WorkerTls
 
 BACK_S = 10.0
