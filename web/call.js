@@ -27,6 +27,13 @@ import { openLine } from "./line/open.js";
 
 const KEPT_PIECES = 500; // of 20 ms: what is said while the connection is made
 const BUSY = "conversation_already_has_active_response"; // when an answer is asked for while one is given
+/** @type {Record<string, import("./model/problems.js").Kind>} errors by which the server ends a session */
+const ENDS = {
+  session_expired: "expired",
+  session_idle_timeout: "expired",
+  server_error: "server",
+  conversation_taken_over: "elsewhere",
+};
 const PHASES = /** @type {const} */ ({
   idle: "ready",
   listening: "listening",
@@ -71,6 +78,8 @@ export class Call extends EventTarget {
     /** @type {{pcm: Uint8Array, at: number}[]} */
     this._kept = [];
     this._answering = "";
+    /** @type {Problem | null} why the server ends it, where it has said so */
+    this._end = null;
     this._refused = false; // an answer has to be asked for again, since the agent spoke first
     this._wayToEar = new WayToEar();
     this._attempt = 0;
@@ -106,6 +115,7 @@ export class Call extends EventTarget {
   async start({ voice }) {
     const attempt = ++this._attempt;
     this.tell(null);
+    this._end = null;
     this._kept = [];
     this._enter("connecting");
     try {
@@ -226,6 +236,8 @@ export class Call extends EventTarget {
         if (event.error.code === BUSY) {
           this._refused = true;
           this.line?.send({ type: "response.cancel" });
+        } else if (event.error.code !== null && event.error.code in ENDS) {
+          this._end = new Problem(ENDS[event.error.code]);
         } else {
           console.warn(`the server: ${event.error.message}`);
         }
@@ -395,9 +407,7 @@ export class Call extends EventTarget {
   /** The line is gone. @param {string} reason */
   async _closed(reason) {
     if (!this._connected) return;
-    if (reason === "session expired" || reason === "idle") return this._fail(new Problem("expired"));
-    if (reason === "server error") return this._fail(new Problem("server"));
-    if (reason === "the conversation goes on elsewhere") return this._fail(new Problem("elsewhere"));
+    if (this._end !== null) return this._fail(this._end);
     if (reason === "the server stops" || this._way === null) return this._fail(new Problem("lost", reason));
     return this._comeBack(this._way);
   }
