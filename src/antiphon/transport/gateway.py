@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
-from aiohttp import WSCloseCode
 
 from antiphon.core.actions import State
 from antiphon.errors import ProtocolError
