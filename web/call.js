@@ -3,11 +3,11 @@
 import { Meter } from "./audio/level.js";
 import { Microphone } from "./audio/microphone.js";
 import { Conversation } from "./model/conversation.js";
-import { Kept } from "./model/kept.js";
 import { Problem, problemOf } from "./model/problems.js";
 import { Timings } from "./model/timings.js";
 import { isHandOver, ToolRuns } from "./model/tool-runs.js";
 import { WayToEar } from "./model/way.js";
+import { Later } from "./later.js";
 import { comeBack } from "./line/come-back.js";
 import { openLine } from "./line/open.js";
 
@@ -27,6 +27,13 @@ import { openLine } from "./line/open.js";
 
 const KEPT_PIECES = 500; // of 20 ms: what is said while the connection is made
 const BUSY = "conversation_already_has_active_response"; // when an answer is asked for while one is given
+/** @type {Record<string, import("./model/problems.js").Kind>} errors by which the server ends a session */
+const ENDS = {
+  session_expired: "expired",
+  session_idle_timeout: "expired",
+  server_error: "server",
+  conversation_taken_over: "elsewhere",
+};
 const PHASES = /** @type {const} */ ({
   idle: "ready",
   listening: "listening",
@@ -47,8 +54,7 @@ export class Call extends EventTarget {
     this.tools = new ToolRuns();
     /** @type {import("./model/tool-runs.js").ToolRun | null} the newest news of a tool */
     this.told = null;
-    this.kept = new Kept();
-    this.conversationId = ""; // by what the conversation can be gone on with, where the server keeps it
+    this.later = new Later(this);
     this.input = new Meter();
     this.output = new Meter();
     /** @type {Phase} */
@@ -71,6 +77,8 @@ export class Call extends EventTarget {
     /** @type {{pcm: Uint8Array, at: number}[]} */
     this._kept = [];
     this._answering = "";
+    /** @type {Problem | null} why the server ends it, where it has said so */
+    this._end = null;
     this._refused = false; // an answer has to be asked for again, since the agent spoke first
     this._wayToEar = new WayToEar();
     this._attempt = 0;
@@ -85,7 +93,7 @@ export class Call extends EventTarget {
   }
 
   /** @param {Change} change */
-  _changed(change) {
+  changed(change) {
     this.dispatchEvent(new Event(change));
   }
 
@@ -93,19 +101,20 @@ export class Call extends EventTarget {
   _enter(phase) {
     if (this.phase === phase) return;
     this.phase = phase;
-    this._changed("phase");
+    this.changed("phase");
   }
 
   /** @param {Problem | null} problem */
   tell(problem) {
     this.problem = problem;
-    this._changed("problem");
+    this.changed("problem");
   }
 
   /** Begins a conversation, or goes on with the one there was; by voice, or only typed. @param {{voice: boolean}} options */
   async start({ voice }) {
     const attempt = ++this._attempt;
     this.tell(null);
+    this._end = null;
     this._kept = [];
     this._enter("connecting");
     try {
@@ -117,7 +126,7 @@ export class Call extends EventTarget {
       if (this.phase === "connecting") this._enter("ready");
     } catch (error) {
       const problem = problemOf(error);
-      if (problem.kind === "not-kept") this.forget(this.conversationId);
+      if (problem.kind === "not-kept") this.later.forget(this.later.id);
       if (attempt === this._attempt) await this._fail(problem);
     }
   }
@@ -134,7 +143,7 @@ export class Call extends EventTarget {
   }
 
   async _connect() {
-    this.line = await openLine(this.server, this.preferences, this.conversationId, {
+    this.line = await openLine(this.server, this.preferences, this.later.id, {
       onEvent: (event) => this._receive(event),
       onLevel: (level) => this.output.take(level),
       onSound: (at) => {
@@ -188,31 +197,30 @@ export class Call extends EventTarget {
       case "session.created":
       case "session.updated":
         this.session = event.session;
-        this._changed("session");
+        this.changed("session");
         break;
       case "antiphon.state":
         this._state = event.state;
         if (this._connected) this._enter(this._standingPhase);
         break;
       case "antiphon.conversation":
-        if (event.items > 0) this._forgetWords(); // the server tells them again
-        this.conversationId = event.conversation_id;
-        this._changed("kept");
+        if (event.items > 0) this.forgetWords(); // the server tells them again
+        this.later.named(event.conversation_id);
         break;
       case "antiphon.brain":
         this.brain = event.model;
-        this._changed("brain");
+        this.changed("brain");
         break;
       case "antiphon.fleet":
         this.fleet = event;
-        this._changed("fleet");
+        this.changed("fleet");
         break;
       case "antiphon.resumable":
         this._way = { token: event.token, waitsMs: event.waits_s * 1000 };
         break;
       case "antiphon.record":
         this.recordUrl = event.url;
-        this._changed("session");
+        this.changed("session");
         break;
       case "response.created":
         this._answering = event.response.id;
@@ -226,17 +234,19 @@ export class Call extends EventTarget {
         if (event.error.code === BUSY) {
           this._refused = true;
           this.line?.send({ type: "response.cancel" });
+        } else if (event.error.code !== null && event.error.code in ENDS) {
+          this._end = new Problem(ENDS[event.error.code]);
         } else {
           console.warn(`the server: ${event.error.message}`);
         }
         break;
     }
     this._follow(event);
-    if (this.conversation.take(event)) this._changed("captions");
+    if (this.conversation.take(event)) this.changed("captions");
     this._wayToEar.take(event, performance.now());
     if (this.timings.take(event)) {
       this._timeWay();
-      this._changed("timings");
+      this.changed("timings");
     }
   }
 
@@ -244,19 +254,19 @@ export class Call extends EventTarget {
   _follow(event) {
     const now = performance.now();
     const ran = this.tools.take(event, now);
-    if (event.type === "antiphon.agent") this._changed("agent");
+    if (event.type === "antiphon.agent") this.changed("agent");
     if (ran !== null) {
       this.told = ran;
       if (!Number.isNaN(ran.endedAt) && !isHandOver(ran.name)) {
         this.timings.ran(ran);
-        this._changed("timings");
+        this.changed("timings");
       }
-      this._changed("tool");
+      this.changed("tool");
       if (this._connected) this._enter(this._standingPhase);
     }
-    if (event.type === "antiphon.clause" && this.timings.worded(now)) this._changed("timings");
+    if (event.type === "antiphon.clause" && this.timings.worded(now)) this.changed("timings");
     if (event.type === "response.done" || event.type === "conversation.item.input_audio_transcription.completed") {
-      this._note();
+      this.later.note();
     }
   }
 
@@ -266,53 +276,20 @@ export class Call extends EventTarget {
     return phase === "ready" && this.tools.newest !== undefined ? "thinking" : phase;
   }
 
-  /** The conversation is one of this browser's as soon as the user has said something. */
-  _note() {
-    if (this.conversationId === "") return;
-    const first = this.conversation.entries.find(({ role, certain }) => role === "user" && certain.trim() !== "");
-    if (first === undefined) return;
-    this.kept.note(this.conversationId, first.certain);
-    this._changed("kept");
-  }
-
-  _forgetWords() {
+  forgetWords() {
     this.conversation = new Conversation();
-    this._changed("captions");
+    this.changed("captions");
   }
 
-  /** Goes on with a conversation that was kept. @param {string} id */
-  async goOn(id) {
-    if (this.active) await this.stop();
-    this.conversationId = id;
-    this._forgetWords();
-    await this.start({ voice: true });
-    const problem = this.problem;
-    if (!problem?.words.typing) return;
-    await this.start({ voice: false }); // what was said is there to be read, and can be answered in writing
-    if (this.problem === null) this.tell(problem);
-  }
-
-  /** Leaves the conversation; what is said next begins another. */
-  async beginAnew() {
-    if (this.active) await this.stop();
-    this.conversationId = "";
+  forgetTimes() {
     this.timings = new Timings();
-    this._forgetWords();
-    this._changed("kept");
-    this._changed("timings");
-  }
-
-  /** A conversation was deleted; if it is this one, the next begins anew. @param {string} id */
-  forget(id) {
-    this.kept.forget(id);
-    if (id === this.conversationId) this.conversationId = "";
-    this._changed("kept");
+    this.changed("timings");
   }
 
   /** How long the way to the ear took, when it is known. */
   _timeWay() {
     const way = this._wayToEar.measured(this.line);
-    if (way !== null && this.timings.heard(way.response, way.ms)) this._changed("timings");
+    if (way !== null && this.timings.heard(way.response, way.ms)) this.changed("timings");
   }
 
   /** Says something in writing, and has it answered. @param {string} text */
@@ -327,7 +304,7 @@ export class Call extends EventTarget {
   mute(muted) {
     this.muted = muted;
     this._gate();
-    this._changed("input");
+    this.changed("input");
   }
 
   /** Push-to-talk: the key goes down or up. @param {boolean} down */
@@ -342,7 +319,7 @@ export class Call extends EventTarget {
       this.line?.send({ type: "input_audio_buffer.commit" });
       this.line?.send({ type: "response.create" });
     }
-    this._changed("input");
+    this.changed("input");
   }
 
   /** Takes another microphone. */
@@ -382,8 +359,8 @@ export class Call extends EventTarget {
     await Promise.all([this._closeMicrophone(), line?.close()]);
     this.conversation.close();
     this.tools.close();
-    this._changed("captions");
-    this._changed("agent");
+    this.changed("captions");
+    this.changed("agent");
   }
 
   async _closeMicrophone() {
@@ -395,9 +372,7 @@ export class Call extends EventTarget {
   /** The line is gone. @param {string} reason */
   async _closed(reason) {
     if (!this._connected) return;
-    if (reason === "session expired" || reason === "idle") return this._fail(new Problem("expired"));
-    if (reason === "server error") return this._fail(new Problem("server"));
-    if (reason === "the conversation goes on elsewhere") return this._fail(new Problem("elsewhere"));
+    if (this._end !== null) return this._fail(this._end);
     if (reason === "the server stops" || this._way === null) return this._fail(new Problem("lost", reason));
     return this._comeBack(this._way);
   }

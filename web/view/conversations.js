@@ -7,7 +7,8 @@ const PATH = "/v1/antiphon/conversations";
 
 /** @param {import("../call.js").Call} call */
 export function showConversations(call) {
-  const { kept, server } = call;
+  const { later, server } = call;
+  const { kept } = later;
   const opener = byId("open-conversations", HTMLButtonElement);
   const sheet = byId("conversations", HTMLDialogElement);
   const list = html("ul", { class: "kept", "aria-label": "Conversations of this browser" });
@@ -26,19 +27,19 @@ export function showConversations(call) {
   let wanted = ""; // the one that is to be deleted, once that is said again
 
   const show = () => {
-    opener.hidden = kept.all.length === 0 && call.conversationId === "";
+    opener.hidden = kept.all.length === 0 && later.id === "";
     list.replaceChildren(...kept.all.map(rowOf));
-    anew.disabled = call.conversationId === "" && call.conversation.entries.length === 0;
+    anew.disabled = later.id === "" && call.conversation.entries.length === 0;
   };
   /** @param {import("../model/kept.js").KeptConversation} conversation */
   const rowOf = ({ id, title, at }) => {
-    const current = id === call.conversationId;
+    const current = id === later.id;
     const when = new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     const go = html("button", { type: "button", class: "quiet", "aria-label": `Go on with: ${title}` }, "Go on");
     go.hidden = current && call.active;
     go.addEventListener("click", () => {
       sheet.close();
-      void call.goOn(id);
+      void later.goOn(id);
     });
     const sure = wanted === id;
     const away = html(
@@ -73,7 +74,7 @@ export function showConversations(call) {
     wanted = "";
     try {
       await server.delete(`${PATH}/${encodeURIComponent(id)}`);
-      call.forget(id);
+      later.forget(id);
       said.textContent = `Deleted: ${title}`;
     } catch (error) {
       said.textContent = error instanceof Error ? error.message : String(error);
@@ -91,7 +92,7 @@ export function showConversations(call) {
         return error instanceof Problem && error.kind === "not-kept" ? id : "";
       }
     };
-    const others = kept.all.filter(({ id }) => id !== call.conversationId); // which may not be written down yet
+    const others = kept.all.filter(({ id }) => id !== later.id); // which may not be written down yet
     for (const id of await Promise.all(others.map(({ id }) => gone(id)))) if (id !== "") kept.forget(id);
     show();
   };
@@ -106,7 +107,7 @@ export function showConversations(call) {
   closer.addEventListener("click", () => sheet.close());
   anew.addEventListener("click", () => {
     sheet.close();
-    void call.beginAnew();
+    void later.beginAnew();
   });
   // A press beside the sheet closes it.
   sheet.addEventListener("pointerdown", (event) => {
