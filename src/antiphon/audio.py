@@ -39,6 +39,7 @@ def ms_to_bytes(ms: float, rate_hz: int) -> int:
 
 
 def bytes_to_ms(count: int, rate_hz: int) -> float:
+    """How long so many bytes of mono s16 last."""
     return count / 2 * 1000 / rate_hz
 
 
@@ -119,16 +120,20 @@ _TO_ALAW[0] = 0xD5  # A-law has no zero; of the two nearest, the positive one
 
 
 def ulaw_decode(data: bytes) -> bytes:
+    """G.711 mu-law, a byte a sample, as mono s16."""
     return bytes(_ULAW[np.frombuffer(data, np.uint8)])
 
 
 def ulaw_encode(pcm: bytes) -> bytes:
+    """Mono s16 as G.711 mu-law, to the nearest of its values. Raises ValueError on an odd byte count."""
     return bytes(_TO_ULAW[np.frombuffer(pcm, "<u2")])
 
 
 def alaw_decode(data: bytes) -> bytes:
+    """G.711 A-law, a byte a sample, as mono s16."""
     return bytes(_ALAW[np.frombuffer(data, np.uint8)])
 
 
 def alaw_encode(pcm: bytes) -> bytes:
+    """Mono s16 as G.711 A-law, to the nearest of its values. Raises ValueError on an odd byte count."""
     return bytes(_TO_ALAW[np.frombuffer(pcm, "<u2")])

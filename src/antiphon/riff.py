@@ -53,6 +53,7 @@ def wav_of(pcm: bytes, rate_hz: int) -> bytes:
 
 
 def is_wav(data: bytes) -> bool:
+    """Whether it begins as a WAV file does; what follows may be damaged all the same."""
     return data[:4] == b"RIFF" and data[8:12] == b"WAVE"
 
 

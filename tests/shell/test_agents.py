@@ -15,6 +15,7 @@ from tests.shell.test_agent_mcp import COMMAND, ENVIRONMENT
 
 from antiphon.agents.agent import Agent
 from antiphon.agents.loading import find, load_agents
+from antiphon.agents.mcp_server import McpServer
 from antiphon.agents.tools import tool
 from antiphon.apps.agents import Staff, roster_of
 from antiphon.apps.config import Config
@@ -161,6 +162,13 @@ def test_settings_that_describe_no_agent_are_refused(tmp_path: Path, text: str, 
 def test_agents_that_cannot_serve_are_refused_at_the_start(config: Config, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Staff(config)
+
+
+def test_mcp_servers_without_their_package_are_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    with pytest.raises(ConfigError, match=r"agents: MCP servers need .* `pip install 'antiphon\[mcp\]'`"):
+        Staff(Config(), [Agent("front", mcp=(McpServer(COMMAND),))])
+    Staff(Config(), [Agent("front")])
 
 
 def test_a_voice_that_is_not_there_is_refused_at_the_start() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from antiphon.engines.cached_brain import CachedBrain
 from antiphon.engines.catalog import make_brain
+from antiphon.engines.mlx_models import find_folder
 from antiphon.engines.own_models import make_own_model
 from antiphon.errors import ConfigError, EngineError
 
@@ -48,3 +49,9 @@ def test_what_is_not_possible_is_told_at_once() -> None:
         make_own_model("mlx-lm", "tiny#heat=1", "", "auto")
     with pytest.raises(ConfigError, match="no device"):
         make_own_model("transformers", "tiny", "", "abacus")
+
+
+@pytest.mark.parametrize("engine", ["transformers", "mlx-lm"])
+def test_a_model_that_cannot_be_pulled_is_not_said_to_be(engine: str) -> None:
+    with pytest.raises(EngineError, match=rf"^{engine}:none is not on this machine: give the path of its folder"):
+        find_folder(engine, "none")

@@ -241,6 +241,30 @@ async def test_ctrl_c_ends_it_within_two_seconds_and_leaves_nothing(tmp_path: Pa
     assert tone_code.decode(user.tobytes(), RATE_HZ) == "count to 90"
 
 
+async def test_ctrl_c_ends_a_fast_call_whatever_its_engines_do(tmp_path: Path) -> None:
+    """Here one that loads for longer than anybody waits, in a thread."""
+    question = say(tmp_path / "user.wav", (0.2, "echo hello"))
+    stuck = (
+        "import sys, time\n"
+        "from antiphon.engines.scripted import ScriptedBrain\n"
+        "async def load(self):\n"
+        "    import asyncio\n"
+        "    print('loading', flush=True)\n"
+        "    await asyncio.to_thread(time.sleep, 600)\n"
+        "ScriptedBrain.load = load\n"
+        "from antiphon.apps.cli import main\n"
+        "main()\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", stuck, "talk", "--in", str(question), "--fast", *SCRIPTED),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), LIMIT_S) == b"loading\n"
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), LIMIT_S) == 130
+
+
 async def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
     question = say(tmp_path / "user.wav", (0.2, "echo hello"), (60.0, "echo never"))
     async with local_server(SCRIPTED) as running:

@@ -214,6 +214,7 @@ def test_thoughts_are_shown_where_they_are_wanted() -> None:
     for wanted in (True, False):
         transcript = Transcript(thoughts=wanted)
         transcript.read(arrival("antiphon.thought", text="She asks "))
+        transcript.read(arrival("response.output_audio.delta", item_id="a", delta=""))
         transcript.read(arrival("antiphon.thought", text="me."))
         transcript.read(arrival(COMPLETED, item_id="u", transcript="what time is it"))
         transcript.read(arrival("antiphon.thought", text=" "))

@@ -37,7 +37,7 @@ _MOST_PAGES = 20
 _NOT_RUN = "Session terminated"
 """So the SDK says that the server did not know the session, and has done nothing."""
 
-_NO_SDK = "MCP servers need the MCP SDK: `pip install 'antiphon[mcp]'`"
+NO_SDK = "MCP servers need the MCP SDK: `pip install 'antiphon[mcp]'`"
 
 
 class McpTool:
@@ -210,7 +210,7 @@ def _client(server: McpServer, noticed: MessageHandlerFnT, ended: Callable[[], N
     try:
         from mcp import Client
     except ImportError as error:
-        raise RuntimeError(_NO_SDK) from error
+        raise RuntimeError(NO_SDK) from error
     return Client(_transport(server, ended), message_handler=noticed, read_timeout_seconds=server.timeout_s)
 
 

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import structlog
 
 from antiphon.agents.agent import Agent
 from antiphon.agents.loading import load_agents
+from antiphon.agents.mcp_client import NO_SDK
 from antiphon.agents.mcp_pool import McpPool, McpSource
 from antiphon.agents.roster import Roster
 from antiphon.agents.runtime import AgentSession, OpenSession
@@ -56,6 +58,8 @@ class Staff:
     def __init__(self, config: Config, agents: Sequence[Agent] = ()) -> None:
         """Raises ConfigError."""
         self.roster = roster_of(config, agents)
+        if self.roster is not None and self.roster.servers and find_spec("mcp") is None:
+            raise ConfigError(f"agents: {NO_SDK}")
         self._pool = McpPool(self.roster.servers if self.roster is not None else ())
 
     @property

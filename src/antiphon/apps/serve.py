@@ -8,22 +8,19 @@ import gc
 import os
 import signal
 import sys
-import threading
 from typing import Any
 
 import structlog
 
 from antiphon.apps.browser import has_screen, open_page
 from antiphon.apps.config import Config
+from antiphon.apps.finish import leave_after
 from antiphon.apps.lan import urls_of
 from antiphon.apps.logs import logging_to
 from antiphon.apps.server import Server
 from antiphon.apps.tls import own_certificate
 from antiphon.apps.welcome import print_loaded, print_welcome
 from antiphon.errors import ConfigError
-
-STOP_LIMIT_S = 1.8
-"""So long after the first signal the process ends, whatever still hangs: users are promised 2 s."""
 
 _log = structlog.get_logger(__name__)
 
@@ -40,20 +37,7 @@ class _Stop:
             os._exit(130)
         self.asked = True
         self._serving.cancel()
-        leave_in_time()
-
-
-def leave_in_time() -> None:
-    """Ends the process ``STOP_LIMIT_S`` from now, unless it has ended by then."""
-    deadline = threading.Timer(STOP_LIMIT_S, _leave)
-    deadline.daemon = True
-    deadline.start()
-
-
-def _leave() -> None:
-    sys.stderr.write("antiphon: some work did not stop in time and was left behind\n")
-    sys.stderr.flush()
-    os._exit(0)
+        leave_after()
 
 
 async def _serve(config: Config, ready_fd: int | None) -> None:

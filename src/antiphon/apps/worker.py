@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from antiphon.apps.finish import leave_after
 from antiphon.apps.logs import logging_to
 from antiphon.apps.tasks import until_first
 from antiphon.errors import ConfigError
@@ -105,7 +105,7 @@ async def run_worker(options: WorkerOptions) -> int:
             await until_first(server.load(), stop.wait())
             if not stop.is_set():
                 await _serve(server, options, stop)
-            _leave_after(options.drain_s + LEAVE_AFTER_S)
+            leave_after(options.drain_s + LEAVE_AFTER_S)
             _log.info("draining", running=server.host.sessions.running, limit_s=options.drain_s)
             await server.drain(options.drain_s)
     _log.info("stopped")
@@ -230,17 +230,6 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-def _leave_after(seconds: float) -> None:
-    def leave() -> None:
-        sys.stderr.write("antiphon: some work did not stop in time and was left behind\n")
-        sys.stderr.flush()
-        os._exit(0)
-
-    timer = threading.Timer(seconds, leave)
-    timer.daemon = True
-    timer.start()
 
 
 def _tell_ready(ready_fd: int | None, address: str) -> None:

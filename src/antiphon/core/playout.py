@@ -18,6 +18,8 @@ _SAMPLE_BYTES = 2
 
 
 class Playout(Protocol):
+    """The audio of one reply on its way out. ``now`` is in monotonic s, samples are at 48 kHz."""
+
     def push(self, pcm: bytes, now: float) -> None:
         """More audio of the reply: mono s16 at 48 kHz, of any even length."""
         ...

@@ -61,6 +61,8 @@ class VadStream(Protocol):
 
 
 class Vad(Engine, Protocol):
+    """Tells speech from silence, one model for any number of streams."""
+
     def open(self, on_probability: Callable[[float], None]) -> VadStream:
         """A stream; ``on_probability`` is called once for each window, with the probability of speech in it."""
         ...
@@ -79,6 +81,8 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
+    """What was recognized in a turn. ``words`` are those of ``text`` in order, or none where there are no times."""
+
     text: str
     words: tuple[HeardWord, ...] = ()
 
@@ -110,6 +114,8 @@ class RecognizerStream(Protocol):
 
 
 class Recognizer(Engine, Protocol):
+    """Writes down what the user says, one model for any number of turns at a time."""
+
     def open(self, on_partial: Callable[[str], None], language: str | None = None) -> RecognizerStream:
         """A stream for one turn. ``on_partial`` gets the whole text so far, in the event loop, as it changes."""
         ...
@@ -132,6 +138,8 @@ class SpeakerModel(Engine, Protocol):
 
 
 class Brain(Engine, Protocol):
+    """A language model: the conversation so far in, an answer in text and calls of functions out."""
+
     def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         """Answers. Closing the generator stops the work, at the server too. Exactly one Finish, at the end.
 
@@ -264,6 +272,8 @@ class VoiceInfo:
 
 
 class Synthesizer(Engine, Protocol):
+    """Speaks. What comes out is mono s16 at 48 kHz, whatever rate the model has (``core.speech.AudioChunk``)."""
+
     @property
     def voices(self) -> tuple[VoiceInfo, ...]:
         """What can be asked for; the first is the default. Known once loaded."""
@@ -327,6 +337,7 @@ class Placed(Protocol):
 
 
 def place_of(engine: Engine) -> str | None:
+    """As ``Placed.place``, for any engine."""
     return engine.place if isinstance(engine, Placed) else IN_PROCESS
 
 

@@ -13,6 +13,8 @@ from antiphon.errors import EngineError
 
 _ALLOWED_VARIABLE = "HF_HUB_OFFLINE"
 """The hub's own variable: who sets it to 0 has said that its libraries may download."""
+_NEVER_PULLED = ("transformers", "mlx-lm")
+"""Engines of whose models `antiphon models pull` has none."""
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -22,7 +24,13 @@ def find_folder(engine: str, model: str) -> Path:
     Raises EngineError, which says how to get it.
     """
     if not is_path(model):
-        return model_folder(engine, model)
+        try:
+            return model_folder(engine, model)
+        except EngineError as error:
+            if engine not in _NEVER_PULLED:
+                raise
+            how = "give the path of its folder, or OWNER/NAME after `hf download OWNER/NAME`"
+            raise EngineError(f"{engine}:{model} is not on this machine: {how}") from error
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder.resolve()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import structlog
 
+from antiphon.apps.finish import leave_after
 from antiphon.apps.logs import logging_to
 from antiphon.apps.media.assignment import Assignment
-from antiphon.apps.serve import event_loop, leave_in_time, settle_memory, tell_ready
+from antiphon.apps.serve import event_loop, settle_memory, tell_ready
 from antiphon.apps.server import Server
 
 _log = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ async def _serve(assignment: Assignment, ready_fd: int | None) -> None:
     def asked() -> None:
         if not stop.is_set():
             stop.set()
-            leave_in_time()
+            leave_after()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked)

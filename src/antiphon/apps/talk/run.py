@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from rich.console import Console
 
 from antiphon.apps.audio_devices import check_devices, list_devices
+from antiphon.apps.finish import EXIT_INTERRUPTED, leave_after
 from antiphon.apps.realtime_client import connect
 from antiphon.apps.server_process import local_server
 from antiphon.apps.talk.fast import by_file_fast
@@ -20,9 +21,6 @@ from antiphon.audio import WIRE_PCM_RATE_HZ, ms_to_bytes
 
 PAUSE_BETWEEN_FILES_MS = 1500
 """Long enough for an answer to begin."""
-
-EXIT_INTERRUPTED = 130
-"""What shells give a program that Ctrl-C ended."""
 
 
 async def talk(options: TalkOptions, console: Console | None = None) -> int:
@@ -38,7 +36,7 @@ async def talk(options: TalkOptions, console: Console | None = None) -> int:
     question = _question(options)
     if question is None and not options.text:
         check_devices(options.input_device, options.output_device)  # before a server is started in vain
-    with _interruptible() as interrupted:
+    with _interruptible(hard=options.fast) as interrupted:
         try:
             if options.fast and question is not None:
                 await by_file_fast(options, question, console)
@@ -73,8 +71,11 @@ async def _over_a_socket(options: TalkOptions, question: bytes | None, console: 
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C cancels the current task, so that all is ended in order; the function says whether it did."""
+def _interruptible(*, hard: bool) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C cancels the current task, so that all is ended in order; the function says whether it did.
+
+    ``hard``: models are loaded in this process, which may hold it up. Then it ends anyhow.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -83,6 +84,8 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
     def interrupt() -> None:
         pressed.set()
         task.cancel()
+        if hard:
+            leave_after(code=EXIT_INTERRUPTED)
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
     try:

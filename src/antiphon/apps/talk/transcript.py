@@ -12,6 +12,10 @@ MAX_OPEN_LINES = 12
 """A line whose end was never told is settled once so many came after it."""
 
 
+_ENDS_A_THOUGHT = ("conversation.item.input_audio_transcription.", "response.created", "response.done")
+"""What comes after it is another one. The sound and the words of what is being said meanwhile do not part it."""
+
+
 class Speaker(Enum):
     USER = "you"
     AGENT = "agent"
@@ -94,7 +98,7 @@ class Transcript:
     def read(self, arrival: Arrival) -> list[str]:
         """Takes an event; returns the items whose heard part should be asked for."""
         item_id = arrival.text("item_id")
-        if self._thought is not None and arrival.kind != "antiphon.thought":
+        if self._thought is not None and arrival.kind.startswith(_ENDS_A_THOUGHT):
             self._thought.phase, self._thought = Phase.SETTLED, None
         self.has_items |= arrival.kind == "conversation.item.done"
         match arrival.kind:
