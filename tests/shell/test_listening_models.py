@@ -5,6 +5,7 @@ The machinery is what is tried: such a model writes nonsense without an end, and
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -178,6 +179,44 @@ def test_after_an_interruption_it_has_read_what_was_heard_and_no_more(make: Call
             assert cached > 15, "it was not read again"
             assert there == pytest.approx(anew, abs=0.02 if isinstance(used, LlamaBrain) else 1e-3)
         await fresh.close()
+
+    run_virtual(main(), busy=watch.busy)
+
+
+@pytest.mark.parametrize("library", ["transformers", "mlx-lm"])
+def test_an_answer_that_a_cough_put_off_is_not_written_again(library: str, tmp_path: Path) -> None:
+    """Nobody has heard it, so it is thrown away; the model reads it in one go, and would write the same."""
+    watch = Watch()
+    turn = replace(SETTINGS.turn, silence_duration_ms=3000, wished_silence_ms=3000)
+    settings = replace(SETTINGS, turn=turn, reply=replace(SETTINGS.reply, max_output_tokens=20))
+
+    async def main() -> None:
+        brain = BRAINS[library](write_model(tmp_path / "qwen3"))
+        assert isinstance(brain, CachedBrain)
+        async with conversing(brain, settings, watch) as caller:
+            assert brain._mind is not None
+            model, loop = brain._mind.model, asyncio.get_running_loop()
+            wrote, checked = asyncio.Event(), list[int]()
+            read, check = model.read, model.check
+
+            def watched(cache: Any, tokens: list[int]) -> Any:
+                if len(tokens) == 1 and mind_of(caller).heard_words == 6:
+                    loop.call_soon_threadsafe(wrote.set)
+                return read(cache, tokens)
+
+            def counted(cache: Any, tokens: list[int]) -> Any:
+                checked.append(len(tokens))
+                return check(cache, tokens)
+
+            model.read, model.check = watched, counted  # type: ignore[method-assign]
+            await caller.say(SAYINGS[0])
+            await wrote.wait()
+            await caller.pause(300)
+            await caller.cough(250)
+            answer = await caller.answer()
+            assert answer.status in ("completed", "incomplete")
+            assert len(caller.outlet.replies) == 1
+            assert sum(checked) > 2
 
     run_virtual(main(), busy=watch.busy)
 
