@@ -42,9 +42,6 @@ from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
 from antiphon.transport.base import Outlet
 
-_LEAST_COMMIT_MS = 100
-"""Less audio than this is nothing to commit, as in the Realtime protocol."""
-
 
 class Session:
     """One conversation with one client.
@@ -98,7 +95,7 @@ class Session:
         self._recorder.begin(self._loop.time(), settings, seed)
         self._identity = None if speakers is None else Identity(speakers)
         post = self._post_event
-        self._hearing = Hearing(suite.vad, suite.recognizer, settings, post, post, self._identity)
+        self._hearing = Hearing(suite.vad, suite.recognizer, settings, post, self._identity)
         self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet, self._hearing.trailing_silence_ms)
         self._transcripts = Transcripts(suite.recognizer, self.conversation, outlet, settings)
         self._replies = Replies(
@@ -285,7 +282,7 @@ class Session:
                 self._listener.configure(settings, group)
                 self._handle(on.Configured(settings.turn), group)
             case ask.CommitBuffer():
-                self._commit_buffer(group)
+                self._handle(on.BufferCommitted(*self._hearing.uncommitted()), group)
             case ask.ClearBuffer():
                 self._handle(on.BufferCleared(), group)
                 self._hearing.clear()
@@ -312,14 +309,3 @@ class Session:
                 self._replies.leave_at_pause(left, client_event_id)
             case ask.CancelResponse(cancelled, client_event_id):
                 self._handle(on.CancelRequested(cancelled, client_event_id), group)
-
-    def _commit_buffer(self, group: asyncio.TaskGroup) -> None:
-        self._hearing.flush()
-        start_ms, position_ms = self._hearing.uncommitted_from_ms, self._hearing.position_ms
-        if position_ms - start_ms < _LEAST_COMMIT_MS:
-            raise ProtocolError(
-                f"Error committing input audio buffer: buffer too small. Expected at least {_LEAST_COMMIT_MS}ms of "
-                f"audio, but buffer only has {position_ms - start_ms}ms of audio.",
-                code="input_audio_buffer_commit_empty",
-            )
-        self._handle(on.BufferCommitted(start_ms, position_ms), group)
