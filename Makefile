@@ -13,7 +13,8 @@ BENCHMARKS ?= startup clauses first_words ahead latency barge_in budget contract
 
 # What waits for time to pass more than it works, so that two at a time are no trouble.
 REAL_TIME := tests/e2e tests/browser
-ONCE_MORE = echo "These run in real time, beside whatever else the machine does: what failed is tried once more."; \
+# Whether it is tried once more is for tests that failed (1), not for a pytest that was stopped or fell.
+ONCE_MORE = [ $$? = 1 ] && echo "These run in real time, beside whatever else the machine does: what failed is tried once more." && \
 	    $(BIN)/pytest --last-failed --last-failed-no-failures none $(PYTEST_ARGS) -m
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
@@ -40,8 +41,7 @@ lint: develop $(BIN)/node $(NODE_MODULES)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
-	$(BIN)/mypy
-	$(BIN)/pyright
+	@echo "$(BIN)/mypy and $(BIN)/pyright"; $(BIN)/mypy & mypy=$$!; $(BIN)/pyright; pyright=$$?; wait $$mypy && exit $$pyright
 	$(BIN)/node $(NODE_PACKAGES)/typescript/bin/tsc -p web
 	$(BIN)/node $(NODE_PACKAGES)/prettier/bin/prettier.cjs --log-level warn --check web
 

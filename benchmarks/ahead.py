@@ -24,7 +24,8 @@ from antiphon.engines.suite import Suite
 from antiphon.ids import IdSource
 from antiphon.session.session import Session
 from antiphon.sim.caller import Caller
-from antiphon.sim.outlet import HeardReply, RecordingOutlet
+from antiphon.sim.heard_reply import HeardReply
+from antiphon.sim.outlet import RecordingOutlet
 from antiphon.sim.virtual_time import run_virtual
 from benchmarks.dialogues import ANSWERS, Dialogue, SpokenTurn, spoken_dialogues
 from benchmarks.stated_brain import StatedBrain

@@ -20,7 +20,7 @@ from antiphon.core.speech import AudioChunk, Voice
 from antiphon.core.speech_memory import SpeechMemory
 from antiphon.engines.scripted import BrainOptions, ScriptedBrain, ScriptedSynthesizer, SynthesizerOptions
 from antiphon.sim.caller import Caller, call, scripted_suite
-from antiphon.sim.outlet import HeardReply
+from antiphon.sim.heard_reply import HeardReply
 from antiphon.sim.virtual_time import run_virtual
 from benchmarks.dialogues import ANSWERS
 from benchmarks.tables import arguments, save, show

@@ -29,9 +29,10 @@ from antiphon.apps.server_process import local_server
 from antiphon.audio import FRAME_MS, MOUTH_RATE_HZ
 from antiphon.core.speech import Voice
 from antiphon.v1 import generator_pb2_grpc, models_pb2, recognizer_pb2_grpc, synthesizer_pb2_grpc
-from antiphon.voices.fleet import Fleet, Handover, NoWatcher
+from antiphon.voices.fleet import Fleet
 from antiphon.voices.registry import StaticRegistry
 from antiphon.voices.synthesizer import FleetSynthesizer
+from antiphon.voices.watcher import Handover, NoWatcher
 from benchmarks.barge_in import BargeIn, interrupt
 from benchmarks.conversation import calling, tone_questions
 from benchmarks.tables import arguments, save, show, spread

@@ -5,7 +5,9 @@ import { Microphone } from "./audio/microphone.js";
 import { Conversation } from "./model/conversation.js";
 import { Problem, problemOf } from "./model/problems.js";
 import { Timings } from "./model/timings.js";
+import { isHandOver, ToolRuns } from "./model/tool-runs.js";
 import { WayToEar } from "./model/way.js";
+import { Later } from "./later.js";
 import { comeBack } from "./line/come-back.js";
 import { openLine } from "./line/open.js";
 
@@ -18,9 +20,20 @@ import { openLine } from "./line/open.js";
 
 /** @typedef {import("./line/come-back.js").Way} Way */
 
-/** @typedef {"phase" | "captions" | "timings" | "problem" | "session" | "fleet" | "brain" | "input"} Change */
+/**
+ * @typedef {"phase" | "captions" | "timings" | "problem" | "session" | "fleet" | "brain" | "input" | "agent" | "tool"
+ *   | "kept"} Change
+ */
 
 const KEPT_PIECES = 500; // of 20 ms: what is said while the connection is made
+const BUSY = "conversation_already_has_active_response"; // when an answer is asked for while one is given
+/** @type {Record<string, import("./model/problems.js").Kind>} errors by which the server ends a session */
+const ENDS = {
+  session_expired: "expired",
+  session_idle_timeout: "expired",
+  server_error: "server",
+  conversation_taken_over: "elsewhere",
+};
 const PHASES = /** @type {const} */ ({
   idle: "ready",
   listening: "listening",
@@ -38,6 +51,10 @@ export class Call extends EventTarget {
     this.preferences = preferences;
     this.conversation = new Conversation();
     this.timings = new Timings();
+    this.tools = new ToolRuns();
+    /** @type {import("./model/tool-runs.js").ToolRun | null} the newest news of a tool */
+    this.told = null;
+    this.later = new Later(this);
     this.input = new Meter();
     this.output = new Meter();
     /** @type {Phase} */
@@ -60,6 +77,9 @@ export class Call extends EventTarget {
     /** @type {{pcm: Uint8Array, at: number}[]} */
     this._kept = [];
     this._answering = "";
+    /** @type {Problem | null} why the server ends it, where it has said so */
+    this._end = null;
+    this._refused = false; // an answer has to be asked for again, since the agent spoke first
     this._wayToEar = new WayToEar();
     this._attempt = 0;
     /** @type {Way | null} back to the session, should the connection be lost */
@@ -73,7 +93,7 @@ export class Call extends EventTarget {
   }
 
   /** @param {Change} change */
-  _changed(change) {
+  changed(change) {
     this.dispatchEvent(new Event(change));
   }
 
@@ -81,19 +101,20 @@ export class Call extends EventTarget {
   _enter(phase) {
     if (this.phase === phase) return;
     this.phase = phase;
-    this._changed("phase");
+    this.changed("phase");
   }
 
   /** @param {Problem | null} problem */
   tell(problem) {
     this.problem = problem;
-    this._changed("problem");
+    this.changed("problem");
   }
 
-  /** Begins a conversation; by voice, or only typed. @param {{voice: boolean}} options */
+  /** Begins a conversation, or goes on with the one there was; by voice, or only typed. @param {{voice: boolean}} options */
   async start({ voice }) {
     const attempt = ++this._attempt;
     this.tell(null);
+    this._end = null;
     this._kept = [];
     this._enter("connecting");
     try {
@@ -104,7 +125,9 @@ export class Call extends EventTarget {
       await this.line?.useTrack(this.microphone?.track ?? null);
       if (this.phase === "connecting") this._enter("ready");
     } catch (error) {
-      if (attempt === this._attempt) await this._fail(problemOf(error));
+      const problem = problemOf(error);
+      if (problem.kind === "not-kept") this.later.forget(this.later.id);
+      if (attempt === this._attempt) await this._fail(problem);
     }
   }
 
@@ -120,7 +143,7 @@ export class Call extends EventTarget {
   }
 
   async _connect() {
-    this.line = await openLine(this.server, this.preferences, {
+    this.line = await openLine(this.server, this.preferences, this.later.id, {
       onEvent: (event) => this._receive(event),
       onLevel: (level) => this.output.take(level),
       onSound: (at) => {
@@ -174,49 +197,99 @@ export class Call extends EventTarget {
       case "session.created":
       case "session.updated":
         this.session = event.session;
-        this._changed("session");
+        this.changed("session");
         break;
       case "antiphon.state":
         this._state = event.state;
-        if (this._connected) this._enter(PHASES[event.state]);
+        if (this._connected) this._enter(this._standingPhase);
+        break;
+      case "antiphon.conversation":
+        if (event.items > 0) this.forgetWords(); // the server tells them again
+        this.later.named(event.conversation_id);
         break;
       case "antiphon.brain":
         this.brain = event.model;
-        this._changed("brain");
+        this.changed("brain");
         break;
       case "antiphon.fleet":
         this.fleet = event;
-        this._changed("fleet");
+        this.changed("fleet");
         break;
       case "antiphon.resumable":
         this._way = { token: event.token, waitsMs: event.waits_s * 1000 };
         break;
       case "antiphon.record":
         this.recordUrl = event.url;
-        this._changed("session");
+        this.changed("session");
         break;
       case "response.created":
         this._answering = event.response.id;
         break;
       case "response.done":
         if (event.response.id === this._answering) this._answering = "";
+        if (this._refused) this.line?.send({ type: "response.create" });
+        this._refused = false;
         break;
       case "error":
-        console.warn(`the server: ${event.error.message}`);
+        if (event.error.code === BUSY) {
+          this._refused = true;
+          this.line?.send({ type: "response.cancel" });
+        } else if (event.error.code !== null && event.error.code in ENDS) {
+          this._end = new Problem(ENDS[event.error.code]);
+        } else {
+          console.warn(`the server: ${event.error.message}`);
+        }
         break;
     }
-    if (this.conversation.take(event)) this._changed("captions");
+    this._follow(event);
+    if (this.conversation.take(event)) this.changed("captions");
     this._wayToEar.take(event, performance.now());
     if (this.timings.take(event)) {
       this._timeWay();
-      this._changed("timings");
+      this.changed("timings");
     }
+  }
+
+  /** What becomes of agents and tools, and of what is kept. @param {ServerEvent} event */
+  _follow(event) {
+    const now = performance.now();
+    const ran = this.tools.take(event, now);
+    if (event.type === "antiphon.agent") this.changed("agent");
+    if (ran !== null) {
+      this.told = ran;
+      if (!Number.isNaN(ran.endedAt) && !isHandOver(ran.name)) {
+        this.timings.ran(ran);
+        this.changed("timings");
+      }
+      this.changed("tool");
+      if (this._connected) this._enter(this._standingPhase);
+    }
+    if (event.type === "antiphon.clause" && this.timings.worded(now)) this.changed("timings");
+    if (event.type === "response.done" || event.type === "conversation.item.input_audio_transcription.completed") {
+      this.later.note();
+    }
+  }
+
+  /** A tool that works in silence is thinking, too. @returns {Phase} */
+  get _standingPhase() {
+    const phase = PHASES[this._state];
+    return phase === "ready" && this.tools.newest !== undefined ? "thinking" : phase;
+  }
+
+  forgetWords() {
+    this.conversation = new Conversation();
+    this.changed("captions");
+  }
+
+  forgetTimes() {
+    this.timings = new Timings();
+    this.changed("timings");
   }
 
   /** How long the way to the ear took, when it is known. */
   _timeWay() {
     const way = this._wayToEar.measured(this.line);
-    if (way !== null && this.timings.heard(way.response, way.ms)) this._changed("timings");
+    if (way !== null && this.timings.heard(way.response, way.ms)) this.changed("timings");
   }
 
   /** Says something in writing, and has it answered. @param {string} text */
@@ -231,7 +304,7 @@ export class Call extends EventTarget {
   mute(muted) {
     this.muted = muted;
     this._gate();
-    this._changed("input");
+    this.changed("input");
   }
 
   /** Push-to-talk: the key goes down or up. @param {boolean} down */
@@ -246,7 +319,7 @@ export class Call extends EventTarget {
       this.line?.send({ type: "input_audio_buffer.commit" });
       this.line?.send({ type: "response.create" });
     }
-    this._changed("input");
+    this.changed("input");
   }
 
   /** Takes another microphone. */
@@ -281,10 +354,13 @@ export class Call extends EventTarget {
     this._way = null;
     this._connected = false;
     this._answering = "";
+    this._refused = false;
     this.holding = false;
     await Promise.all([this._closeMicrophone(), line?.close()]);
     this.conversation.close();
-    this._changed("captions");
+    this.tools.close();
+    this.changed("captions");
+    this.changed("agent");
   }
 
   async _closeMicrophone() {
@@ -296,8 +372,7 @@ export class Call extends EventTarget {
   /** The line is gone. @param {string} reason */
   async _closed(reason) {
     if (!this._connected) return;
-    if (reason === "session expired" || reason === "idle") return this._fail(new Problem("expired"));
-    if (reason === "server error") return this._fail(new Problem("server"));
+    if (this._end !== null) return this._fail(this._end);
     if (reason === "the server stops" || this._way === null) return this._fail(new Problem("lost", reason));
     return this._comeBack(this._way);
   }
@@ -318,6 +393,6 @@ export class Call extends EventTarget {
     if (!wanted()) return;
     if (problem !== null) return this._fail(problem);
     this._standing();
-    this._enter(PHASES[this._state]);
+    this._enter(this._standingPhase);
   }
 }

@@ -44,6 +44,12 @@ export class Server {
     return response.json();
   }
 
+  /** @param {string} path */
+  async delete(path) {
+    const response = await this.fetch(path, { method: "DELETE" });
+    if (!response.ok && response.status !== 404) await refuse(response);
+  }
+
   /**
    * Answers to an offer of WebRTC.
    * @param {string} path
@@ -86,6 +92,10 @@ async function refuse(response) {
   if (response.status === 401) throw new Problem("key", message);
   if (error.code === "origin_not_allowed") throw new Problem("origin", message);
   if (error.code === "call_lost") throw new Problem("ended", message);
+  if (error.code === "conversation_not_found" || error.code === "conversations_not_kept") {
+    throw new Problem("not-kept", message);
+  }
+  if (error.code === "conversation_in_use") throw new Problem("in-use", message);
   if (error.code === "server_is_full") throw new Problem("full", message);
   throw new Error(message);
 }

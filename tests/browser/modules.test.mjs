@@ -9,8 +9,10 @@ import { comeBack } from "../../web/line/come-back.js";
 import { HeardQueue } from "../../web/line/heard-queue.js";
 import { SentAudio } from "../../web/line/sent-audio.js";
 import { Conversation } from "../../web/model/conversation.js";
+import { Kept } from "../../web/model/kept.js";
 import { Problem } from "../../web/model/problems.js";
 import { spans, Timings, totalMs } from "../../web/model/timings.js";
+import { inWords, isHandOver, ToolRuns } from "../../web/model/tool-runs.js";
 import { WayToEar } from "../../web/model/way.js";
 import { ticks } from "../../web/view/waterfall.js";
 
@@ -182,6 +184,116 @@ test("a failed answer says why", () => {
   const details = { error: { message: "The model is away." } };
   conversation.take({ type: "response.done", response: { id: "r", status: "failed", status_details: details } });
   assert.equal(conversation.entries[0].failure, "The model is away.");
+});
+
+/** News of a tool. */
+function told(status, text = "", name = "find_tour", call_id = "c") {
+  return { type: "antiphon.tool", call_id, name, status, text };
+}
+
+test("a tool is told from its beginning to its end", () => {
+  const tools = new ToolRuns();
+  tools.take(told("running"), 100);
+  tools.take(told("progress", "asking"), 300);
+  assert.deepEqual([tools.newest.name, tools.newest.text], ["find_tour", "asking"]);
+  tools.take(told("running", "", "look", "d"), 350);
+  assert.equal(tools.newest.name, "look");
+  const run = tools.take(told("completed"), 900);
+  assert.deepEqual([run.status, run.beganAt, run.endedAt, run.steps], ["completed", 100, 900, [{ text: "asking", at: 300 }]]);
+  tools.take({ type: "antiphon.agent", agent: "night_desk" }, 950);
+  assert.equal(inWords(tools.agent), "Night desk");
+  tools.close();
+  assert.equal(tools.newest, undefined);
+  assert.ok(isHandOver("transfer_to_billing"));
+});
+
+test("the time of a tool is shown by its steps, and until it is told", () => {
+  const tools = new ToolRuns();
+  const timings = new Timings();
+  assert.equal(timings.worded(1), false);
+  tools.take(told("running"), 100);
+  tools.take(told("progress", "asking the tour office of the museum"), 300);
+  timings.ran(tools.take(told("failed", "no answer"), 900));
+  assert.equal(timings.worded(1000), true);
+  const [run] = timings.all;
+  assert.equal(totalMs(run), 800);
+  assert.deepEqual(
+    spans(run).map(({ name, fromMs, toMs }) => [name, fromMs, toMs]),
+    [
+      ["Ran, and failed", 0, 800],
+      ["asking the tour offic\u2026", 200, 800],
+      ["Until it is told", 800, 900],
+    ],
+  );
+  assert.equal(timings.percentile(50), null, "it is no answer");
+});
+
+test("captions say what tools do and who answers from here on", () => {
+  const conversation = new Conversation();
+  conversation.take({ type: "antiphon.agent", agent: "desk" });
+  conversation.take(told("running"));
+  conversation.take(told("progress", "asking"));
+  const [tool] = conversation.entries;
+  assert.deepEqual([tool.certain, tool.status, tool.coming, tool.open], ["find_tour", "running", "asking", true]);
+  conversation.take(told("failed", "no answer"));
+  assert.deepEqual([tool.status, tool.coming, tool.failure, tool.open], ["failed", "", "no answer", false]);
+  conversation.take(told("running", "", "transfer_to_night", "d"));
+  conversation.take({ type: "antiphon.agent", agent: "night" });
+  conversation.take({ type: "antiphon.agent", agent: "night" });
+  conversation.take({ type: "antiphon.clause", response_id: "r", item_id: "a", text: "Yes." });
+  assert.deepEqual(
+    conversation.entries.map(({ role, agent }) => [role, agent]),
+    [
+      ["tool", ""],
+      ["change", "night"],
+      ["agent", "night"],
+    ],
+  );
+  conversation.take(told("running", "", "look", "e"));
+  conversation.close();
+  assert.equal(conversation.entries.at(-1).status, "cancelled", "nothing more is told of it");
+});
+
+test("a conversation that goes on begins with what was said", () => {
+  const conversation = new Conversation();
+  const done = (item) => {
+    conversation.take({ type: "conversation.item.added", item });
+    conversation.take({ type: "conversation.item.done", item });
+  };
+  conversation.take({ type: "antiphon.conversation", conversation_id: "conv_1", items: 4 });
+  done({ id: "u", type: "message", role: "user", content: [{ type: "input_audio", transcript: "Hello." }] });
+  done({ id: "f", type: "function_call", name: "look", call_id: "c" });
+  done({ id: "o", type: "function_call_output", call_id: "c", output: '{"error":"It failed."}' });
+  done({ id: "a", type: "message", role: "assistant", content: [{ type: "output_audio", transcript: "Sorry." }] });
+  done({ id: "v", type: "message", role: "assistant", content: [{ type: "output_audio", transcript: "later" }] });
+  assert.deepEqual(
+    conversation.entries.map(({ role, certain, status }) => [role, certain, status]),
+    [
+      ["user", "Hello.", ""],
+      ["tool", "look", "failed"],
+      ["agent", "Sorry.", ""],
+    ],
+  );
+});
+
+test("the conversations of a browser are kept in its own store, the newest first", () => {
+  const store = new Map([["antiphon.conversations", '{"not": "a list"}']]);
+  globalThis.localStorage = { getItem: (key) => store.get(key) ?? null, setItem: (key, value) => store.set(key, value) };
+  const kept = new Kept();
+  assert.deepEqual(kept.all, []);
+  kept.note("conv_1", "  Good   morning. ");
+  kept.note("conv_2", "x".repeat(100));
+  kept.note("conv_1", "What it began with stays.");
+  assert.deepEqual(
+    new Kept().all.map(({ id, title }) => [id, title.length]),
+    [
+      ["conv_1", 13],
+      ["conv_2", 60],
+    ],
+  );
+  kept.forget("conv_1");
+  for (let number = 3; number < 60; number++) kept.note(`conv_${number}`, "more");
+  assert.deepEqual([kept.all.length, kept.all[0].id], [30, "conv_59"]);
 });
 
 const MARKS = { speech_end: 0, recognizer_final: 90, brain_started: 92, brain_first_token: 95, first_clause: 110 };

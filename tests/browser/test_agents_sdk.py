@@ -22,7 +22,7 @@ async def fulfil(route: Route) -> None:
 
 
 async def test_the_agents_sdk_converses(server: str, ask: Ask, tmp_path: Path) -> None:
-    speech: list[bytes | float] = [1.5, ask("Tell me a story."), 3.5, ask("Where do you live?"), 12.0]
+    speech: list[bytes | float] = [1.5, ask("Please tell me a story."), 3.5, ask("Where do you live?"), 12.0]
     file = microphone_file(tmp_path / "speech.wav", speech)
     async with browsing(file) as chromium:
         routes = {"**/agents.html": fulfil, "**/sdk/*": fulfil}

@@ -15,7 +15,9 @@ from tests.e2e.listening import word_error_rate, words_in_common
 
 from antiphon.core.text import words_of
 
-ASKED = ("What is your favourite movie?", "Tell me a story.", "Tell me about yourself.")
+pytestmark = pytest.mark.serial  # what was heard is measured to some frames
+
+ASKED = ("What is your favourite movie?", "Please tell me a story.", "Tell me about yourself.")
 ANSWERED = (
     "My favorite movie is one with a talking computer.",
     "I am Antiphon, a voice agent that runs on the machine",

@@ -172,7 +172,7 @@ class Visit:
                 heard: entry.querySelector('.heard')?.textContent ?? '',
                 coming: entry.querySelector('.coming')?.textContent ?? '',
                 never: entry.querySelector('.never')?.textContent ?? '',
-                who: entry.querySelector('.who').textContent,
+                who: entry.querySelector('.who')?.textContent ?? '',
             }))"""
         )
 

@@ -219,7 +219,7 @@ CLAUSE = own("clause", response_id="resp_1", item_id="item_1", text="one")
         ([VOICE], "no such response"),
         ([BRAIN], "no such response"),
         ([CREATED, BRAIN, BRAIN], "was told before"),
-        ([CREATED, VOICE, CLAUSE], "antiphon.brain comes first"),
+        ([CREATED, VOICE, CLAUSE, BRAIN], "it comes before the first clause"),
         ([CREATED, BRAIN, CLAUSE], "antiphon.voice comes first"),
         ([CREATED, VOICE, VOICE], "speaks already"),
         (

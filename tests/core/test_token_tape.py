@@ -93,6 +93,13 @@ def test_cutting_and_copying() -> None:
     assert other.text == "a b "
 
 
+def test_what_the_model_wrote_last() -> None:
+    tape = write(read("a ", "b "), "c ", "d ")
+    assert tape.written_behind(0) == tape.written_behind(2) == tape.ids[2:]
+    assert tape.written_behind(3) == tape.ids[3:]
+    assert read("a ").written_behind(0) == []
+
+
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "ab", "ba", "aab"]), st.booleans()), max_size=12), st.data())
 def test_what_is_common_is_the_same_text(pieces: list[tuple[str, bool]], data: st.DataObject) -> None:
     tape = Tape()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from antiphon.core.settings import Tool
-from antiphon.engines.tool_rules import choose_call, spoken_result
+from antiphon.engines.tool_rules import choose_call, spoken_result, was_stopped
 
 
 def tool(name: str, description: str, required: tuple[str, ...] = (), **properties: dict[str, Any]) -> Tool:
@@ -124,16 +124,21 @@ def test_any_schema_will_do(parameters: dict[str, Any]) -> None:
         ("", "That is done."),
         ("null", "That is done."),
         ('{"ok": true}', "That is done."),
-        ("false", "That did not work."),
+        ("false", "I am sorry, that did not work."),
         ("42", "The result is 42."),
         ('"sunny"', "sunny"),
         ('{"temperature": 21, "sky_state": "clear"}', "The temperature is 21, and the sky state is clear."),
         ('{"a": 1, "b": 2, "c": true}', "The a is 1, the b is 2, and the c is yes."),
         ('{"wind": {"speed": 3}}', "The wind speed is 3."),
         ('{"names": ["Ann", "Bo", "Cy"]}', "The names are Ann, Bo and Cy."),
-        ('{"error": "No such city."}', "That did not work: No such city."),
+        ('{"error": "No such city."}', "I am sorry, that did not work. No such city."),
         ("[1, 2]", "The result is 1 and 2."),
     ],
 )
 def test_results_are_said_plainly(output: str, spoken: str) -> None:
     assert spoken_result(output) == spoken
+
+
+def test_what_was_stopped_is_known() -> None:
+    assert was_stopped('{"cancelled": "The user spoke."}')
+    assert not any(map(was_stopped, ("cancelled", "{}", '{"cancelled": true, "price": 3}', "[1]")))

@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.core.turns_machine import TurnsMachine
 
 from antiphon.core import due, floor, turns
-from antiphon.sim.turn_rules import RuleBrokenError
+from antiphon.sim.followed_turns import RuleBrokenError
 
 DELETED = (
     "CancelReply",

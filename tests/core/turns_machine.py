@@ -18,7 +18,8 @@ from antiphon.core.actions import Action, State
 from antiphon.core.events import Event, Outcome
 from antiphon.core.settings import Answers, Detection, TurnSettings
 from antiphon.ids import IdSource, ItemId, ReplyId, TurnId
-from antiphon.sim.turn_rules import LiveReply, TurnRules
+from antiphon.sim.followed_turns import LiveReply
+from antiphon.sim.turn_rules import TurnRules
 
 TEXTS = st.sampled_from(["", "yeah", "uh-huh okay", "no wait", "tell me a story.", "and then", "is it late?", None])
 STALE = "stale"

@@ -121,4 +121,4 @@ async def test_a_missing_event_is_noticed(server: str, sdk: Path, ask: Ask, tmp_
         (interrupted, "input_audio_buffer.speech_started"),
         (interrupted, "conversation.item.truncated"),
     ]
-    await check_each_is_missed(server, cases, patience_s=8.0)
+    await check_each_is_missed(server, cases, patience_s=8.0, at_once=4)

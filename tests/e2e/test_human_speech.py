@@ -16,6 +16,8 @@ from antiphon.audio import G711_RATE_HZ, WIRE_PCM_RATE_HZ, resample, ulaw_encode
 from antiphon.core.text import words_of
 from antiphon.sim.speech import recordings
 
+pytestmark = pytest.mark.serial  # eight speak at once
+
 WORST_WER = 0.15
 MICROPHONES = ("48 kHz", "24 kHz", "16 kHz", "8 kHz mu-law")
 TEXTS = {recording.name: recording.text for recording in recordings()}

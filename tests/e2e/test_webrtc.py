@@ -19,6 +19,8 @@ from tests.shell.rtc_client import RATE_HZ, RtcClient
 from antiphon.audio import WIRE_PCM_RATE_HZ, bytes_to_ms, resample
 from antiphon.sim.referee import Referee
 
+pytestmark = pytest.mark.serial  # an interruption is measured
+
 QUESTION = "Where do you live?"
 CAPITAL = "What is the capital of France?"
 

@@ -170,6 +170,18 @@ async def test_a_function_is_called_and_its_result_spoken(alice: AliceBrain) -> 
     assert not (await answer(alice, BrainRequest(asked, (WEATHER,), "none"))).calls
 
 
+async def test_a_function_that_runs_or_was_stopped_is_left_at_that(alice: AliceBrain) -> None:
+    asked = Message("user", "What is the weather in Paris?")
+    call = Message("assistant", call_id="c", name="get_weather", arguments="{}")
+    meanwhile = (asked, call, Message("user", "Never mind."))
+    stopped = (*meanwhile, Message("tool", '{"cancelled": "The user spoke."}', call_id="c"))
+    for messages in (meanwhile, stopped):
+        said = await answer(alice, BrainRequest(messages, (WEATHER,)))
+        assert not said.calls
+        assert said.text
+        assert "cancelled" not in said.text
+
+
 async def test_many_conversations_at_once(alice: AliceBrain) -> None:
     names = ["Ann", "Bob", "Cyd", "Dan", "Eve"] * 4
     talks = await asyncio.gather(*(converse(alice, f"My name is {name}.", "What is my name?") for name in names))

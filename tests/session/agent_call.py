@@ -19,7 +19,8 @@ from antiphon.ids import IdSource
 from antiphon.session.meter import Recorder
 from antiphon.session.session import Session
 from antiphon.sim.caller import Caller, scripted_suite
-from antiphon.sim.outlet import HeardReply, RecordingOutlet
+from antiphon.sim.heard_reply import HeardReply
+from antiphon.sim.outlet import RecordingOutlet
 from antiphon.transport.base import Outlet
 
 

@@ -31,7 +31,8 @@ from antiphon.ids import IdSource, ItemId, ReplyId
 from antiphon.session.meter import NoRecorder
 from antiphon.session.session import Session
 from antiphon.sim.caller import Caller, scripted_suite
-from antiphon.sim.outlet import HeardReply, OutletRuleError, RecordingOutlet
+from antiphon.sim.heard_reply import HeardReply
+from antiphon.sim.outlet import OutletRuleError, RecordingOutlet
 from antiphon.sim.virtual_time import VirtualTimeLoop
 
 _BEGUN: ContextVar[ReplyId | None] = ContextVar("_BEGUN", default=None)

@@ -242,7 +242,7 @@ def failing(error: Exception | None) -> Any:
     ("error", "told"),
     [
         (ToolError("The shop is closed"), "The shop is closed"),
-        (RuntimeError("a secret of the inside"), "It failed."),
+        (RuntimeError("a secret of the inside"), "There was an error."),
         (None, "It took longer than 2 seconds."),
     ],
 )

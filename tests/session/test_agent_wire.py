@@ -130,6 +130,8 @@ def test_a_greeting_a_call_a_filler_and_an_answer(paced: bool, vendor: bool) -> 
             assert told == ([("running", "search"), ("completed", "search")] if vendor else [])
             assert client.of("session.updated")[0]["session"]["instructions"] == "Be brief."
             assert "secret" not in str(client.events)
+            asked = [each["response_id"] for each in client.of("antiphon.brain")]
+            assert asked == ([call["id"], answer["id"]] if vendor else []), "given words are no model's"
 
     run_virtual(main())
 

@@ -10,7 +10,7 @@ from antiphon.core.actions import State
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
 from antiphon.engines.scripted import ScriptedBrain, count_to
 from antiphon.sim.caller import Caller, call, noise, scripted_suite
-from antiphon.sim.outlet import HeardReply
+from antiphon.sim.heard_reply import HeardReply
 from antiphon.sim.virtual_time import run_virtual
 
 FRAME_S = 0.02

@@ -12,6 +12,7 @@ from antiphon.core.events import FinalHeard, PartialHeard, SpeechPaused, SpeechS
 from antiphon.core.settings import Detection, SessionSettings, TurnSettings
 from antiphon.engines.scripted import ScriptedRecognizer, ScriptedVad
 from antiphon.engines.tone_code import GAP_MS, encode
+from antiphon.errors import ProtocolError
 from antiphon.ids import TurnId
 from antiphon.session.hearing import Hearing
 from antiphon.sim.virtual_time import run_virtual
@@ -42,19 +43,16 @@ class Ear:
         self.heard: list[Heard] = []
         self.turns: list[TurnId] = []
         self.finals: dict[TurnId, str] = {}
-        self.hearing = Hearing(vad, ScriptedRecognizer(), settings, self._edge, self._words)
+        self.hearing = Hearing(vad, ScriptedRecognizer(), settings, self._post)
         self.utterance = None
 
-    def _edge(self, edge: SpeechStarted | SpeechPaused) -> None:
-        self.heard.append(edge)
-        if isinstance(edge, SpeechStarted):
+    def _post(self, event: SpeechStarted | SpeechPaused | PartialHeard | FinalHeard) -> None:
+        self.heard.append(event)
+        if isinstance(event, SpeechStarted):
             turn = TurnId(f"turn_{len(self.turns)}")  # type: ignore[arg-type]
             self.turns.append(turn)
-            self.utterance = self.hearing.open(turn, edge.at_ms)  # type: ignore[assignment]
-
-    def _words(self, event: PartialHeard | FinalHeard) -> None:
-        self.heard.append(event)
-        if isinstance(event, FinalHeard):
+            self.utterance = self.hearing.open(turn, event.at_ms)  # type: ignore[assignment]
+        elif isinstance(event, FinalHeard):
             self.finals[event.turn] = event.text or ""
 
 
@@ -111,8 +109,7 @@ def test_without_turn_detection_all_audio_up_to_the_commit_is_the_turn() -> None
         ear = Ear(MANUAL, ScriptedVad())
         hearing = ear.hearing
         hearing.hear(silence(100) + speech("push to talk") + b"\0\0" * 7)
-        hearing.flush()
-        start_ms, end_ms = hearing.uncommitted_from_ms, hearing.position_ms
+        start_ms, end_ms = hearing.uncommitted()
         utterance = hearing.open(TurnId("a"), start_ms)  # type: ignore[arg-type]
         async with asyncio.TaskGroup() as group:
             utterance.transcribe(1, group)
@@ -124,6 +121,20 @@ def test_without_turn_detection_all_audio_up_to_the_commit_is_the_turn() -> None
     assert text == "push to talk"
     assert not [edge for edge in heard if isinstance(edge, SpeechStarted)]
     assert length_ms == uncommitted_ms == round(100 + len(speech("push to talk")) / 32)
+
+
+def test_too_little_audio_is_nothing_to_commit() -> None:
+    async def run() -> None:
+        hearing = Ear(MANUAL, ScriptedVad()).hearing
+        hearing.hear(silence(90))
+        with pytest.raises(ProtocolError, match="only has 90ms") as refused:
+            hearing.uncommitted()
+        assert refused.value.code == "input_audio_buffer_commit_empty"
+        hearing.hear(silence(10))
+        assert hearing.uncommitted() == (0, 100)
+        hearing.close()
+
+    run_virtual(run())
 
 
 def test_cleared_audio_is_in_no_turn() -> None:

@@ -138,7 +138,7 @@ def test_the_silence_of_the_user_is_not_played_to_the_brain() -> None:
 
 
 def test_older_turns_are_read_by_their_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("antiphon.session.session.HEARD_S", 3.0)
+    monkeypatch.setattr("antiphon.session.items.HEARD_S", 3.0)
 
     async def main() -> None:
         suite = hearing_suite(asr="")

@@ -26,12 +26,12 @@ def test_nothing_of_a_reply_that_was_not_let_out_is_found_anywhere() -> None:
 
 
 async def _write_at_once(reply: Reply, text: str) -> None:
-    item = reply._message_item()
+    item = reply.told._message_item()
     item.text += text
 
 
 async def _call_at_once(reply: Reply, delta: ToolCallDelta, *, after_speech: bool) -> None:
-    reply._tell_call(delta)
+    reply.told._tell_call(delta)
 
 
 def _deliver_at_once(reply: Reply, chunk: AudioChunk) -> None:
@@ -84,8 +84,8 @@ def test_what_a_cancelled_reply_still_brings_is_not_told(paced: bool) -> None:
             caller.cancel(asked)
             await caller.answer()
             told, items = len(caller.outlet.calls), len(caller.session.conversation)
-            reply._tell_voice("late")
-            reply._tell_clause("late")
+            reply.told.voice("late")
+            reply.told.clause("late")
             reply._deliver(AudioChunk(bytes(4800), 0, last=True))
             await reply._write("late")
             await reply._call(ToolCallDelta("call_1", "effect", "{}"), after_speech=False)

@@ -215,8 +215,8 @@ def test_a_recording_that_was_broken_off_replays_as_far_as_it_goes(tmp_path: Pat
     ("content", "complaint"),
     [
         (b"", "is empty"),
-        (b"{}\n", "line 1"),
-        (b"hello\n", "line 1"),
+        (b"{}\n", "no recording of a session: a line is not"),
+        (b"hello\n", "no recording of a session"),
         (b'{"is":"header","format":"something else"}\n', "no recording"),
         (b'{"is":"header","format":"antiphon session","version":99}\n', "version 99"),
     ],

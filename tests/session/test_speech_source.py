@@ -21,7 +21,7 @@ from antiphon.engines.base import VoiceInfo
 from antiphon.engines.scripted import ScriptedSynthesizer, SynthesizerOptions
 from antiphon.session.speech_source import SpeechSource
 from antiphon.sim.caller import Caller, call, scripted_suite
-from antiphon.sim.outlet import HeardReply
+from antiphon.sim.heard_reply import HeardReply
 from antiphon.sim.virtual_time import run_virtual
 
 ALPHA = Voice("alpha")

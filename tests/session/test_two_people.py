@@ -17,7 +17,7 @@ from antiphon.core.settings import Answers, ListeningSettings, ReplySettings, Se
 from antiphon.core.speech import Message
 from antiphon.session.session import Session
 from antiphon.sim.caller import Caller, call, scripted_suite
-from antiphon.sim.outlet import HeardReply
+from antiphon.sim.heard_reply import HeardReply
 from antiphon.sim.rule_brain import RuleBrain
 from antiphon.sim.virtual_time import run_virtual
 

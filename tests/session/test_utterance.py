@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from antiphon.audio import EAR_RATE_HZ, ms_to_bytes
 from antiphon.core.events import FinalHeard, PartialHeard
 from antiphon.engines.base import RecognizerStream, Transcript
 from antiphon.engines.scripted import ScriptedRecognizer
@@ -41,7 +42,7 @@ class _Stream:
     def close(self) -> None: ...
 
 
-def heard(*rounds: tuple[Sequence[str], str]) -> list[str | None]:
+def heard(*rounds: tuple[Sequence[str], str], audio_ms: int = 700) -> list[str | None]:
     """The finals that are posted, each after some guesses and what the recognizer finds in the end."""
     events: list[PartialHeard | FinalHeard] = []
 
@@ -49,6 +50,7 @@ def heard(*rounds: tuple[Sequence[str], str]) -> list[str | None]:
         engine = Dictated()
         utterance = Utterance(engine, None, events.append)
         utterance.name(TURN)
+        utterance.feed(bytes(ms_to_bytes(audio_ms, EAR_RATE_HZ)))
         for revision, (guesses, final) in enumerate(rounds, 1):
             for guess in guesses:
                 engine.guess(guess)
@@ -76,6 +78,11 @@ def test_words_that_were_heard_stand_where_the_final_has_none(guesses: list[str]
 @pytest.mark.parametrize("guesses", [[], ["um"], ["on the red dot", "um"]])
 def test_a_sound_that_never_had_words_has_none(guesses: list[str]) -> None:
     assert heard((guesses, "")) == [""]
+
+
+@pytest.mark.parametrize(("guesses", "final"), [(["how"], "how"), (["and", "how"], "how"), ([], "")])
+def test_of_a_long_sound_one_word_is_enough(guesses: list[str], final: str) -> None:
+    assert heard((guesses, ""), audio_ms=1200) == [final]
 
 
 def test_a_later_pause_takes_nothing_back_either() -> None:

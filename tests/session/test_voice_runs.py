@@ -24,7 +24,7 @@ from antiphon.engines.voices import MultiSynthesizer
 from antiphon.errors import EngineError
 from antiphon.session.voice_runs import stand_in
 from antiphon.sim.caller import Caller, call, scripted_suite
-from antiphon.sim.outlet import HeardReply
+from antiphon.sim.heard_reply import HeardReply
 from antiphon.sim.virtual_time import run_virtual
 
 FRAME_S = 0.02

@@ -14,8 +14,9 @@ from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.fleet import Shortage
 from antiphon.core.speech import AudioChunk
 from antiphon.engines import tone_code
-from antiphon.voices.fleet import Fleet, Handover
+from antiphon.voices.fleet import Fleet
 from antiphon.voices.registry import StaticRegistry
+from antiphon.voices.watcher import Handover
 from antiphon.worker.server import WorkerServer
 
 WAIT_S = 30.0

@@ -20,6 +20,7 @@ class Lists:
     bytes_per_token = 1
     most_tokens = 1000
     stop_tokens: frozenset[int] = frozenset()
+    can_check = True
 
     def __init__(self, *, can_cut: bool = True, can_copy: bool = True) -> None:
         self.can_cut = can_cut
@@ -31,6 +32,10 @@ class Lists:
     def read(self, cache: Any, tokens: list[int]) -> NDArray[np.float32]:
         cache += tokens
         return np.zeros(1, np.float32)
+
+    def check(self, cache: Any, tokens: list[int]) -> NDArray[np.float32]:
+        cache += tokens
+        return np.zeros((len(tokens), 1), np.float32)
 
     def cut(self, cache: Any, length: int, lost: int) -> bool:
         assert len(cache) == length + lost
@@ -88,6 +93,22 @@ def test_a_conversation_has_one_which_is_cut_to_what_stays() -> None:
     assert reader.read("a", LONG + " and") == len(LONG)
     assert reader.read("a", "the rain in rome") == len("the rain in ")
     assert (len(reader.contexts), reader.contexts.tokens) == (1, 16)
+
+
+def test_what_was_written_and_is_cut_away_is_kept_as_a_draft() -> None:
+    reader = Reader()
+    reader.read("a", LONG)
+    context, _ = reader.take("a", LONG)
+    for letter in " yes":
+        context.cache.append(ord(letter))
+        context.tape.wrote(ord(letter), letter)
+    context.cache += b"!!"
+    context.beyond, context.draft = 2, list(b"!")
+    reader.contexts.give_back(context)
+    assert reader.read("a", f"{LONG} and") == len(LONG) + 1, "a written space is as good as one that was heard"
+    assert (bytes(context.draft), context.beyond) == (b"yes!", 0)
+    assert reader.read("a", f"{LONG} so") == len(LONG) + 1
+    assert bytes(context.draft) == b"yes!", "until somebody writes"
 
 
 def test_what_would_lose_much_is_kept_beside_a_new_one() -> None:

@@ -97,7 +97,8 @@ async def test_who_comes_back_while_the_session_waits_takes_the_conversation_ove
         answer = await ask(first, "hello")
         second, _ = await begin(http, server, f"&conversation={about['conversation_id']}")
         while (closed := await first.receive(timeout=LIMIT_S)).type is aiohttp.WSMsgType.TEXT:
-            pass
+            last = closed.json()
+        assert last["error"]["code"] == "conversation_taken_over"
         assert (closed.type, closed.extra) == (aiohttp.WSMsgType.CLOSE, "the conversation goes on elsewhere")
         assert await ask(second, "repeat") == answer
         await first.close()

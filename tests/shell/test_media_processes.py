@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
-from tests.shell.media_house import CALLS, number_of, told
+from tests.shell.media_house import CALLS, SDP, number_of, told
 from tests.shell.rtc_client import RtcClient
 from tests.shell.test_media_sums import read
 from tests.shell.test_websocket import close_of
@@ -26,6 +27,7 @@ from antiphon.apps.media.processes import MediaProcesses
 from antiphon.apps.server import Server
 from antiphon.apps.server_process import local_server
 from antiphon.errors import ConfigError
+from antiphon.transport import relay
 
 LIMIT_S = 30.0
 PICO, ALPHA = "pico:en-US", "scripted:alpha"
@@ -91,9 +93,11 @@ async def test_a_process_that_is_killed_costs_its_own_calls_alone(
             RtcClient(http, CALLS) as other,
             http.ws_connect(f"/v1/realtime?call_id={lost.call_id}") as side,
         ):
-            assert [number_of(lost.call_id), number_of(other.call_id)] == [1, 2]
-            assert ports_of(lost.answer) <= set(range(45100, 45110))
-            assert ports_of(other.answer) <= set(range(45110, 45120))
+            number = number_of(lost.call_id)
+            assert {number, number_of(other.call_id)} == {1, 2}
+            for call in (lost, other):
+                first = 45090 + 10 * number_of(call.call_id)
+                assert ports_of(call.answer) <= set(range(first, first + 10))
             for call in (lost, other):
                 await call.until("session.created")
                 call.send({"type": "conversation.item.create", "item": HELLO})
@@ -105,8 +109,15 @@ async def test_a_process_that_is_killed_costs_its_own_calls_alone(
             assert figures["antiphon_workers_serving tts"] == 1
 
             with capture_logs() as log:
-                os.kill(before["webrtc"][0]["pid"], signal.SIGKILL)
-                await until_there(processes, 1, there=False)
+                pid = before["webrtc"][number - 1]["pid"]
+                os.kill(pid, signal.SIGSTOP)
+                handed = told_of_requests(monkeypatch)
+                moving = asyncio.create_task(http.post(lost.location, data=lost.pc.localDescription.sdp, headers=SDP))
+                await asyncio.wait_for(handed.wait(), LIMIT_S)
+                os.kill(pid, signal.SIGKILL)
+                async with asyncio.timeout(LIMIT_S), await moving as answer:
+                    assert answer.status == 503, "it is to ask again, and is told then"
+                await until_there(processes, number, there=False)
             assert [entry["calls"] for entry in log if entry["event"] == "a media process is gone"] == [1]
             await goes_on(other)
             error = await told(side, "error")
@@ -116,22 +127,35 @@ async def test_a_process_that_is_killed_costs_its_own_calls_alone(
             async with http.post(f"{lost.location}?token={token}", data=lost.pc.localDescription.sdp) as answer:
                 assert answer.status == 410
                 assert "begin a new call" in (await answer.json())["error"]["message"]
-            await until_there(processes, 1, there=True)
+            await until_there(processes, number, there=True)
             await goes_on(other)
             figures = await figures_of(http)
             assert figures["antiphon_sessions_total"] == 2, "what was counted stays"
             assert figures["antiphon_sessions_active"] == 1
-            assert figures["antiphon_worker_restarts_total webrtc-1"] == 1
+            assert figures[f"antiphon_worker_restarts_total webrtc-{number}"] == 1
             async with RtcClient(http, CALLS) as again:
-                assert number_of(again.call_id) == 1
+                assert number_of(again.call_id) == number
                 await again.until("session.created")
         after = await health_of(http)
-        first = after["webrtc"][0]
-        assert (first["state"], first["restarts"], first["last_exit"]) == ("serving", 1, "SIGKILL")
+        process = after["webrtc"][number - 1]
+        assert (process["state"], process["restarts"], process["last_exit"]) == ("serving", 1, "SIGKILL")
         pids = [each["pid"] for each in after["webrtc"]]
         assert all(psutil.pid_exists(pid) for pid in pids)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert left_in(tmp_path) == []
+
+
+def told_of_requests(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when a request is about to be handed to a process."""
+    handed = asyncio.Event()
+    pass_on = relay.pass_on
+
+    async def passing(*given: Any) -> web.StreamResponse:
+        handed.set()
+        return await pass_on(*given)
+
+    monkeypatch.setattr(relay, "pass_on", passing)
+    return handed
 
 
 def left_in(folder: Path) -> list[Path]:

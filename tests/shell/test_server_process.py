@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import aiohttp
 import psutil
@@ -15,12 +16,13 @@ SCRIPTED = ("--vad=scripted:", "--asr=scripted:", "--llm=scripted:", "--tts=scri
 LIMIT_S = 60.0
 
 
-async def test_it_runs_for_the_length_of_the_block() -> None:
-    async with local_server(SCRIPTED) as server:
+async def test_it_runs_for_the_length_of_the_block(tmp_path: Path) -> None:
+    async with local_server(SCRIPTED, tmp_path / "log.txt") as server:
         async with aiohttp.ClientSession() as http, http.get(f"{server.url}/health") as response:
             assert (await response.json())["service"] == "antiphon"
         assert psutil.pid_exists(server.pid)
         assert server.start_s > 0
+    assert server.url in (tmp_path / "log.txt").read_text()
     assert not psutil.pid_exists(server.pid)
 
 

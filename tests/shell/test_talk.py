@@ -281,9 +281,11 @@ async def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
         (TalkOptions(fast=True), "--fast needs --in"),
         (TalkOptions(fast=True, input_file=Path("x.wav"), url="http://h"), "no --url"),
         (TalkOptions(output_file=Path("x.wav")), "--out needs"),
-        (TalkOptions(text=True, output_file=Path("none/x.wav")), "--out none/x.wav: there is no folder none"),
         (TalkOptions(fast=True, input_file=Path("x.wav"), conversation="conv_1"), "keeps no conversations"),
         (TalkOptions(url="http://h", text=True, sessions=Path("kept.db")), "that is started here"),
+        (TalkOptions(text=True, output_file=Path("none/x.wav")), "--out none/x.wav: there is no folder none"),
+        (TalkOptions(url="http://h", text=True, log=Path("log.txt")), "--log is for a server"),
+        (TalkOptions(text=True, log=Path("/no/such/folder/log.txt")), "--log .*cannot be written"),
         (TalkOptions(input_file=Path("none.wav"), url="http://h"), "cannot read none.wav"),
     ],
 )

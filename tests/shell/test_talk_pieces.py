@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from antiphon.apps.playback import TARGET_MS, PlaybackBuffer
 from antiphon.apps.realtime_client import Arrival, Listener
 from antiphon.apps.talk.call import Call
-from antiphon.apps.talk.screen import caption
+from antiphon.apps.talk.screen import Screen, caption
 from antiphon.apps.talk.transcript import MAX_OPEN_LINES, Line, Phase, Speaker, Transcript
 from antiphon.audio import ms_to_bytes
 
@@ -26,6 +28,23 @@ AGENT_DELTA = "response.output_audio_transcript.delta"
 
 def arrival(kind: str, **fields: Any) -> Arrival:
     return Arrival(0.0, {"type": kind, **fields})
+
+
+def test_what_tools_tell_and_who_takes_over_is_shown() -> None:
+    console = Console(record=True, width=120, file=io.StringIO())
+    screen = Screen(Transcript(), console)
+    tool = {"call_id": "c", "name": "find_tour"}
+    for told in (
+        arrival("antiphon.agent", agent="museum"),
+        arrival("antiphon.tool", **tool, status="running"),
+        arrival("antiphon.tool", **tool, status="progress", text="asking"),
+        arrival("antiphon.tool", **tool, status="completed"),
+        arrival("antiphon.tool", **tool, status="cancelled"),
+        arrival("antiphon.agent", agent="lost_property"),
+    ):
+        screen.show(told)
+    lines = [line.strip() for line in console.export_text().splitlines()]
+    assert lines == ["find tour: asking", "find tour: cancelled", "lost property answers from here on"]
 
 
 def test_what_was_said_before_is_shown_first() -> None:

@@ -5,7 +5,7 @@
  *   | {type: "input_audio_buffer.speech_started", item_id: string, audio_start_ms: number}
  *   | {type: "input_audio_buffer.speech_stopped", item_id: string, audio_end_ms: number}
  *   | {type: "input_audio_buffer.committed", item_id: string}
- *   | {type: "conversation.item.added", item: any}
+ *   | {type: "conversation.item.added" | "conversation.item.done", item: any}
  *   | {type: "conversation.item.input_audio_transcription.delta", item_id: string, delta: string}
  *   | {type: "conversation.item.input_audio_transcription.segment", item_id: string, text: string, speaker: string}
  *   | {type: "conversation.item.input_audio_transcription.completed", item_id: string, transcript: string}
@@ -25,6 +25,10 @@
  *   | {type: "antiphon.turn", item_id: string, response_id: string, ahead: boolean, marks: Record<string, number>,
  *      served_by?: Record<string, string | null>}
  *   | {type: "antiphon.barge_in", response_id: string, outcome: string, words: string, marks: Record<string, number>}
+ *   | {type: "antiphon.agent", agent: string, voice: string}
+ *   | {type: "antiphon.tool", call_id: string, name: string,
+ *      status: "running" | "progress" | "completed" | "failed" | "cancelled", text?: string}
+ *   | {type: "antiphon.conversation", conversation_id: string, items: number}
  *   | {type: "antiphon.fleet", status: string, missing: string[], workers: any[]}
  *   | {type: "antiphon.record", session_id: string, url: string, kept_s: number}
  *   | {type: "antiphon.resumable", token: string, waits_s: number}

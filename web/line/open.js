@@ -11,18 +11,21 @@ const QUERY = { events: "antiphon", record: "1", resumable: "1" };
 const BLOCKED = "antiphon.webrtc-blocked"; // in this tab it found no way before
 
 /**
- * Opens a line. Raises a Problem that says why there is none.
+ * Opens a line, to the conversation of that id where one is given. Raises a Problem that says why there is none.
  * @param {import("../server.js").Server} server
  * @param {import("../model/preferences.js").Preferences} preferences
+ * @param {string} conversation
  * @param {Told} told
  * @returns {Promise<Line>}
  */
-export async function openLine(server, preferences, told) {
+export async function openLine(server, preferences, conversation, told) {
   await server.check();
+  if (conversation !== "") await server.json(`/v1/antiphon/conversations/${encodeURIComponent(conversation)}`);
+  const wanted = conversation === "" ? QUERY : { ...QUERY, conversation };
   const secret = await server.secret();
   const options = { ...told, secret, speaker: preferences.all.speaker };
   if (mayUseRtc()) {
-    const query = String(new URLSearchParams(QUERY));
+    const query = String(new URLSearchParams(wanted));
     const line = new RtcLine({ ...options, query, post: (path, sdp) => server.offer(path, sdp) });
     try {
       return await opened(line);
@@ -32,7 +35,7 @@ export async function openLine(server, preferences, told) {
       sessionStorage.setItem(BLOCKED, "1");
     }
   }
-  const query = String(new URLSearchParams({ ...QUERY, pacing: "realtime" }));
+  const query = String(new URLSearchParams({ ...wanted, pacing: "realtime" }));
   try {
     return await opened(new SocketLine({ ...options, query }));
   } catch (error) {

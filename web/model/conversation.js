@@ -1,11 +1,14 @@
 // Who said what, how much of it was heard, and what was cut off. Told by the server's events; knows no screen.
 
+import { isHandOver } from "./tool-runs.js";
+
 /** @typedef {import("../line/events.js").ServerEvent} ServerEvent */
 
 /**
  * @typedef {object} Entry
  * @property {string} id of the item, or of the response while the item is not known
- * @property {"user" | "agent" | "mind"} role mind is what the agent thinks and does not say
+ * @property {"user" | "agent" | "mind" | "tool" | "change"} role mind is what the agent thinks and does not say; a change
+ *   is that of the agent
  * @property {string} speaker a name, where it is known
  * @property {{speaker: string, text: string}[]} parts the user's words by who said them, where several did
  * @property {boolean} typed
@@ -14,6 +17,8 @@
  * @property {boolean} open more may come
  * @property {boolean} cut what was coming was never heard
  * @property {string} failure why there is no more of it
+ * @property {string} agent whose words they are, or who answers from here on, where the server has agents
+ * @property {import("./tool-runs.js").Status | ""} status of a tool
  */
 
 export class Conversation {
@@ -23,6 +28,9 @@ export class Conversation {
     /** @type {Map<string, Entry>} the open answers, by response */
     this._answers = new Map();
     this._thoughts = 0;
+    this._changes = 0;
+    this._agent = "";
+    this._before = 0; // items of a conversation that goes on, which are still to be told
   }
 
   /**
@@ -50,8 +58,17 @@ export class Conversation {
       case "conversation.item.input_audio_transcription.failed":
         this._transcribed(event.item_id, "");
         return true;
+      case "antiphon.conversation":
+        this._before = event.items;
+        return false;
       case "conversation.item.added":
-        return this._added(event.item);
+        return this._before === 0 && this._added(event.item);
+      case "conversation.item.done":
+        return this._before > 0 && this._saidBefore(event.item);
+      case "antiphon.agent":
+        return this._changesTo(event.agent);
+      case "antiphon.tool":
+        return this._tool(event);
       case "antiphon.voice":
         this._answer(event.response_id).speaker = event.voice;
         return true;
@@ -75,6 +92,7 @@ export class Conversation {
   /** The line is closed: nothing more comes. */
   close() {
     for (const entry of this.entries) {
+      if (entry.status === "running") entry.status = "cancelled";
       entry.cut ||= entry.open && entry.coming !== "";
       entry.open = false;
     }
@@ -89,7 +107,15 @@ export class Conversation {
 
   /** @param {Pick<Entry, "id" | "role"> & Partial<Entry>} about */
   _begin(about) {
-    const said = { certain: "", coming: "", open: true, cut: false, failure: "" };
+    const said = {
+      certain: "",
+      coming: "",
+      open: true,
+      cut: false,
+      failure: "",
+      agent: "",
+      status: /** @type {""} */ (""),
+    };
     const entry = { speaker: "", parts: [], typed: false, ...said, ...about };
     this.entries.push(entry);
     return entry;
@@ -131,11 +157,54 @@ export class Conversation {
     return true;
   }
 
+  /** An item of a conversation that goes on. @param {any} item */
+  _saidBefore(item) {
+    this._before--;
+    if (item.type === "function_call") {
+      if (isHandOver(item.name)) return false;
+      this._begin({ id: item.call_id, role: "tool", certain: item.name, status: "completed", open: false });
+      return true;
+    }
+    if (item.type === "function_call_output") {
+      const entry = this._find(item.call_id);
+      if (entry !== undefined) entry.status = statusOf(item.output);
+      return entry !== undefined;
+    }
+    if (item.type !== "message") return false;
+    const certain = item.content
+      .map((/** @type {any} */ part) => part.transcript ?? part.text ?? "")
+      .join("")
+      .trim();
+    if (certain === "") return false;
+    this._begin({ id: item.id, role: item.role === "assistant" ? "agent" : "user", typed: true, certain, open: false });
+    return true;
+  }
+
+  /** @param {string} agent */
+  _changesTo(agent) {
+    const before = this._agent;
+    this._agent = agent;
+    if (before === "" || before === agent) return false;
+    this._begin({ id: `change-${++this._changes}`, role: "change", agent, certain: agent, open: false });
+    return true;
+  }
+
+  /** @param {ServerEvent & {type: "antiphon.tool"}} event */
+  _tool({ call_id: id, name, status, text = "" }) {
+    if (isHandOver(name) && status !== "failed") return false;
+    const entry = this._find(id) ?? this._begin({ id, role: "tool", certain: name });
+    entry.open = status === "running" || status === "progress";
+    entry.status = status === "progress" ? "running" : status;
+    entry.coming = status === "progress" ? text : "";
+    entry.failure = status === "failed" ? text : "";
+    return true;
+  }
+
   /** @param {string} response */
   _answer(response) {
     let entry = this._answers.get(response);
     if (entry === undefined) {
-      entry = this._begin({ id: response, role: "agent" });
+      entry = this._begin({ id: response, role: "agent", agent: this._agent });
       this._answers.set(response, entry);
     }
     return entry;
@@ -169,5 +238,15 @@ export class Conversation {
     this.entries = this.entries.filter(
       ({ certain, coming, open, failure }) => open || (certain + coming).trim() !== "" || failure !== "",
     );
+  }
+}
+
+/** What became of a tool, by what its model was told. @param {string} output @returns {Entry["status"]} */
+function statusOf(output) {
+  try {
+    const told = JSON.parse(output);
+    return told?.error !== undefined ? "failed" : told?.cancelled !== undefined ? "cancelled" : "completed";
+  } catch {
+    return "completed"; // a text
   }
 }

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {"insecure" | "refused" | "no-microphone" | "microphone-fails" | "microphone-lost" | "unreachable" | "full"
- *   | "key" | "origin" | "lost" | "ended" | "expired" | "server"} Kind
+ *   | "key" | "origin" | "lost" | "ended" | "expired" | "server" | "not-kept" | "in-use" | "elsewhere"} Kind
  */
 
 /**
@@ -62,6 +62,18 @@ const WORDS = {
     title: "The conversation broke off",
     advice:
       "What carried it on the server has ended, and does not remember it. What was said is still here; start anew.",
+  },
+  "not-kept": {
+    title: "The server has this conversation no longer",
+    advice: "It was deleted, or nobody came back to it for too long. Press to begin another.",
+  },
+  "in-use": {
+    title: "Another device is just going on with this conversation",
+    advice: "Start again to take it over.",
+  },
+  elsewhere: {
+    title: "The conversation goes on elsewhere",
+    advice: "Another tab or device has taken it over. Start again to take it back.",
   },
   expired: { title: "The conversation is over", advice: "It was as long, or as quiet, as the server allows." },
   server: { title: "The server failed", advice: "Its log says why. A new conversation may go well." },

@@ -26,6 +26,19 @@
  */
 
 /**
+ * @typedef {object} Run a tool's
+ * @property {"run"} kind
+ * @property {number} number
+ * @property {string} name
+ * @property {import("./tool-runs.js").Status} status
+ * @property {string} text why it failed
+ * @property {Marks} marks from its beginning: ended, and answered, when the agent had words again
+ * @property {{text: string, atMs: number}[]} steps what it told on its way
+ */
+
+/** @typedef {Turn | BargeIn | Run} Timed */
+
+/**
  * @typedef {object} Span
  * @property {string} name
  * @property {number} fromMs
@@ -35,8 +48,10 @@
 
 export class Timings {
   constructor() {
-    /** @type {(Turn | BargeIn)[]} */
+    /** @type {Timed[]} */
     this.all = [];
+    /** @type {{run: Run, beganAt: number} | null} the tool's that ended last, until the agent has words for it */
+    this._unanswered = null;
   }
 
   get turns() {
@@ -61,6 +76,29 @@ export class Timings {
   }
 
   /**
+   * A tool has ended. Its times are those at which the news came.
+   * @param {import("./tool-runs.js").ToolRun} ran
+   */
+  ran({ name, status, text, beganAt, endedAt, steps }) {
+    const number = this.all.filter((entry) => entry.kind === "run").length + 1;
+    const marks = { ended: endedAt - beganAt };
+    const told = steps.map(({ text: step, at }) => ({ text: step, atMs: at - beganAt }));
+    /** @type {Run} */
+    const run = { kind: "run", number, name, status, text, marks, steps: told };
+    this.all.push(run);
+    this._unanswered = { run, beganAt };
+  }
+
+  /** The agent has words; returns whether a tool's run is told by that. @param {number} now */
+  worded(now) {
+    if (this._unanswered === null) return false;
+    const { run, beganAt } = this._unanswered;
+    run.marks.answered = now - beganAt;
+    this._unanswered = null;
+    return true;
+  }
+
+  /**
    * The first sound of an answer was heard here.
    * @param {string} response
    * @param {number} wayMs after it left the server, the way of the user's own audio included
@@ -80,13 +118,19 @@ export class Timings {
   }
 }
 
-/** From the end of the user's speech to the first sound of the answer. @param {Turn | BargeIn} entry */
+/** @param {Timed} entry */
+export function nameOf(entry) {
+  return `${{ turn: "Answer", "barge-in": "Barge-in", run: "Tool" }[entry.kind]} ${entry.number}`;
+}
+
+/** From the end of the user's speech to the first sound of the answer. @param {Timed} entry */
 export function totalMs(entry) {
+  if (entry.kind === "run") return entry.marks.ended ?? 0;
   if (entry.kind === "barge-in") return entry.marks.decided ?? 0;
   return (entry.marks.first_sound ?? 0) + (entry.networkMs ?? 0);
 }
 
-/** The parts of a turn or a barge-in. Those that lie before the end of the turn were done ahead. @param {Turn | BargeIn} entry */
+/** The parts of a turn or a barge-in. Those that lie before the end of the turn were done ahead. @param {Timed} entry */
 export function spans(entry) {
   const { marks } = entry;
   /** @type {Span[]} */
@@ -95,6 +139,14 @@ export function spans(entry) {
   const add = (name, fromMs, toMs, kind) => {
     if (fromMs !== undefined && toMs !== undefined) found.push({ name, fromMs, toMs: Math.max(fromMs, toMs), kind });
   };
+  if (entry.kind === "run") {
+    add(STATUS_IN_WORDS[entry.status], 0, marks.ended, "work");
+    entry.steps.forEach(({ text, atMs }, index) => {
+      add(shortened(text), atMs, entry.steps[index + 1]?.atMs ?? marks.ended, "way");
+    });
+    add("Until it is told", marks.ended, marks.answered, "silence");
+    return found;
+  }
   if (entry.kind === "barge-in") {
     add("Noticed", 0, marks.edge, "work");
     add("Paused", marks.edge, marks.paused, "work");
@@ -114,7 +166,16 @@ export function spans(entry) {
   return found;
 }
 
-/** The end of the turn, before which all work is ahead of time; none in a barge-in. @param {Turn | BargeIn} entry */
+/** The end of the turn, before which all work is ahead of time; none where there was no turn. @param {Timed} entry */
 export function turnEndedMs(entry) {
   return entry.kind === "turn" ? entry.marks.turn_ended : undefined;
+}
+
+/** @type {Record<import("./tool-runs.js").Status, string>} */
+const STATUS_IN_WORDS = { running: "Runs", completed: "Ran", failed: "Ran, and failed", cancelled: "Ran, cancelled" };
+const MOST_LETTERS = 22; // of a name in the waterfall
+
+/** @param {string} text */
+function shortened(text) {
+  return text.length <= MOST_LETTERS ? text : `${text.slice(0, MOST_LETTERS - 1).trimEnd()}\u2026`;
 }

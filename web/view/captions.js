@@ -1,6 +1,7 @@
 // What was said, as it comes.
 
 import { byId, html } from "../lib/dom.js";
+import { inWords, STATUS } from "../model/tool-runs.js";
 
 /** @typedef {import("../model/conversation.js").Entry} Entry */
 
@@ -27,6 +28,7 @@ export function showCaptions(call) {
       const known = items.get(entry.id);
       if (known?.shown === now) continue;
       const item = known?.item ?? html("li", { class: "entry", "data-role": entry.role, "data-id": entry.id });
+      if (entry.status !== "") item.dataset.status = entry.status;
       item.replaceChildren(...partsOf(entry));
       if (known === undefined) list.insertBefore(item, follower(entry));
       items.set(entry.id, { item, shown: now });
@@ -57,6 +59,8 @@ export function showCaptions(call) {
 /** @param {Entry} entry @returns {Node[]} */
 function partsOf(entry) {
   const { role, speaker, parts: said, certain, coming, open, cut, failure, typed } = entry;
+  if (role === "tool") return partsOfTool(entry);
+  if (role === "change") return [html("p", { class: "words" }, `${inWords(certain)} answers from here on.`)];
   const who = html("span", { class: "who" }, nameOf(entry));
   if (role === "agent" && speaker !== "") who.append(html("span", { class: "voice" }, speaker));
   const words = html("p", { class: "words" });
@@ -84,9 +88,25 @@ function partsOf(entry) {
   return parts;
 }
 
+/** @param {Entry} entry @returns {Node[]} */
+function partsOfTool({ certain: name, coming: progress, status, failure }) {
+  if (status === "") return [];
+  const told = failure || progress;
+  return [
+    html("span", { class: "who" }, "Tool"),
+    html(
+      "p",
+      { class: "words" },
+      html("span", { class: "tool-name" }, inWords(name)),
+      html("span", { class: "pill", "data-state": status }, STATUS[status]),
+    ),
+    ...(told === "" ? [] : [html("p", { class: "told-by-tool" }, told)]),
+  ];
+}
+
 /** @param {Entry} entry */
-function nameOf({ role, speaker }) {
-  if (role === "agent") return "Agent";
+function nameOf({ role, speaker, agent }) {
+  if (role === "agent") return agent === "" ? "Agent" : inWords(agent);
   if (role === "mind") return "Thought";
   return speaker === "" ? "You" : speaker;
 }

@@ -1,6 +1,7 @@
 // The one large control, the words below it, and the levels.
 
 import { byId, icon } from "../lib/dom.js";
+import { inWords, isHandOver } from "../model/tool-runs.js";
 
 /** @typedef {import("../call.js").Call} Call */
 /** @typedef {import("../call.js").Phase} Phase */
@@ -76,6 +77,7 @@ export function showControl(call) {
 
   call.addEventListener("phase", show);
   call.addEventListener("input", showMute);
+  call.addEventListener("tool", show);
   show();
   showMute();
 }
@@ -85,6 +87,10 @@ function hintOf(call, usual) {
   if (!call.active) return usual;
   if (call.preferences.all.pushToTalk)
     return call.holding ? "Let go to send." : "Hold the space bar, or the button, to talk.";
+  const run = call.tools.newest;
+  if (call.phase === "thinking" && run !== undefined && !isHandOver(run.name)) {
+    return run.text === "" ? `${inWords(run.name)} runs.` : `${inWords(run.name)}: ${run.text}`;
+  }
   return call.muted ? "Your microphone is muted." : usual;
 }
 

@@ -1,17 +1,17 @@
 // Response times: the session's figures, the waterfall of one turn, and all turns to choose from.
 
 import { byId, html, svg } from "../lib/dom.js";
-import { spans, totalMs } from "../model/timings.js";
+import { nameOf, spans, totalMs } from "../model/timings.js";
+import { inWords, STATUS } from "../model/tool-runs.js";
 import { waterfall } from "./waterfall.js";
 
-/** @typedef {import("../model/timings.js").Turn} Turn */
-/** @typedef {import("../model/timings.js").BargeIn} BargeIn */
+/** @typedef {import("../model/timings.js").Timed} Timed */
 
 /** @param {import("../call.js").Call} call */
 export function showTiming(call) {
   const body = byId("timing-body", HTMLElement);
   const record = byId("record", HTMLAnchorElement);
-  /** @type {Turn | BargeIn | null} null: the newest turn */
+  /** @type {Timed | null} null: the newest turn */
   let chosen = null;
   let asTable = false;
 
@@ -24,7 +24,8 @@ export function showTiming(call) {
       return;
     }
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.turn;
-    const entry = chosen ?? timings.turns.at(-1) ?? timings.all[timings.all.length - 1];
+    const own = timings.all.filter(({ kind }) => kind !== "barge-in");
+    const entry = chosen ?? own.at(-1) ?? timings.all[timings.all.length - 1];
     const table = html(
       "details",
       { class: "as-table", open: asTable },
@@ -70,24 +71,23 @@ function figure(name, ms) {
   return html("div", { class: "figure" }, html("dt", {}, name), html("dd", {}, ...value));
 }
 
-/** @param {Turn | BargeIn} entry */
-export function nameOf(entry) {
-  return entry.kind === "turn" ? `Answer ${entry.number}` : `Barge-in ${entry.number}`;
-}
-
-/** @param {Turn | BargeIn} entry */
+/** @param {Timed} entry */
 function captionOf(entry) {
   if (entry.kind === "turn") {
     return entry.ahead
       ? "From the end of your speech. What is hatched was done ahead, while the silence ran."
       : "From the end of your speech.";
   }
+  if (entry.kind === "run") {
+    const why = entry.status === "failed" && entry.text !== "" ? `: ${entry.text}` : ".";
+    return `${inWords(entry.name)}, from its beginning; ${STATUS[entry.status]}${why}`;
+  }
   const outcome =
     { cut: "it gave way", resumed: "it went on", ended: "the answer was over" }[entry.outcome] ?? entry.outcome;
   return `From the first sound over the answer; ${outcome}${entry.words ? `, at “${entry.words}”` : ""}.`;
 }
 
-/** @param {Turn | BargeIn} entry */
+/** @param {Timed} entry */
 function tableOf(entry) {
   const head = html("tr", {}, ...["Stage", "From", "To", "ms"].map((name) => html("th", { scope: "col" }, name)));
   const rows = spans(entry).map(({ name, fromMs, toMs }) => {
@@ -99,9 +99,9 @@ function tableOf(entry) {
 }
 
 /**
- * @param {(Turn | BargeIn)[]} all
- * @param {Turn | BargeIn} shown
- * @param {(entry: Turn | BargeIn) => void} choose
+ * @param {Timed[]} all
+ * @param {Timed} shown
+ * @param {(entry: Timed) => void} choose
  */
 function list(all, shown, choose) {
   const longest = Math.max(...all.map(totalMs), 1);
@@ -117,10 +117,10 @@ function list(all, shown, choose) {
     button.addEventListener("click", () => choose(entry));
     return html("li", {}, button);
   });
-  return html("ol", { class: "turns", "aria-label": "All answers and interruptions" }, ...rows);
+  return html("ol", { class: "turns", "aria-label": "All answers, interruptions and tools" }, ...rows);
 }
 
-/** @param {Turn | BargeIn} entry @param {number} longestMs */
+/** @param {Timed} entry @param {number} longestMs */
 function miniature(entry, longestMs) {
   const drawn = svg("svg", {
     class: "bar-of",
@@ -129,7 +129,7 @@ function miniature(entry, longestMs) {
     "aria-hidden": "true",
   });
   const scale = 1000 / longestMs;
-  const silent = entry.kind === "turn" ? (entry.marks.turn_ended ?? 0) : (entry.marks.paused ?? 0);
+  const silent = entry.kind === "turn" ? (entry.marks.turn_ended ?? 0) : (entry.marks.paused ?? totalMs(entry));
   const total = totalMs(entry);
   const [first, second] = entry.kind === "turn" ? ["silence", "work"] : ["work", "silence"];
   drawn.append(

@@ -1,10 +1,9 @@
 // The waterfall of one turn or barge-in, as a picture.
 
 import { svg } from "../lib/dom.js";
-import { spans, totalMs, turnEndedMs } from "../model/timings.js";
+import { nameOf, spans, totalMs, turnEndedMs } from "../model/timings.js";
 
-/** @typedef {import("../model/timings.js").Turn} Turn */
-/** @typedef {import("../model/timings.js").BargeIn} BargeIn */
+/** @typedef {import("../model/timings.js").Timed} Timed */
 
 const WIDTH = 400;
 const LEFT = 132; // for the names
@@ -13,7 +12,7 @@ const TOP = 18;
 const ROW = 20;
 const BAR = 10;
 
-/** @param {Turn | BargeIn} entry */
+/** @param {Timed} entry */
 export function waterfall(entry) {
   const rows = spans(entry);
   const height = TOP + rows.length * ROW + 20;
@@ -79,11 +78,10 @@ export function ticks(first, last) {
   return found;
 }
 
-/** @param {Turn | BargeIn} entry */
+/** @param {Timed} entry */
 function describe(entry) {
   const rows = spans(entry).map(
     ({ name, fromMs, toMs }) => `${name} from ${Math.round(fromMs)} to ${Math.round(toMs)}`,
   );
-  const name = entry.kind === "turn" ? `Answer ${entry.number}` : `Barge-in ${entry.number}`;
-  return `${name}: ${Math.round(totalMs(entry))} milliseconds. ${rows.join("; ")}.`;
+  return `${nameOf(entry)}: ${Math.round(totalMs(entry))} milliseconds. ${rows.join("; ")}.`;
 }

@@ -98,7 +98,7 @@ def _outcome(name: str, done: asyncio.Future[Any]) -> Outcome:
         log.info("a tool could not do what it was asked", tool=name)
         return _failed(str(error))
     log.error("a tool failed", tool=name, exc_info=error)
-    return _failed("It failed.")
+    return _failed("There was an error.")
 
 
 def _failed(reason: str, advice: str | None = _ADVICE) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,9 @@ def talk(
     sessions: Annotated[
         Path | None, Option(help="Keep the conversation in this file, to go on with it later.", metavar="FILE")
     ] = None,
+    log: Annotated[
+        Path | None, Option(help="Write the log of the server that is started to this file.", metavar="FILE")
+    ] = None,
     vad: Vad = None,
     asr: Asr = None,
     llm: Llm = None,
@@ -66,6 +70,7 @@ def talk(
     ] = False,
 ) -> None:
     """Converse in the terminal: microphone and speakers, a file, or typed turns."""
+    from antiphon.apps.logs import logging_to
     from antiphon.apps.talk import TalkOptions
     from antiphon.apps.talk import talk as run
 
@@ -85,13 +90,16 @@ def talk(
         agent=None if url is None else agent,
         conversation=conversation,
         sessions=sessions,
+        log=log,
         thoughts=thoughts,
         server_arguments=(
             *engine_arguments(vad=vad, asr=asr, llm=llm, model=model, tts=tts, agent=agent if url is None else None),
             *listening_arguments(listening=listening, wait_k=wait_k, speak_tool=speak_tool, thoughts=thoughts),
         ),
     )
-    raise typer.Exit(finish(run(options)))
+    with logging_to(sys.stderr, log_level="warning"):  # with --fast the agent and its tools are in this process
+        code = finish(run(options))
+    raise typer.Exit(code)
 
 
 def juno(

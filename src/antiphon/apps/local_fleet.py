@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from antiphon.apps.child_process import Command
 from antiphon.apps.composition import Shared
 from antiphon.apps.config import Config
 from antiphon.apps.fleet_models import FleetModels
-from antiphon.apps.language_models import brains_of
+from antiphon.apps.own_workers import OwnWorkers, addresses_of, command_of, name_at, own_workers_of
 from antiphon.apps.remote_workers import STAGES, registries_of, tls_of
 from antiphon.apps.runtime_folder import runtime_folder
 from antiphon.apps.supervisor import Child, ChildState, Supervisor
@@ -23,27 +22,20 @@ from antiphon.core.settings import ReplySettings
 from antiphon.engines import catalog
 from antiphon.engines.base import Engine, Vad
 from antiphon.engines.brain_transcripts import NAME as BY_BRAIN
-from antiphon.engines.brain_transcripts import BrainRecognizer, check_hears
-from antiphon.engines.brains import brain_names
-from antiphon.engines.pack_folder import packs_folder
+from antiphon.engines.brain_transcripts import BrainRecognizer
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 from antiphon.transport.model_admin import ModelAdmin
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain
 from antiphon.voices.channel import Connection
-from antiphon.voices.fleet import PATIENCE_S, Fleet, Watcher
+from antiphon.voices.fleet import PATIENCE_S, Fleet
 from antiphon.voices.recognizer import FleetRecognizer
 from antiphon.voices.registry import Registry, StaticRegistry
 from antiphon.voices.succession import Move
 from antiphon.voices.synthesizer import FleetSynthesizer, SessionVoice
+from antiphon.voices.watcher import Watcher
 from antiphon.voices.worker_tls import WorkerTls
-
-REQUESTS_PER_SESSION = 2
-"""A reply, and one that is prepared while it may yet be dropped."""
-
-DRAIN_S = 1.0
-"""What a worker of ours gets to end its requests when it is told to end by others than us, or left alone."""
 
 BACK_S = 10.0
 """How long a request waits for a worker of ours that ended: what one takes to be back on a busy machine."""
@@ -61,23 +53,6 @@ class FleetWatcher(Watcher, Protocol):
     """Hears what happens to workers, for the metrics."""
 
     def restarted(self, worker: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Local:
-    """A stage whose workers are ours."""
-
-    models: tuple[str, ...]
-    like: Engine
-    """An engine of the first model, which is never loaded: it knows what people call it."""
-    count: int = 1
-    names: Mapping[str, str] = field(default_factory=dict)
-    """What clients call the models, where that is not what the workers call them."""
-    needed: int | None = None
-    """How many of the models, from the first on, there is no serving without; all if None."""
-
-    def workers(self, stage: str) -> tuple[str, ...]:
-        return (stage, *(f"{stage}-{number}" for number in range(2, self.count + 1)))
 
 
 class _Like:
@@ -121,7 +96,7 @@ class FleetEngines:
         stages: tuple[FleetRecognizer | BrainRecognizer, FleetBrain, FleetSynthesizer],
         fleets: Mapping[str, Fleet],
         supervisor: Supervisor,
-        local: Mapping[str, _Local],
+        local: Mapping[str, OwnWorkers],
         folder: Path,
     ) -> None:
         """``folder`` has the sockets of the workers that are ours, or those of the server whose workers we share."""
@@ -286,16 +261,16 @@ async def fleet_engines(
     """
     elsewhere = registries_of(config)
     stages = [stage for stage in STAGES if stage != "asr" or config.asr != BY_BRAIN]
-    local = {stage: await _local(config, stage, own_port) for stage in stages if stage not in elsewhere}
+    local = {stage: await own_workers_of(config, stage, own_port) for stage in stages if stage not in elsewhere}
     tls = tls_of(config)
     if tls is not None:
         tls.credentials()  # files of no use are told before anything is started
     vad = catalog.make_vad(config.vad)
     async with AsyncExitStack() as stack:
         folder = shared if shared is not None else stack.enter_context(runtime_folder())
-        addresses = {stage: _addresses(folder, own.workers(stage)) for stage, own in local.items()}
+        addresses = {stage: addresses_of(folder, own.workers(stage)) for stage, own in local.items()}
         commands = [
-            _command(config, stage, name, own, address)
+            command_of(config, stage, name, own, address)
             for stage, own in local.items()
             for name, address in zip(own.workers(stage), addresses[stage], strict=True)
         ]
@@ -313,7 +288,7 @@ async def fleet_engines(
 
 
 def _engines(
-    fleets: Mapping[str, Fleet], local: Mapping[str, _Local]
+    fleets: Mapping[str, Fleet], local: Mapping[str, OwnWorkers]
 ) -> tuple[FleetRecognizer | BrainRecognizer, FleetBrain, FleetSynthesizer]:
     brain = _LocalBrain(fleets["llm"], names=local["llm"].names) if "llm" in local else FleetBrain(fleets["llm"])
     synthesizer = _LocalSynthesizer(fleets["tts"]) if "tts" in local else FleetSynthesizer(fleets["tts"])
@@ -328,49 +303,7 @@ def _engines(
     return recognizer, brain, synthesizer
 
 
-async def _local(config: Config, stage: str, own_port: int | None) -> _Local:
-    """What the workers of a stage of ours host. Raises ConfigError for what there is not."""
-    match stage:
-        case "asr":
-            return _Local((config.asr,), catalog.make_recognizer(config.asr))
-        case "llm":
-            brains = await brains_of(config, own_port)
-            models = tuple(brains)
-            if config.asr == BY_BRAIN:
-                check_hears(brains[models[0]])
-            return _Local(models, brains[models[0]], names=brain_names(brains), needed=1)
-        case _:
-            models = catalog.synthesizer_names(config.tts)
-            return _Local(models, catalog.make_synthesizer(config.tts), config.tts_workers)
-
-
 def _fleet(stage: str, registry: Registry, watcher: Watcher | None, tls: WorkerTls | None, *, own: bool) -> Fleet:
     if not own:
         return Fleet(stage, registry, watcher=watcher, tls=tls, patience_s=PATIENCE_S)
-    return Fleet(stage, registry, watcher=watcher, patience_s=BACK_S, name_of=_name_at)
-
-
-def _name_at(address: str) -> str:
-    """The name of a worker of ours, by its socket."""
-    return address.rpartition("/")[2].removesuffix(".sock")
-
-
-def _addresses(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"unix://{folder / name}.sock" for name in names)
-
-
-def _command(config: Config, stage: str, name: str, local: _Local, address: str) -> Command:
-    models = ",".join(local.models)
-    options = {
-        "--models": models,
-        "--preload": models,
-        "--listen": address,
-        "--max-concurrent": str(REQUESTS_PER_SESSION * config.max_sessions),
-        "--drain-s": str(DRAIN_S),
-        "--log-format": "json",
-        "--log-level": config.log_level,
-    }
-    if stage == "tts":
-        options |= {"--voicepacks": str(config.voicepacks or packs_folder()), "--loudness": str(config.loudness)}
-    arguments = ("worker", stage, *(part for option in options.items() for part in option))
-    return Command(name, arguments, spare=stage == "tts" and config.tts_spare and local.count == 1)
+    return Fleet(stage, registry, watcher=watcher, patience_s=BACK_S, name_of=name_at)

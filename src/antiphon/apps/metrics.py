@@ -26,7 +26,7 @@ from antiphon.core.speech_memory import SpeechMemory
 
 if TYPE_CHECKING:
     from antiphon.core.fleet import Shortage
-    from antiphon.voices.fleet import Handover
+    from antiphon.voices.watcher import Handover
 
 LATENCY_BUCKETS_S = (
     0.005,

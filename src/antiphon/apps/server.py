@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -23,26 +22,21 @@ from antiphon.apps.conversation_file import ConversationFile
 from antiphon.apps.listening import base_url, bind, cannot_listen
 from antiphon.apps.livekit import rooms_of
 from antiphon.apps.media.assignment import Assignment
-from antiphon.apps.media.part import part_of
+from antiphon.apps.media.part import Part, part_of
 from antiphon.apps.media.processes import MediaProcesses
-from antiphon.apps.memories import can_summarize, conversations_of, memory_of
+from antiphon.apps.memories import conversations_of
 from antiphon.apps.metrics import FleetMetrics, Metrics
 from antiphon.apps.recordings import Recordings
+from antiphon.apps.session_maker import SessionMaker
 from antiphon.apps.speakers.identifying import speakers_of
 from antiphon.apps.standing import News, health_of, standing_of
 from antiphon.apps.tls import tls_of
 from antiphon.apps.webrtc import calls_of, check_processes, front_of
-from antiphon.core.settings import SessionSettings
-from antiphon.core.speech_memory import SpeechMemory
 from antiphon.engines.base import Engine
-from antiphon.engines.counted_brain import counted
 from antiphon.engines.suite import Suite
 from antiphon.errors import ConfigError, EngineError
 from antiphon.session.identity import Speakers
 from antiphon.session.keeping import Keeper
-from antiphon.session.pacer import Pacer
-from antiphon.session.session import Session
-from antiphon.transport.base import Outlet
 from antiphon.transport.conversations import ConversationRoutes
 from antiphon.transport.gateway import Gateway
 from antiphon.transport.http import GATEWAY, make_app
@@ -50,15 +44,12 @@ from antiphon.transport.limits import Limits
 from antiphon.transport.livekit.rooms import JoinError
 from antiphon.transport.model_admin import ModelRoutes
 from antiphon.transport.page import Page, page_folder
-from antiphon.transport.realtime.offer import Offer
-from antiphon.transport.seat import Conversing
 from antiphon.transport.speech_http import SpeechRoutes
 
 CLOSE_TIMEOUT_S = 0.8
 """What a client and a session get to end in order when the server stops."""
 
 _BACKLOG = 1024
-_MB = 1_000_000
 
 _log = structlog.get_logger(__name__)
 
@@ -186,86 +177,9 @@ class Server:
         staff: Staff,
         recordings: Recordings,
     ) -> None:
-        config = self.config
-        keeper = Keeper(self._conversations) if self._conversations is not None else None
-        pacer = Pacer()
-        speech_memory = SpeechMemory(config.speech_cache_mb * _MB)
-        self.metrics.watch_memory(speech_memory)
-
-        def session(outlet: Outlet, settings: SessionSettings, session_id: str) -> Conversing:
-            recorder = recordings.recorder(session_id)
-            suite = self.engines.of_session(session_id)
-            self._news.subscribe(outlet)
-            stay = self.engines.attending(suite, staff.first_reply(settings, offer()))
-            suite = replace(suite, brain=counted(suite.brain, self.metrics.tokens))
-            notebook = keeper.notebook(session_id) if keeper is not None else None
-            open_session = partial(
-                Session,
-                suite,
-                meter=self.metrics,
-                recorder=recorder,
-                pacer=pacer,
-                stay=stay,
-                room_ahead=lambda: self.metrics.shedding.level,
-                speakers=self._speakers,
-                speech_memory=speech_memory,
-                memory=memory_of(config, notebook),
-                can_summarize=can_summarize,
-                notebook=notebook,
-            )
-            return staff.session(outlet, settings, session_id, open_session, offer())
-
-        engines_offer = offers_of(config, self.suite)
-        staff.check(engines_offer())
-
-        def offer() -> Offer:
-            return staff.offer(engines_offer())
-
-        speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, offer)
         part = part_of(self._assignment, self.metrics, self.engines, self._news)
-        app = make_app(
-            session,
-            offer=offer,
-            limits=Limits(
-                max_sessions=config.max_sessions,
-                max_session_s=config.max_session_s,
-                idle_timeout_s=config.idle_timeout_s,
-                resume_s=config.resume_s,
-                close_timeout_s=CLOSE_TIMEOUT_S,
-            ),
-            api_keys=config.api_key,
-            allowed_origins=config.allow_origin,
-            health=self._health,
-            metrics=self._render_metrics,
-            watcher=self.metrics,
-            calls=calls_of(config, pacer, self.metrics) if self._media is None else None,
-            front=front_of(self._media) if self._media is not None else None,
-            access=part.access,
-            names=part.names,
-            rooms=rooms_of(config),
-            shelf=recordings.shelf,
-            keeper=keeper,
-            more_routes=(
-                *speech.routes(),
-                *ModelRoutes(self.engines.models).routes(),
-                *ConversationRoutes(self._conversations).routes(),
-                *self.metrics.streaming.routes(),
-                *part.routes,
-            ),
-            free_routes=Page(page_folder()).routes(),
-        )
-        gateway = app[GATEWAY]
-        if self._media is not None:
-            self._media.serve(gateway, self._standing)
-            self.engines.tell_of_models_by(self._media.tell_of_models)
-            self._news.subscribe(self._media)
-        self.engines.move_voices_by(partial(self._move_voices, gateway))
-        self.metrics.streaming.states = gateway.states
-        self.metrics.watch(
-            sessions=lambda: gateway.active,
-            queued_bytes=lambda: gateway.queued_bytes,
-            workers=self._worker_pids,
-        )
+        app = self._app(self._sessions(staff, recordings), part)
+        self._connect(app[GATEWAY])
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -281,7 +195,71 @@ class Server:
         try:
             await self._site(runner, listening, tls).start()
         except OSError as error:
-            raise cannot_listen(config, error) from error
+            raise cannot_listen(self.config, error) from error
+
+    def _sessions(self, staff: Staff, recordings: Recordings) -> SessionMaker:
+        engines_offer = offers_of(self.config, self.suite)
+        staff.check(engines_offer())
+        return SessionMaker(
+            self.config,
+            engines=self.engines,
+            staff=staff,
+            metrics=self.metrics,
+            news=self._news,
+            recordings=recordings,
+            keeper=Keeper(self._conversations) if self._conversations is not None else None,
+            speakers=self._speakers,
+            engines_offer=engines_offer,
+        )
+
+    def _app(self, sessions: SessionMaker, part: Part) -> web.Application:
+        config = self.config
+        speech = SpeechRoutes(self.suite.synthesizer, self.suite.recognizer, sessions.offer)
+        return make_app(
+            sessions,
+            offer=sessions.offer,
+            limits=Limits(
+                max_sessions=config.max_sessions,
+                max_session_s=config.max_session_s,
+                idle_timeout_s=config.idle_timeout_s,
+                resume_s=config.resume_s,
+                close_timeout_s=CLOSE_TIMEOUT_S,
+            ),
+            api_keys=config.api_key,
+            allowed_origins=config.allow_origin,
+            health=self._health,
+            metrics=self._render_metrics,
+            watcher=self.metrics,
+            calls=calls_of(config, sessions.pacer, self.metrics) if self._media is None else None,
+            front=front_of(self._media) if self._media is not None else None,
+            access=part.access,
+            names=part.names,
+            rooms=rooms_of(config),
+            shelf=sessions.recordings.shelf,
+            keeper=sessions.keeper,
+            more_routes=(
+                *speech.routes(),
+                *ModelRoutes(self.engines.models).routes(),
+                *ConversationRoutes(self._conversations).routes(),
+                *self.metrics.streaming.routes(),
+                *part.routes,
+            ),
+            free_routes=Page(page_folder()).routes(),
+        )
+
+    def _connect(self, gateway: Gateway) -> None:
+        """Brings together what watches over the sessions with the gateway that knows them."""
+        if self._media is not None:
+            self._media.serve(gateway, self._standing)
+            self.engines.tell_of_models_by(self._media.tell_of_models)
+            self._news.subscribe(self._media)
+        self.engines.move_voices_by(partial(self._move_voices, gateway))
+        self.metrics.streaming.states = gateway.states
+        self.metrics.watch(
+            sessions=lambda: gateway.active,
+            queued_bytes=lambda: gateway.queued_bytes,
+            workers=self._worker_pids,
+        )
 
     def _site(self, runner: web.AppRunner, listening: socket.socket | None, tls: ssl.SSLContext | None) -> web.BaseSite:
         if listening is not None:

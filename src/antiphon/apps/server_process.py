@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
-from antiphon.errors import AntiphonError
+from antiphon.errors import AntiphonError, ConfigError
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 1.2
@@ -35,13 +36,14 @@ class LocalServer:
 
 
 @asynccontextmanager
-async def local_server(arguments: Sequence[str] = ()) -> AsyncIterator[LocalServer]:
+async def local_server(arguments: Sequence[str] = (), log_file: Path | None = None) -> AsyncIterator[LocalServer]:
     """Runs ``antiphon serve`` in a process of its own with further ``arguments`` until the block is left.
 
-    Raises ServerStartError.
+    Its log is in ``log_file``, or lost. Raises ServerStartError, and ConfigError for a file that cannot be written.
     """
+    log = _log(log_file)
     readable, writable = os.pipe()
-    with tempfile.TemporaryFile() as log, os.fdopen(readable, "rb", buffering=0) as ready:
+    with log, os.fdopen(readable, "rb", buffering=0) as ready:
         began_at = asyncio.get_running_loop().time()
         try:
             process = await _spawn(arguments, writable, log)
@@ -52,6 +54,15 @@ async def local_server(arguments: Sequence[str] = ()) -> AsyncIterator[LocalServ
             yield LocalServer(url, process.pid, asyncio.get_running_loop().time() - began_at)
         finally:
             await _stop(process)
+
+
+def _log(file: Path | None) -> IO[bytes]:
+    if file is None:
+        return tempfile.TemporaryFile()
+    try:
+        return file.open("wb+")
+    except OSError as error:
+        raise ConfigError(f"--log {file}: it cannot be written: {error.strerror}") from error
 
 
 async def _spawn(arguments: Sequence[str], ready_fd: int, log: IO[bytes]) -> asyncio.subprocess.Process:

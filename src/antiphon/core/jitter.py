@@ -300,8 +300,9 @@ class JitterBuffer:
         missing = first.timestamp - self._place
         samples = min(missing, self._usual)
         self._place += samples
-        self.counts.lost += 1
-        self._skip_to(first.sequence if samples == missing else min(self._next + 1, first.sequence - 1))
+        until = first.sequence if samples == missing else min(self._next + 1, first.sequence - 1)
+        self.counts.lost += until - self._next  # a packet that stood for much silence is one, too
+        self._skip_to(until)
         return Lost(samples, first.payload if samples == missing else None)
 
     def _skip_to(self, sequence: int) -> None:

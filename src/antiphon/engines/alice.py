@@ -23,7 +23,7 @@ import structlog
 
 from antiphon.core.segments import untagged
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
-from antiphon.engines.tool_rules import choose_call, spoken_result
+from antiphon.engines.tool_rules import choose_call, spoken_result, was_stopped
 from antiphon.errors import EngineError
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class AliceBrain:
             raise EngineError("A.L.I.C.E. is not loaded, or was closed: call load() first")
         turns = turns_of(request.messages)
         results = _unspoken_results(request.messages)
-        call = None if results else choose_call(request.tools, request.tool_choice, turns[-1].user if turns else "")
+        call = None if results else choose_call(request.tools, request.tool_choice, _asked(request.messages))
         if call is not None:
             yield ToolCallDelta(_call_id(request.messages), call.name, call.arguments)
             yield Finish("tool_calls")
@@ -288,12 +288,24 @@ def speakable(reply: str) -> str:
     return text if text[-1] in ".!?…\"'" else text + "."
 
 
+def _asked(messages: Sequence[Message]) -> str:
+    """What the user has said since the last answer or call of a function: one that runs is not called again."""
+    said: list[str] = []
+    for message in reversed(messages):
+        if message.role == "user":
+            said.append(untagged(message.text.strip()))
+        elif message.role == "assistant":
+            break
+    return " ".join(filter(None, reversed(said)))
+
+
 def _unspoken_results(messages: Sequence[Message]) -> list[str]:
-    """What functions returned since the last spoken word."""
+    """What functions returned since the last spoken word, but for those that were stopped."""
     results: list[str] = []
     for message in reversed(messages):
         if message.role == "tool":
-            results.append(message.text)
+            if not was_stopped(message.text):
+                results.append(message.text)
         elif message.role != "system" and message.name is None:
             break
     return results[::-1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from antiphon.engines.sampling import Sampling
 from antiphon.engines.token_tape import Tokens
 from antiphon.errors import EngineError
 
+CHECKED_TOKENS = 16
+"""So many of an earlier draft are read at a time, in the hope that they are written again."""
 AHEAD_TOKENS = 64
 """So many are written before somebody has to take them."""
 ANSWER_TOKENS = 1024
@@ -70,6 +74,10 @@ class CachedAnswer:
         self._decoder = DecodeStream(skip_special_tokens=True)
         self._random = np.random.default_rng()
         self._most = 0
+        self._draft: deque[int] = deque()
+        """What was written when less was heard, from where this answer is now; empty where it has come to differ."""
+        self._checked: deque[tuple[int, Any]] = deque()
+        """What of it the model has read ahead, with the scores behind each."""
 
     def read(self) -> Steps:
         """Reads what stays of the prompt when more is said."""
@@ -107,6 +115,9 @@ class CachedAnswer:
         """What was read stays for the next one."""
         context, self._context = self._context, None
         if context is not None:
+            context.beyond = len(self._checked)
+            if rest := [*(token for token, _ in self._checked), *self._draft]:
+                context.draft = rest if self._token in (None, rest[0]) else []
             self._mind.contexts.give_back(context, broken=self._broken)
 
     def _begin(self, emit: Callable[[str], None]) -> Steps:
@@ -120,6 +131,9 @@ class CachedAnswer:
         self._most = max(1, min(self._request.max_output_tokens or ANSWER_TOKENS, room))
         yield
         yield from self._read(tokens, len(tokens) - 1)
+        if self._context is not None and self._mind.model.can_check:
+            self._draft.extend(self._context.draft)
+            self._context.draft = []
         if begun:
             emit(begun)
 
@@ -138,11 +152,52 @@ class CachedAnswer:
             yield
 
     def _take_in(self) -> None:
-        """The model reads what it wrote last, which nobody took back."""
-        assert self._context is not None
-        assert self._token is not None
-        self._scores = self._run(self._context, [self._token])
-        self._context.tape.wrote(self._token, self._text)
+        """The model reads what it wrote last, which nobody took back.
+
+        Where it wrote the same when it knew less of the user's words, it reads in one go what it wrote then. Each
+        token is chosen as ever, from the scores behind those before it: what is written is what would be written
+        without, and sampled as it would be, but for the arithmetic of a longer pass.
+        """
+        context, token = self._context, self._token
+        assert context is not None
+        assert token is not None
+        if self._checked:
+            expected, scores = self._checked.popleft()
+            if expected == token:
+                self._scores = scores
+                context.tape.wrote(token, self._text)
+                return
+            self._leave_draft(context)
+        scores = self._run_all(context, [token, *self._next_of_draft(token)])
+        self._scores = scores[0]
+        self._checked.extend(zip(tuple(self._draft)[: len(scores) - 1], scores[1:], strict=True))
+        for _ in self._checked:
+            self._draft.popleft()
+        context.tape.wrote(token, self._text)
+
+    def _next_of_draft(self, token: int) -> list[int]:
+        """What followed on ``token``, if that is how the draft goes on."""
+        if not self._draft or self._draft.popleft() != token:
+            self._draft.clear()
+        return list(islice(self._draft, CHECKED_TOKENS))
+
+    def _leave_draft(self, context: Context) -> None:
+        """It writes something else now. Takes back what was read of the draft."""
+        if not self._mind.model.cut(context.cache, len(context.tape), 1 + len(self._checked)):
+            self._broken = True
+            raise EngineError("the model could not take back what it has read")
+        self._checked.clear()
+        self._draft.clear()
+
+    def _run_all(self, context: Context, tokens: list[int]) -> Any:
+        """The scores behind each of them."""
+        if len(tokens) == 1:
+            return [self._run(context, tokens)]
+        try:
+            return self._mind.model.check(context.cache, tokens)
+        except BaseException:
+            self._broken = True
+            raise
 
     def _run(self, context: Context, tokens: list[int]) -> Any:
         try:

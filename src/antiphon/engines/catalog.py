@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
+from antiphon.engines import families
 from antiphon.engines.base import Brain, Engine, Recognizer, Synthesizer, Vad
+from antiphon.engines.families import Asked
 from antiphon.engines.local_llm import find_local_llm
 from antiphon.engines.own_models import OWN_MODELS, make_own_model
-from antiphon.engines.server_names import OPENAI_URL, completed, named_server, openai_url
+from antiphon.engines.server_names import OPENAI_URL, completed, openai_url
 from antiphon.errors import ConfigError
 
 VADS = ("silero", "scripted:KEY=VALUE,...")
@@ -63,12 +64,12 @@ E = TypeVar("E", bound=Engine)
 
 def make_vad(name: str) -> Vad:
     """Raises ConfigError for a name that there is not."""
-    return _made(_VADS, "VAD", VADS, name)
+    return _made(families.VADS, "VAD", VADS, name)
 
 
 def make_recognizer(name: str, device: str = "auto") -> Recognizer:
     """``device`` is where engines that can choose run. Raises ConfigError for a name that there is not."""
-    return _made(_RECOGNIZERS, "recognizer", RECOGNIZERS, name, device)
+    return _made(families.RECOGNIZERS, "recognizer", RECOGNIZERS, name, device)
 
 
 def make_synthesizer(name: str) -> Synthesizer:
@@ -95,7 +96,7 @@ def make_one_synthesizer(name: str, device: str = "auto") -> Synthesizer:
 
     ``device`` is where engines that can choose run: auto, cpu, mps, cuda or cuda:NUMBER.
     """
-    return _made(_SYNTHESIZERS, "synthesizer", SYNTHESIZERS, name, device)
+    return _made(families.SYNTHESIZERS, "synthesizer", SYNTHESIZERS, name, device)
 
 
 async def make_brain(
@@ -146,17 +147,8 @@ async def make_brain(
     raise _unknown("language model", name, BRAINS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """An engine as it was asked for. ``rest`` is what its name has after the first colon."""
-
-    name: str
-    rest: str
-    device: str
-
-
 def _made(
-    families: Mapping[str, Callable[[_Asked], E | None]],
+    makers: Mapping[str, Callable[[Asked], E | None]],
     stage: str,
     known: tuple[str, ...],
     name: str,
@@ -164,8 +156,8 @@ def _made(
 ) -> E:
     """Raises ConfigError where there is no such family, or it has nothing of that name."""
     family, _, rest = name.partition(":")
-    make = families.get(family)
-    made = make(_Asked(name, rest, device)) if make is not None else None
+    make = makers.get(family)
+    made = make(Asked(name, rest, device)) if make is not None else None
     if made is None:
         raise _unknown(stage, name, known)
     return made
@@ -173,167 +165,3 @@ def _made(
 
 def _unknown(stage: str, name: str, known: tuple[str, ...]) -> ConfigError:
     return ConfigError(f"there is no {stage} called {name!r}; there is: {'; '.join(known)}")
-
-
-def _scripted_vad(asked: _Asked) -> Vad:
-    from antiphon.engines.scripted import ScriptedVad
-
-    return ScriptedVad.from_options(asked.rest)
-
-
-def _silero(asked: _Asked) -> Vad | None:
-    from antiphon.engines.silero import Silero
-
-    return Silero() if asked.name == "silero" else None
-
-
-_VADS: Mapping[str, Callable[[_Asked], Vad | None]] = {"silero": _silero, "scripted": _scripted_vad}
-
-
-def _scripted_recognizer(asked: _Asked) -> Recognizer:
-    from antiphon.engines.scripted import ScriptedRecognizer
-
-    return ScriptedRecognizer.from_options(asked.rest)
-
-
-def _moonshine(asked: _Asked) -> Recognizer | None:
-    from antiphon.engines.moonshine import Moonshine
-
-    return Moonshine() if asked.name in ("moonshine", "moonshine:tiny-en") else None
-
-
-def _faster_whisper(asked: _Asked) -> Recognizer | None:
-    from antiphon.engines.faster_whisper import FasterWhisper
-
-    return FasterWhisper(asked.rest, device=asked.device) if asked.rest else None
-
-
-def _parakeet(asked: _Asked) -> Recognizer | None:
-    from antiphon.engines.parakeet_mlx import Parakeet
-
-    return Parakeet(asked.rest) if asked.rest else None
-
-
-def _transcription(asked: _Asked) -> Recognizer:
-    from antiphon.engines.openai_transcription import OpenAITranscription
-
-    server = named_server(asked.name)
-    return OpenAITranscription(server.url, server.model, api_key=server.key, language=server.language)
-
-
-_RECOGNIZERS: Mapping[str, Callable[[_Asked], Recognizer | None]] = {
-    "moonshine": _moonshine,
-    "faster-whisper": _faster_whisper,
-    "parakeet": _parakeet,
-    "openai": _transcription,
-    "http": _transcription,
-    "https": _transcription,
-    "scripted": _scripted_recognizer,
-}
-
-
-def _scripted_synthesizer(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.scripted import ScriptedSynthesizer
-
-    return ScriptedSynthesizer.from_options(asked.rest)
-
-
-def _pico(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.pico import PicoSynthesizer
-
-    return PicoSynthesizer(asked.rest) if asked.rest else PicoSynthesizer()
-
-
-def _espeak(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.espeak import EspeakSynthesizer
-
-    return EspeakSynthesizer(asked.rest) if asked.rest else EspeakSynthesizer()
-
-
-def _piper(asked: _Asked) -> Synthesizer:
-    if not asked.rest:
-        from antiphon.engines.piper_packs import PiperPacks
-
-        return PiperPacks()
-    from antiphon.engines.piper import PiperSynthesizer
-
-    return PiperSynthesizer(asked.rest)
-
-
-def _kokoro(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.kokoro import KokoroSynthesizer
-
-    return KokoroSynthesizer(asked.rest)
-
-
-def _mlx_audio(asked: _Asked) -> Synthesizer | None:
-    from antiphon.engines.mlx_audio import MlxAudioSynthesizer
-
-    return MlxAudioSynthesizer(*asked.rest.split(":", 1)) if asked.rest else None
-
-
-def _pocket_tts(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.pocket_tts import PocketTtsSynthesizer
-
-    return PocketTtsSynthesizer(asked.rest, device=asked.device)
-
-
-def _csm(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.csm import DEFAULT_MODEL, CsmSynthesizer
-
-    return CsmSynthesizer(asked.rest or DEFAULT_MODEL, device=asked.device)
-
-
-def _xtts(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.xtts import XttsSynthesizer
-
-    return XttsSynthesizer(asked.rest, device=asked.device)
-
-
-def _cosyvoice(asked: _Asked) -> Synthesizer | None:
-    from antiphon.engines.cosyvoice import CosyVoiceSynthesizer
-
-    return CosyVoiceSynthesizer(asked.rest, device=asked.device) if asked.rest else None
-
-
-def _speech(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.openai_speech import OpenAISpeech
-
-    server = named_server(asked.name)
-    return OpenAISpeech(
-        server.url, server.model, server.voices, api_key=server.key, language=server.language, rate_hz=server.rate_hz
-    )
-
-
-def _speech_socket(asked: _Asked) -> Synthesizer:
-    from antiphon.engines.speech_socket import SpeechSocket
-
-    server = named_server(asked.name)
-    return SpeechSocket(
-        server.url,
-        server.model,
-        server.voices,
-        api_key=server.key,
-        language=server.language,
-        rate_hz=server.rate_hz,
-        word_times=server.word_times,
-    )
-
-
-_SYNTHESIZERS: Mapping[str, Callable[[_Asked], Synthesizer | None]] = {
-    "pico": _pico,
-    "espeak": _espeak,
-    "piper": _piper,
-    "kokoro": _kokoro,
-    "mlx-audio": _mlx_audio,
-    "pocket-tts": _pocket_tts,
-    "csm": _csm,
-    "xtts": _xtts,
-    "cosyvoice": _cosyvoice,
-    "openai": _speech,
-    "http": _speech,
-    "https": _speech,
-    "ws": _speech_socket,
-    "wss": _speech_socket,
-    "scripted": _scripted_synthesizer,
-}

@@ -35,11 +35,17 @@ class CachedModel(Protocol):
     most_tokens: int
     """The longest context that it knows."""
     stop_tokens: frozenset[int]
+    can_check: bool
+    """What it has read can always be taken back, so that it may read what it only might write."""
 
     def new_cache(self) -> Any: ...
 
     def read(self, cache: Any, tokens: list[int]) -> NDArray[np.float32]:
         """Reads some tokens behind what the cache holds; returns the scores of the next one, shape (vocabulary,)."""
+        ...
+
+    def check(self, cache: Any, tokens: list[int]) -> NDArray[np.float32]:
+        """As ``read``, with the scores behind each of the tokens: shape (tokens, vocabulary)."""
         ...
 
     def cut(self, cache: Any, length: int, lost: int) -> bool:
@@ -59,6 +65,10 @@ class Context:
     """Empty for those that named none; None once it is of no more use."""
     cache: Any
     tape: Tape = field(default_factory=Tape)
+    beyond: int = 0
+    """Tokens that the cache holds behind those of the tape, and nobody wants."""
+    draft: list[int] = field(default_factory=list)
+    """What was written last and then thrown away, or would have followed on it: it may be written again."""
     used: int = 0
     user: User | None = None
 
@@ -141,9 +151,11 @@ class Contexts:
         best = max(idle, key=lambda context: alike[id(context)][0], default=None)
         if best is not None:
             kept, known = alike[id(best)]
-            lost = len(best.tape) - kept
+            lost = len(best.tape) - kept + best.beyond
             if lost <= max(kept, FEW_TOKENS if session else 0):
                 if not lost or self._model.cut(best.cache, kept, lost):
+                    best.draft = best.tape.written_behind(kept) + best.draft
+                    best.beyond = 0
                     best.tape.cut(kept)
                     return best, known
                 best.session = None

@@ -37,6 +37,7 @@ class MlxLmModel:
                 "what it has read cannot be taken back (it has state-space or linear attention layers): "
                 "take a model with attention alone, or one at a URL"
             )
+        self.can_check = all(type(layer) is KVCache for layer in cache)  # others forget what would come back
         self.read(cache, [0])
         self.bytes_per_token = max(1, sum(_width_bytes(layer) for layer in cache))
 
@@ -45,6 +46,11 @@ class MlxLmModel:
 
     def read(self, cache: Any, tokens: list[int]) -> NDArray[np.float32]:
         scores = self._model(mx.array([tokens]), cache=cache)[0, -1].astype(mx.float32)
+        mx.eval(scores, [layer.state for layer in cache])
+        return np.array(scores)
+
+    def check(self, cache: Any, tokens: list[int]) -> NDArray[np.float32]:
+        scores = self._model(mx.array([tokens]), cache=cache)[0].astype(mx.float32)
         mx.eval(scores, [layer.state for layer in cache])
         return np.array(scores)
 

@@ -57,6 +57,13 @@ class Tape:
         del self.ids[length:], self._ends[length:], self._written[length:]
         self.text = self.text[: max(self._ends[-1:], default=0)]
 
+    def written_behind(self, length: int) -> list[int]:
+        """The tokens at its end that the model wrote itself, without those among the first ``length``."""
+        start = len(self.ids)
+        while start > length and self._written[start - 1]:
+            start -= 1
+        return self.ids[start:]
+
     def copy(self, length: int) -> Tape:
         """The first ``length`` tokens, which must be a length that ``common`` gave, as a tape of their own."""
         other = Tape(self.text, self.ids[:], self._ends[:], self._written[:])

@@ -241,6 +241,15 @@ def _stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 3 else word
 
 
+def was_stopped(output: str) -> bool:
+    """The function was not run to its end, since the user spoke: there is nothing to say of it."""
+    try:
+        value = json.loads(output)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and set(value) == {"cancelled"}
+
+
 def spoken_result(output: str) -> str:
     """What a function returned, as something to say: JSON as plain sentences, any other text as it is."""
     try:
@@ -254,13 +263,13 @@ def _sentence_of(value: Any) -> str:
     if value is None or value in ("", [], {}) or value is True:
         return "That is done."
     if value is False:
-        return "That did not work."
+        return "I am sorry, that did not work."
     if isinstance(value, str):
         return value
     if not isinstance(value, dict):
         return f"The result is {_phrase_of(value)}."
     if value.get("error"):
-        return f"That did not work: {_phrase_of(value['error'])}."
+        return f"I am sorry, that did not work. {_phrase_of(value['error'])}."
     facts = list(_facts(value))
     if not facts:
         return "That is done."

@@ -69,6 +69,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # the library states no
 class TransformersModel:
     """Called in threads; one of them works on the model at a time."""
 
+    can_check = True
+
     def __init__(self, source: str, device: Any) -> None:
         """Reads the model from a folder, or from the hub's cache. Raises EngineError, and whatever the library does."""
         transformers_logging.set_verbosity_error()
@@ -96,10 +98,18 @@ class TransformersModel:
         return Cache(layer_class_to_replicate=GrowingLayer)
 
     def read(self, cache: Any, tokens: list[int]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self._scores(cache, tokens, 1)[-1]
+        return scores
+
+    def check(self, cache: Any, tokens: list[int]) -> NDArray[np.float32]:
+        return self._scores(cache, tokens, len(tokens))
+
+    def _scores(self, cache: Any, tokens: list[int], last: int) -> NDArray[np.float32]:
+        """Behind so many of the last tokens."""
         with torch.inference_mode():
             given = torch.tensor([tokens], device=self._device)
-            made = self._model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            scores: NDArray[np.float32] = made.logits[0, -1].float().cpu().numpy()
+            made = self._model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=last)
+            scores: NDArray[np.float32] = made.logits[0, -last:].float().cpu().numpy()
         return scores
 
     def cut(self, cache: Any, length: int, lost: int) -> bool:

@@ -12,14 +12,15 @@ from enum import Enum, auto
 
 from antiphon.audio import EAR_RATE_HZ, Samples, ms_to_bytes, samples_of
 from antiphon.core.energy_gate import EnergyGate, level_of
-from antiphon.core.events import SpeechPaused, SpeechStarted
+from antiphon.core.events import FinalHeard, PartialHeard, SpeechPaused, SpeechStarted
 from antiphon.core.last_sound import trailing_silence_ms
 from antiphon.core.settings import Detection, SessionSettings
 from antiphon.core.speech_gate import SpeechGate
 from antiphon.engines.base import VAD_WINDOW_SAMPLES, Recognizer, Vad
+from antiphon.errors import ProtocolError
 from antiphon.ids import TurnId
 from antiphon.session.identity import Identity
-from antiphon.session.utterance import LEAD_MS, Post, Utterance
+from antiphon.session.utterance import LEAD_MS, Utterance
 
 _WINDOW_BYTES = VAD_WINDOW_SAMPLES * 2
 _IN_FLIGHT = 32
@@ -27,6 +28,9 @@ _IN_FLIGHT = 32
 
 _WAITING_BYTES = 120 * EAR_RATE_HZ * 2
 """Audio that waits beyond two minutes pushes out the oldest."""
+
+_LEAST_COMMIT_MS = 100
+"""Less audio than this is nothing to commit, as in the Realtime protocol."""
 
 _RECENT_BYTES = 4 * EAR_RATE_HZ * 2
 """Audio before a turn that is kept: the prefix, and what the VAD needed to make up its mind."""
@@ -50,14 +54,12 @@ class Hearing:
         vad: Vad,
         recognizer: Recognizer,
         settings: SessionSettings,
-        post_edge: Callable[[SpeechStarted | SpeechPaused], None],
-        post_words: Post,
+        post: Callable[[SpeechStarted | SpeechPaused | PartialHeard | FinalHeard], None],
         identity: Identity | None = None,
     ) -> None:
         self._recognizer = recognizer
         self._settings = settings
-        self._post_edge = post_edge
-        self._post_words = post_words
+        self._post = post
         self._identity = identity
         self._stream = vad.open(self._on_probability)
         self._gate = SpeechGate(settings.turn.threshold)
@@ -83,6 +85,21 @@ class Hearing:
     def uncommitted_from_ms(self) -> int:
         """Where the audio begins that is in no turn yet."""
         return self._uncommitted_from_bytes * 1000 // (2 * EAR_RATE_HZ)
+
+    def uncommitted(self) -> tuple[int, int]:
+        """Where the audio begins that is in no turn yet, and where it ends, in ms, after all of it was judged.
+
+        Raises ProtocolError where it is too little for a client to commit.
+        """
+        self.flush()
+        start_ms, end_ms = self.uncommitted_from_ms, self.position_ms
+        if end_ms - start_ms < _LEAST_COMMIT_MS:
+            raise ProtocolError(
+                f"Error committing input audio buffer: buffer too small. Expected at least {_LEAST_COMMIT_MS}ms of "
+                f"audio, but buffer only has {end_ms - start_ms}ms of audio.",
+                code="input_audio_buffer_commit_empty",
+            )
+        return start_ms, end_ms
 
     def configure(self, settings: SessionSettings) -> None:
         was_manual = self._manual
@@ -155,7 +172,7 @@ class Hearing:
             self._utterance.feed(window)
         edge = self._gate.push(probability, self.position_ms)
         if edge is not None:
-            self._post_edge(edge)
+            self._post(edge)
 
     def _hear_manual(self, window: bytes) -> None:
         """All audio up to the client's commit is one turn; it is recognized as it comes."""
@@ -195,7 +212,7 @@ class Hearing:
     def _new_utterance(self, prefix_bytes: int) -> Utterance:
         voices = None if self._identity is None else self._identity.open()
         heard = self._settings.turn.hears_audio
-        utterance = Utterance(self._recognizer, self._settings.language, self._post_words, voices, heard=heard)
+        utterance = Utterance(self._recognizer, self._settings.language, self._post, voices, heard=heard)
         if prefix_bytes < ms_to_bytes(LEAD_MS, EAR_RATE_HZ):
             utterance.lead_in()
         return utterance

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from antiphon.core.shedding import Ahead
 from antiphon.ids import ReplyId
+from antiphon.session.marks import Answered
 from antiphon.session.reply import Reply
 from antiphon.session.span import Span
 
@@ -26,6 +27,10 @@ class LiveReply:
     """and whether there was such a time."""
     span: Span | None = None
     """What a listening brain says by it."""
+    answers: Answered | None = None
+    """The turn that it answers,"""
+    asked: bool = False
+    """and whether the client asked for it."""
     changes: int | None = None
     """Prepared to a turn: how often the conversation had changed when it began to read it."""
 
@@ -54,7 +59,7 @@ class LiveReplies(dict[ReplyId, LiveReply]):
     def let_play_on(self) -> None:
         """A reply whose audio was all sent is not watched any more once the next one begins."""
         for reply, live in tuple(self.items()):
-            if not live.side and live.reply.done:
+            if not live.side and live.reply.told.done:
                 del self[reply]
 
     def pause(self, reply: ReplyId) -> None:
@@ -95,8 +100,8 @@ class LiveReplies(dict[ReplyId, LiveReply]):
     @property
     def playing(self) -> ReplyId | None:
         """The reply of which the client hears the frames as they leave."""
-        return next((reply for reply, live in self.items() if live.reply.plays), None)
+        return next((reply for reply, live in self.items() if live.reply.told.plays), None)
 
     def refresh_items(self) -> None:
         for live in self.values():
-            live.reply.refresh_item()
+            live.reply.told.refresh_item()

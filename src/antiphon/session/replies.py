@@ -184,7 +184,7 @@ class Replies:
             brain = None if command is None or command.text is None else GivenText(command.text)
             live = self._begin(reply, group, settings, context, side=side, brain=brain, span=span)
         if not side:
-            self._answer_turn(live.reply, command)
+            self._answer_turn(live, command)
         self.live.begin(live)
 
     def _is_stale(self, prepared: LiveReply) -> bool:
@@ -196,13 +196,13 @@ class Replies:
             self._stopwatch.thrown_away(live.reply.marks)
         live.task.cancel()
 
-    def _answer_turn(self, reply: Reply, command: CreateReply | None) -> None:
+    def _answer_turn(self, live: LiveReply, command: CreateReply | None) -> None:
         """Which turn of the user it answers, if any: what a client asks for may answer the last thing that was said."""
         turn = self._stopwatch.take_turn()
         if turn is None:
             return
         if command is None or (command.messages is None and self._conversation.last_id() == turn.id):
-            reply.answers, reply.asked = turn, command is not None
+            live.answers, live.asked = turn, command is not None
 
     def _begin(
         self,
@@ -249,14 +249,14 @@ class Replies:
 
     def _sounded(self, reply: ReplyId) -> None:
         live = self.live.get(reply)
-        if live is None or live.reply.answers is None:
+        if live is None or live.answers is None:
             return
         suite = self._suite
         self._stopwatch.answered(
-            live.reply.answers,
+            live.answers,
             reply,
             live.reply.marks,
-            asked=live.reply.asked,
+            asked=live.asked,
             ahead=live.prepared and live.ahead is not Ahead.NOTHING,
             served_by={
                 "asr": place_of(suite.recognizer),

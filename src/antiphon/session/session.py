@@ -7,7 +7,6 @@ for the one deadline. Nothing else changes the conversation.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -17,7 +16,7 @@ from antiphon.core import commands as ask
 from antiphon.core import events as on
 from antiphon.core.actions import Action, State
 from antiphon.core.commands import Command
-from antiphon.core.conversation import HEARD_S, ROOT, Conversation, Item
+from antiphon.core.conversation import Conversation
 from antiphon.core.events import Event
 from antiphon.core.memory import Memory
 from antiphon.core.settings import SessionSettings
@@ -27,9 +26,11 @@ from antiphon.core.turns import Turns
 from antiphon.engines.base import hears_audio
 from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
-from antiphon.ids import IdSource, ItemId, TurnId
+from antiphon.ids import IdSource, TurnId
 from antiphon.session.hearing import Hearing
 from antiphon.session.identity import Identity, Speakers
+from antiphon.session.inbox import Inbox
+from antiphon.session.items import Items
 from antiphon.session.keeping import Notebook
 from antiphon.session.listener import Listener
 from antiphon.session.listening import ListeningBrain
@@ -40,12 +41,6 @@ from antiphon.session.replies import Replies
 from antiphon.session.stopwatch import Stopwatch
 from antiphon.session.transcripts import Transcripts
 from antiphon.transport.base import Outlet
-
-_LEAST_COMMIT_MS = 100
-"""Less audio than this is nothing to commit, as in the Realtime protocol."""
-
-_KEPT_AUDIO_ITEMS = 1
-"""Of so many items the user's audio is kept for ``conversation.item.retrieve``."""
 
 
 class Session:
@@ -92,21 +87,15 @@ class Session:
         self._settings = settings = self._attuned(settings)
         self._recorder = recorder or NoRecorder()
         self._loop = asyncio.get_running_loop()
-        self._inbox: deque[Event | Command] = deque()
-        self._wake = asyncio.Event()
-        self._closing = False
-        self._group: asyncio.TaskGroup | None = None
+        self._inbox = Inbox(self._loop)
         self._silent: TurnId | None = None
         """The latest turn in which nobody spoke: it stands for the user's silence."""
         seed = self.ids.seed()
         self._turns = Turns(settings.turn, IdSource(seed))  # ids of its own, so that a recording repeats them
         self._recorder.begin(self._loop.time(), settings, seed)
         self._identity = None if speakers is None else Identity(speakers)
-        self._identifying: asyncio.Task[None] | None = None
-        self._writing: asyncio.Task[None] | None = None
-        self._hearing = Hearing(
-            suite.vad, suite.recognizer, settings, self._post_event, self._post_event, self._identity
-        )
+        post = self._post_event
+        self._hearing = Hearing(suite.vad, suite.recognizer, settings, post, self._identity)
         self._stopwatch = Stopwatch(self._loop, meter or NoMeter(), outlet, self._hearing.trailing_silence_ms)
         self._transcripts = Transcripts(suite.recognizer, self.conversation, outlet, settings)
         self._replies = Replies(
@@ -116,16 +105,15 @@ class Session:
             self.conversation,
             self._transcripts,
             self._stopwatch,
-            self._post_event,
+            post,
             pacer or Pacer(),
             settings,
             room_ahead or (lambda: Ahead.VOICE),
             SpeechMemory(0) if speech_memory is None else speech_memory,
             self._recollection,
         )
-        self._listener = Listener(
-            suite.brain, self.ids, self.conversation, self._replies, outlet, self._post_event, settings
-        )
+        self._listener = Listener(suite.brain, self.ids, self.conversation, self._replies, outlet, post, settings)
+        self._items = Items(self.conversation, self._transcripts, self._replies.live, self._listener, outlet)
 
     @property
     def brain(self) -> ListeningBrain | None:
@@ -141,74 +129,59 @@ class Session:
 
     def hear(self, pcm: bytes) -> None:
         """The user's audio: mono s16 at 16 kHz, any even length."""
-        if not self._closing:
+        if not self._inbox.closed:
             self._recorder.audio(self._loop.time(), pcm)
             self._hearing.hear(pcm)
 
     def post(self, command: Command) -> None:
         """A client's command; carried out in order."""
-        self._inbox.append(command)
-        self._wake.set()
+        self._inbox.post(command)
+
+    def _post_event(self, event: Event) -> None:
+        self._inbox.post(event)
 
     def close(self) -> None:
         """Ends the session: run() returns soon after."""
-        self._closing = True
-        self._wake.set()
+        self._inbox.close()
 
     async def run(self) -> None:
         """Lives until ``close()``. Cancelling it is the same as closing."""
         try:
             with self._stay:
-                await self._run()
+                await self._converse()
         finally:
             self._recorder.close(self._loop.time())
 
-    async def _run(self) -> None:
+    async def _converse(self) -> None:
         try:
-            await self._converse()
+            async with asyncio.TaskGroup() as group:
+                beside = [
+                    group.create_task(each.run()) for each in (self._notebook, self._identity) if each is not None
+                ]
+                self._listener.configure(self._settings, group)
+                try:
+                    await self._loop_until_closed(group)
+                finally:
+                    self._shut(group)
+                    for task in beside:
+                        task.cancel()
         finally:
             if self._notebook is not None:
                 await self._notebook.finish()
-
-    async def _converse(self) -> None:
-        async with asyncio.TaskGroup() as self._group:
-            if self._notebook is not None:
-                self._writing = self._group.create_task(self._notebook.run())
-            if self._identity is not None:
-                self._identifying = self._group.create_task(self._identity.run())
-            self._listener.configure(self._settings, self._group)
-            try:
-                await self._loop_until_closed(self._group)
-            finally:
-                self._shut()
-
-    def _post_event(self, event: Event) -> None:
-        self._inbox.append(event)
-        self._wake.set()
 
     # The loop.
 
     async def _loop_until_closed(self, group: asyncio.TaskGroup) -> None:
         while True:
-            while self._inbox:
-                self._take(self._inbox.popleft(), group)
+            while (entry := self._inbox.take()) is not None:
+                self._take(entry, group)
                 self._listener.pump()
-            if self._closing:
+            if self._inbox.closed:
                 return
-            self._wake.clear()
-            timer = self._arm()
-            try:
-                await self._wake.wait()
-            finally:
-                if timer is not None:
-                    timer.cancel()
-            if not self._inbox and not self._closing:
+            times = (self._turns.deadline(), self._replies.live.deadline())
+            if not await self._inbox.wait(min((at for at in times if at is not None), default=None)):
                 self._on_time(group)
                 self._listener.pump()
-
-    def _arm(self) -> asyncio.TimerHandle | None:
-        times = [at for at in (self._turns.deadline(), self._replies.live.deadline()) if at is not None]
-        return self._loop.call_at(min(times), self._wake.set) if times else None
 
     def _on_time(self, group: asyncio.TaskGroup) -> None:
         now = self._loop.time()
@@ -217,11 +190,9 @@ class Session:
         if deadline is not None and now >= deadline - 1e-6:
             self._handle(on.Timeout(self._hearing.position_ms), group)
 
-    def _shut(self) -> None:
+    def _shut(self, group: asyncio.TaskGroup) -> None:
         """Ends all that belongs to the session; what was begun gets its end told."""
-        self._closing = True
-        group = self._group
-        assert group is not None
+        self._inbox.close()
         self._handle(on.Closed(), group)
         self._inbox.clear()
         self._listener.close()
@@ -229,9 +200,6 @@ class Session:
         self._transcripts.close()
         self._replies.close()
         self._recollection.give_way()
-        for task in (self._identifying, self._writing):
-            if task is not None:
-                task.cancel()
 
     def _note_down(self) -> None:
         """Something of the conversation may be different."""
@@ -291,8 +259,10 @@ class Session:
             case do.DropTurn(turn):
                 self._hearing.drop()
                 self._transcripts.drop(turn)
-            case do.CommitTurn(turn):
-                self._commit(action)
+            case do.CommitTurn(turn, end_ms):
+                self._hearing.commit(end_ms)
+                spoken = turn != self._silent
+                self._items.commit(turn, speech=spoken, hears_audio=self._settings.turn.hears_audio)
             case do.TellTimeout(turn, start_ms, end_ms):
                 self._silent = turn
                 self._outlet.idle_timeout(turn, start_ms, end_ms)
@@ -300,21 +270,6 @@ class Session:
                 self._outlet.refused(message, code, client_event_id)
             case _:
                 self._replies.apply(action, group)
-
-    def _commit(self, action: do.CommitTurn) -> None:
-        """The turn becomes the user's item."""
-        turn = action.turn
-        self._hearing.commit(action.end_ms)
-        item = Item(turn, "message", "user", audio=True, speech=turn != self._silent)
-        previous = self.conversation.add(item)
-        self._outlet.committed(turn, previous)
-        self._outlet.item_added(item, previous)
-        self._outlet.item_done(item, previous)
-        self._transcripts.commit(turn, item)
-        self._keep_audio()
-
-    def _keep_audio(self) -> None:
-        self.conversation.keep_audio(_KEPT_AUDIO_ITEMS, HEARD_S if self._settings.turn.hears_audio else 0.0)
 
     # What the client asks.
 
@@ -328,33 +283,13 @@ class Session:
                 self._listener.configure(settings, group)
                 self._handle(on.Configured(settings.turn), group)
             case ask.CommitBuffer():
-                self._commit_buffer(group)
+                self._handle(on.BufferCommitted(*self._hearing.uncommitted()), group)
             case ask.ClearBuffer():
                 self._handle(on.BufferCleared(), group)
                 self._hearing.clear()
                 self._outlet.cleared()
-            case ask.CreateItem(item, previous):
-                before = self.conversation.add(item, previous)
-                self._listener.note_item(item, front=previous == ROOT)
-                self._outlet.item_added(item, before)
-                self._outlet.item_done(item, before)
-                if item.pcm is not None:
-                    self._transcripts.transcribe_item(item, group)
-                    if self._settings.turn.hears_audio:
-                        self._keep_audio()
-            case ask.DeleteItem(item_id):
-                self.conversation.delete(item_id)
-                self._listener.forget_item(item_id)
-                self._outlet.item_deleted(item_id)
-            case ask.RetrieveItem(item_id):
-                self._replies.live.refresh_items()
-                self._outlet.item_retrieved(self.conversation.get(item_id))
-            case ask.Recount():
-                self._recount()
-            case ask.TruncateItem(item_id, content_index, audio_end_ms):
-                self._replies.live.refresh_items()
-                end_ms = self.conversation.truncate(item_id, audio_end_ms)
-                self._outlet.item_truncated(item_id, content_index, end_ms)
+            case ask.CreateItem() | ask.DeleteItem() | ask.RetrieveItem() | ask.TruncateItem() | ask.Recount():
+                self._items.obey(command, group, hears_audio=self._settings.turn.hears_audio)
             case ask.CreateReply(reply, _, side, messages, client_event_id):
                 for entry in messages or ():
                     if isinstance(entry, ask.ItemReference):
@@ -375,22 +310,3 @@ class Session:
                 self._replies.leave_at_pause(left, client_event_id)
             case ask.CancelResponse(cancelled, client_event_id):
                 self._handle(on.CancelRequested(cancelled, client_event_id), group)
-
-    def _recount(self) -> None:
-        self._replies.live.refresh_items()
-        previous: ItemId | None = None
-        for item in self.conversation:
-            self._outlet.item_added(item, previous)
-            self._outlet.item_done(item, previous)
-            previous = item.id
-
-    def _commit_buffer(self, group: asyncio.TaskGroup) -> None:
-        self._hearing.flush()
-        start_ms, position_ms = self._hearing.uncommitted_from_ms, self._hearing.position_ms
-        if position_ms - start_ms < _LEAST_COMMIT_MS:
-            raise ProtocolError(
-                f"Error committing input audio buffer: buffer too small. Expected at least {_LEAST_COMMIT_MS}ms of "
-                f"audio, but buffer only has {position_ms - start_ms}ms of audio.",
-                code="input_audio_buffer_commit_empty",
-            )
-        self._handle(on.BufferCommitted(start_ms, position_ms), group)

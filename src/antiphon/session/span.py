@@ -85,7 +85,7 @@ class Span:
     @property
     def heard(self) -> str | None:
         """The beginning that was heard, where it is known that the rest was not."""
-        item = None if self.reply is None else self.reply.item
+        item = None if self.reply is None else self.reply.told.item
         if item is None:
             return "" if self.cut else None
         return None if item.heard_ms is None else item.heard()

@@ -65,7 +65,7 @@ class Spans:
     def of_item(self, item: ItemId) -> Span | None:
         """The one that has become this item of the conversation."""
         for span in self:
-            if span.reply is not None and span.reply.item is not None and span.reply.item.id == item:
+            if span.reply is not None and (told := span.reply.told.item) is not None and told.id == item:
                 return span
         return None
 

@@ -34,7 +34,8 @@ from antiphon.session.identity import Speakers
 from antiphon.session.keeping import Notebook
 from antiphon.session.meter import Meter, Recorder
 from antiphon.session.session import Session
-from antiphon.sim.outlet import HeardReply, RecordingOutlet
+from antiphon.sim.heard_reply import HeardReply
+from antiphon.sim.outlet import RecordingOutlet
 
 _EAR_FRAME_BYTES = EAR_RATE_HZ * FRAME_MS // 1000 * 2
 _SILENCE = bytes(_EAR_FRAME_BYTES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from antiphon.sim.wire_schema import FoulError
+from antiphon.sim.wire_schema import FoulError, need
 
 Json = dict[str, Any]
 
@@ -37,7 +37,7 @@ class PlayoutReferee:
     def feed(self, event: Json) -> None:
         if self._owed_cut is not None:
             cut = event["type"] == "conversation.item.truncated"
-            _need(cut, event, "conversation.item.truncated follows output_audio_buffer.cleared")
+            need(cut, event, "conversation.item.truncated follows output_audio_buffer.cleared")
         rule = self._rules.get(event["type"])
         if rule is not None:
             rule(event)
@@ -50,7 +50,7 @@ class PlayoutReferee:
             raise FoulError(f"no conversation.item.truncated for {self._owed_cut}")
 
     def _audio(self, event: Json) -> None:
-        _need(False, event, "the audio of a call is no event")
+        need(False, event, "the audio of a call is no event")
 
     def _word(self, event: Json) -> None:
         self._worded.add(event["response_id"])
@@ -58,26 +58,26 @@ class PlayoutReferee:
 
     def _started(self, event: Json) -> None:
         reply = event["response_id"]
-        _need(reply not in self._done, event, "a reply is heard before it is done")
-        _need(reply in self._worded, event, "its first words are told before")
-        _need(reply not in self._played, event, "it began already")
-        _need(self._playing is None, event, f"{self._playing} is still heard")
+        need(reply not in self._done, event, "a reply is heard before it is done")
+        need(reply in self._worded, event, "its first words are told before")
+        need(reply not in self._played, event, "it began already")
+        need(self._playing is None, event, f"{self._playing} is still heard")
         self._playing = reply
         self._played.add(reply)
 
     def _stopped(self, event: Json) -> None:
         self._end(event)
-        _need(self._done[event["response_id"]] != "cancelled", event, "what was cut is cleared")
+        need(self._done[event["response_id"]] != "cancelled", event, "what was cut is cleared")
 
     def _cleared(self, event: Json) -> None:
         self._end(event)
-        _need(self._done[event["response_id"]] == "cancelled", event, "the reply was not cut")
+        need(self._done[event["response_id"]] == "cancelled", event, "the reply was not cut")
         self._owed_cut = self._items[event["response_id"]]
 
     def _end(self, event: Json) -> None:
         reply = event["response_id"]
-        _need(self._playing == reply, event, "this reply is not heard")
-        _need(reply in self._done, event, "response.done comes first")
+        need(self._playing == reply, event, "this reply is not heard")
+        need(reply in self._done, event, "response.done comes first")
         self._playing = None
 
     def _truncated(self, event: Json) -> None:
@@ -89,9 +89,4 @@ class PlayoutReferee:
         self._done[response["id"]] = response["status"]
         spoken = response["id"] in self._worded and response["conversation_id"] is not None
         unheard = spoken and response["status"] == "completed" and response["id"] not in self._played
-        _need(not unheard, event, "a spoken reply was never heard")
-
-
-def _need(condition: bool, event: Json, reason: str) -> None:
-    if not condition:
-        raise FoulError(f"{event['type']}: {reason} ({event})")
+        need(not unheard, event, "a spoken reply was never heard")

@@ -23,7 +23,8 @@ from antiphon.errors import ConfigError, IllegalEventError
 from antiphon.ids import IdSource
 from antiphon.session.codec import TAG, canonical, from_json
 from antiphon.session.recording import FORMAT, VERSION
-from antiphon.sim.turn_rules import RuleBrokenError, TurnRules
+from antiphon.sim.followed_turns import RuleBrokenError
+from antiphon.sim.turn_rules import TurnRules
 
 _CONTEXT_STEPS = 5
 

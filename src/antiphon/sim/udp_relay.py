@@ -52,10 +52,10 @@ class UdpRelay:
         if found is None:
             raise ValueError("the description has no host candidate of IPv4 and UDP")
         owner.peer = (found["host"], int(found["port"]))
-        line = f"a=candidate:1 1 udp 2130706431 {found['host']} {reader.port} typ host"
-        first = re.sub(_CANDIDATE, line, sdp, count=1)
-        rest = first.index(line) + len(line)
-        return first[:rest] + re.sub(r"\r\na=candidate:.*", "", first[rest:])
+        door = f"a=candidate:1 1 udp 2130706431 {found['host']} {reader.port} typ host"
+        others = (line for line in sdp.split("\r\n") if line == found[0] or not line.startswith("a=candidate:"))
+        told = "\r\n".join(others)
+        return told.replace(found[0], door, 1).replace(f"\r\n{found[0]}", "")  # other sections may name it again
 
 
 class _Door(asyncio.DatagramProtocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.sim.wire_schema import FoulError
+from antiphon.sim.wire_schema import need
 
 Json = dict[str, Any]
 
@@ -51,16 +51,11 @@ class VendorReferee:
         if rule is not None:
             rule(event)
 
-    @staticmethod
-    def _need(condition: bool, event: Json, reason: str) -> None:
-        if not condition:
-            raise FoulError(f"{event['type']}: {reason} ({event})")
-
     def _record(self, event: Json) -> None:
-        self._need(self._count == 2, event, "it comes right after session.created")
+        need(self._count == 2, event, "it comes right after session.created")
 
     def _change_state(self, event: Json) -> None:
-        self._need(event["state"] != self._state, event, "this is the state already")
+        need(event["state"] != self._state, event, "this is the state already")
         self._state = event["state"]
 
     def _created(self, event: Json) -> None:
@@ -68,47 +63,47 @@ class VendorReferee:
 
     def _known(self, event: Json) -> _Told:
         told = self._replies.get(event["response_id"])
-        self._need(told is not None, event, "there is no such response")
+        need(told is not None, event, "there is no such response")
         assert told is not None
         return told
 
     def _open(self, event: Json) -> _Told:
         told = self._known(event)
-        self._need(not told.done, event, "this response is done")
+        need(not told.done, event, "this response is done")
         return told
 
     def _same_item(self, event: Json) -> _Told:
         told = self._open(event)
         told.item = told.item or event["item_id"]
-        self._need(told.item == event["item_id"], event, f"the item of this response is {told.item}")
+        need(told.item == event["item_id"], event, f"the item of this response is {told.item}")
         return told
 
     def _brain(self, event: Json) -> None:
         told = self._open(event)
-        self._need(told.brain is None, event, "the language model of this response was told before")
+        need(told.brain is None, event, "the language model of this response was told before")
+        need(not told.clauses, event, "it comes before the first clause")
         told.brain = event["model"]
 
     def _voice(self, event: Json) -> None:
         told = self._same_item(event)
-        self._need(told.voices[-1:] != [event["voice"]], event, "this voice speaks already")
+        need(told.voices[-1:] != [event["voice"]], event, "this voice speaks already")
         told.voices.append(event["voice"])
 
     def _clause(self, event: Json) -> None:
         told = self._same_item(event)
-        self._need(told.brain is not None, event, "antiphon.brain comes first")
-        self._need(bool(told.voices), event, "antiphon.voice comes first")
+        need(bool(told.voices), event, "antiphon.voice comes first")
         told.clauses.append(event["text"])
 
     def _turn(self, event: Json) -> None:
         self._open(event)
-        self._need(event["item_id"] in self._committed, event, "this turn is not committed")
-        self._need(event["item_id"] not in self._answered, event, "this turn was answered before")
+        need(event["item_id"] in self._committed, event, "this turn is not committed")
+        need(event["item_id"] not in self._answered, event, "this turn was answered before")
         self._answered.add(event["item_id"])
 
     def _item_added(self, event: Json) -> None:
         told = self._known(event)
         if event["item"]["type"] == "message" and told.item is not None:
-            self._need(event["item"]["id"] == told.item, event, f"the item was told as {told.item}")
+            need(event["item"]["id"] == told.item, event, f"the item was told as {told.item}")
 
     def _done(self, event: Json) -> None:
         response = event["response"]
@@ -117,5 +112,5 @@ class VendorReferee:
         content = [part for item in response["output"] for part in item.get("content", ())]
         said = "".join(part.get("transcript", "") for part in content)
         text = "".join(told.clauses)
-        self._need(text.startswith(said), event, f"the clauses were {text!r}")
-        self._need(response["status"] != "completed" or text == said, event, f"the clauses were {text!r}")
+        need(text.startswith(said), event, f"the clauses were {text!r}")
+        need(response["status"] != "completed" or text == said, event, f"the clauses were {text!r}")

@@ -23,6 +23,12 @@ class FoulError(AssertionError):
     """An event that the protocol does not allow, or not there. Says which and why."""
 
 
+def need(condition: bool, event: dict[str, Any], reason: str) -> None:
+    """Raises FoulError with the reason and the event unless the condition holds."""
+    if not condition:
+        raise FoulError(f"{event['type']}: {reason} ({ {k: v for k, v in event.items() if k != 'delta'} })")
+
+
 @cache
 def _models() -> dict[str, TypeAdapter[Any]]:
     """The model of each event type. The union of them all would try every member, and name none when it fails."""

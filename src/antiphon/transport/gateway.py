@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
-from aiohttp import WSCloseCode
 
 from antiphon.core.actions import State
 from antiphon.errors import ProtocolError
@@ -178,7 +177,7 @@ class Gateway:
         """Ends the session of this process that has the conversation, if one has."""
         former = {seat: task for seat, task in self._seats.items() if seat.conversation_id == conversation}
         for seat in former:
-            seat.end(WSCloseCode.GOING_AWAY, "the conversation goes on elsewhere")
+            seat.taken_over()
         if former:
             await asyncio.wait(former.values(), timeout=2 * self.limits.close_timeout_s)
 

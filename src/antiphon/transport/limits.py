@@ -1,4 +1,4 @@
-"""Under which limits clients and their sessions live."""
+"""Under which limits clients live, with their sessions and their requests for speech."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ class Limits:
         """How often the times above are looked at."""
         times = (self.max_session_s, self.idle_timeout_s, self.stalled_after_s, self.resume_s)
         return min(1.0, *(time_s / 4 for time_s in times if time_s))
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechLimits:
+    """Of speech without a conversation."""
+
+    max_requests: int = 16
+    """At the same time, of both kinds together; further ones are told to come again."""
+    max_input_chars: int = 4096
+    max_file_bytes: int = 25 * _MiB
+    max_audio_s: float = 600.0
+    stalled_after_s: float = 10.0
+    """A client that takes nothing for so long is cut off."""

@@ -287,6 +287,11 @@ class Seat:
             self.outlet.error(f"Nothing was sent for {limits.idle_timeout_s:g} s", "session_idle_timeout")
             self.end(WSCloseCode.GOING_AWAY, "idle")
 
+    def taken_over(self) -> None:
+        """Another session goes on with the conversation. Over a call nothing but an event can say so."""
+        self.outlet.error("The conversation goes on elsewhere", "conversation_taken_over")
+        self.end(WSCloseCode.GOING_AWAY, "the conversation goes on elsewhere")
+
     def going_away(self) -> None:
         """The server stops."""
         self.end(WSCloseCode.GOING_AWAY, "the server stops")

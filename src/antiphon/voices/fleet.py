@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Protocol, Self
+from dataclasses import replace
+from typing import Any
 
 import grpc
 import structlog
@@ -15,7 +14,9 @@ from antiphon.core.fleet import Choice, Full, Health, Load, Policy, Request, Rou
 from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
 from antiphon.voices.channel import POLL_S, Connection
+from antiphon.voices.lease import Lease
 from antiphon.voices.registry import Announcement, Registry
+from antiphon.voices.watcher import NoWatcher, Watcher
 from antiphon.voices.worker_tls import WorkerTls
 
 log = structlog.get_logger(__name__)
@@ -31,62 +32,6 @@ LOAD_S = 120.0
 
 GOODBYE_S = 0.2
 """What a fleet that is closed gives the ends of conversations to reach their workers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """A request went on at another worker, or at the one that took its place."""
-
-    stage: str
-    from_address: str
-    to_address: str
-    gap_s: float
-    """From the loss to the first audio, word or token of the next."""
-    exact: bool
-    """It went on at the very sample; otherwise at a word."""
-
-
-class Watcher(Protocol):
-    """Hears what happens, for the metrics."""
-
-    def handed_over(self, handover: Handover) -> None: ...
-
-    def refused(self, stage: str, shortage: Shortage) -> None: ...
-
-
-class NoWatcher:
-    def handed_over(self, handover: Handover) -> None:
-        pass
-
-    def refused(self, stage: str, shortage: Shortage) -> None:
-        pass
-
-
-@dataclass(slots=True)
-class Lease:
-    """A place at a worker, for one request. A context manager: leaving gives the place back."""
-
-    connection: Connection
-    worker: Worker
-    """As it was when it was chosen."""
-    model: str
-    _calls: list[Any] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        self.connection.begun()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for call in self._calls:
-            self.connection.calls.discard(call)
-        self.connection.ended()
-
-    def watch(self, call: Any) -> None:
-        """Cancels the call when the worker falls silent."""
-        self._calls.append(call)
-        self.connection.calls.add(call)
 
 
 class Fleet:

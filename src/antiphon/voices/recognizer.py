@@ -13,9 +13,10 @@ from antiphon.core.fleet import BUSY_RETRY_S, Request, base_language
 from antiphon.engines.base import HeardWord, RecognizerStream, Transcript
 from antiphon.errors import EngineError
 from antiphon.v1 import recognizer_pb2 as pb
-from antiphon.voices.fleet import Fleet, Handover
+from antiphon.voices.fleet import Fleet
 from antiphon.voices.stage_engine import StageEngine
 from antiphon.voices.visit import Visit
+from antiphon.voices.watcher import Handover
 from antiphon.voices.worker_call import NOT_HERE, LostError, WorkerCall
 
 log = structlog.get_logger(__name__)

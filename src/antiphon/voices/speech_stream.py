@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from antiphon.v1 import synthesizer_pb2 as pb
-from antiphon.voices.fleet import Fleet, Lease
+from antiphon.voices.fleet import Fleet
+from antiphon.voices.lease import Lease
 from antiphon.voices.progress import SegmentProgress, Take
 from antiphon.voices.worker_call import WorkerCall
 

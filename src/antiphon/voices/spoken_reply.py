@@ -13,11 +13,13 @@ from antiphon.core.fleet import BUSY_RETRY_S, Request
 from antiphon.core.speech import AudioChunk, Word
 from antiphon.errors import EngineError
 from antiphon.v1 import synthesizer_pb2 as pb
-from antiphon.voices.fleet import Fleet, Handover, Lease
+from antiphon.voices.fleet import Fleet
+from antiphon.voices.lease import Lease
 from antiphon.voices.offers import Choices, Offer
 from antiphon.voices.progress import SegmentProgress
 from antiphon.voices.speech_stream import SpeechStream
 from antiphon.voices.visit import Visit
+from antiphon.voices.watcher import Handover
 from antiphon.voices.worker_call import NOT_HERE, SENT_AWAY, LostError
 
 log = structlog.get_logger(__name__)

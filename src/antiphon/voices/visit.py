@@ -12,7 +12,8 @@ import structlog
 from antiphon.core.fleet import Request
 from antiphon.v1 import models_pb2
 from antiphon.voices.channel import ANSWER_S, Connection
-from antiphon.voices.fleet import LOAD_S, Fleet, Lease
+from antiphon.voices.fleet import LOAD_S, Fleet
+from antiphon.voices.lease import Lease
 
 _ERRORS = (grpc.aio.AioRpcError, grpc.aio.UsageError)
 """The latter where the worker left the registry, and its channel was closed."""

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 import grpc
 
 from antiphon.errors import AntiphonError
-from antiphon.voices.fleet import Fleet, Lease
+from antiphon.voices.fleet import Fleet
+from antiphon.voices.lease import Lease
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")

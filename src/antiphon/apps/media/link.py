@@ -1,7 +1,8 @@
 """What a media process and its server tell each other while both live, over a WebSocket: the process's end.
 
 The process says how much it has to do, four times a second. The server says which voices leave, and how its workers
-stand. Each has the other end the session that has a conversation, when another session is to go on with it.
+stand, and by a request of its own that their models are others. Each has the other end the session that has a
+conversation, when another session is to go on with it.
 """
 
 from __future__ import annotations

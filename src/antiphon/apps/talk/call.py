@@ -64,6 +64,8 @@ class Call:
         """Replies that we asked for and that have not begun."""
         self._too_early = False
         """One of them is asked for again when the reply that is in its way is over."""
+        self._is_set = False
+        """The server has taken our settings, or said why not."""
         self._changed = asyncio.Event()
         self._changed_at = self._loop.time()
         client.listen(self._read)
@@ -107,6 +109,12 @@ class Call:
             except TimeoutError:
                 continue  # time alone may have made it quiet
 
+    async def begun(self) -> None:
+        """Returns when the session is as we want it, and all is told of a conversation that goes on."""
+        while not self._is_set or self.transcript.tells_before:
+            self._changed.clear()
+            await self._changed.wait()
+
     def quiet(self) -> bool:
         if self._replies or self._awaited or self._loudspeaker.buffered_ms > 0:
             return False
@@ -126,6 +134,8 @@ class Call:
         for item_id in self.transcript.read(arrival):
             self._tell_heard(item_id)
         match arrival.kind:
+            case "session.updated":
+                self._is_set = True
             case "response.created":
                 self._awaited = max(0, self._awaited - 1)
                 self._replies.add(str(arrival.child("response").get("id")))
@@ -148,6 +158,7 @@ class Call:
                     self._too_early = False
                     self._ask()
             case "error":
+                self._is_set = True
                 self._awaited = max(0, self._awaited - 1)
                 self._too_early = self._too_early or is_too_early(arrival)
 

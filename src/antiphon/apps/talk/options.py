@@ -34,6 +34,8 @@ class TalkOptions:
     """The id of the one to go on with."""
     sessions: Path | None = None
     """Where the server that is started keeps it."""
+    log: Path | None = None
+    """Where that server's log is written."""
     thoughts: bool = False
     """Show what a listening brain thinks, where the server tells it."""
     trace: bool = False
@@ -48,6 +50,8 @@ class TalkOptions:
             raise ConfigError("--fast needs --in, and no --url: it holds the conversation itself, on virtual time")
         if self.fast and (self.conversation is not None or self.sessions is not None):
             raise ConfigError("--conversation and --sessions do not go with --fast, which keeps no conversations")
+        if self.log is not None and (self.url is not None or self.fast):
+            raise ConfigError("--log is for a server that is started here; with --fast the log is on standard error")
         if self.url is not None and self.sessions is not None:
             raise ConfigError("--sessions is for a server that is started here; the one at --url decides for itself")
         if self.output_file is not None and self.input_file is None and not self.text:

@@ -106,7 +106,7 @@ async def _server(options: TalkOptions, console: Console) -> AsyncIterator[str]:
     status = console.status("starting a server")
     status.start()
     try:
-        async with local_server((*options.server_arguments, *kept)) as server:
+        async with local_server((*options.server_arguments, *kept), options.log) as server:
             status.stop()
             yield server.url
     finally:

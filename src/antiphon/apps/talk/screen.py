@@ -37,12 +37,19 @@ def caption(line: Line, *, plain: bool = False) -> Text:
     return text
 
 
+def _in_words(name: str) -> str:
+    """A name as people read it: "lost property" of "lost_property"."""
+    return name.replace("_", " ").replace("-", " ")
+
+
 class Screen:
     """Shows a transcript. Settled lines scroll away above, those that may change stay below."""
 
     def __init__(self, transcript: Transcript, console: Console) -> None:
         self._transcript = transcript
         self._console = console
+        self._agent = ""
+        """Which of the server's agents answers, where it has some."""
         self._live = Live(console=console, refresh_per_second=_REFRESH_PER_S, transient=True)
 
     def __enter__(self) -> Self:
@@ -71,6 +78,14 @@ class Screen:
             self.say(f"the server said: {arrival.child('error').get('message')}")
         if arrival.kind != "response.output_audio.delta":
             self.refresh()
+        match arrival.kind:
+            case "antiphon.agent":
+                before, self._agent = self._agent, arrival.text("agent")
+                if before not in ("", self._agent):
+                    self.say(f"       {_in_words(self._agent)} answers from here on")
+            case "antiphon.tool" if arrival.text("status") not in ("running", "completed"):
+                told = arrival.text("text") or arrival.text("status")
+                self.say(f"       {_in_words(arrival.text('name'))}: {told}")
 
     def refresh(self) -> None:
         """Shows what has changed."""

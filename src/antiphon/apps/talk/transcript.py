@@ -79,6 +79,11 @@ class Transcript:
     _before: int = 0
     """So many items are still to be told that were said before, in a conversation that goes on."""
 
+    @property
+    def tells_before(self) -> bool:
+        """Not all is told of what was said before."""
+        return self._before > 0
+
     def typed(self, text: str) -> None:
         """The user wrote this."""
         self.lines.append(Line(Speaker.USER, text, Phase.SETTLED))

@@ -119,6 +119,7 @@ async def _converse_by_lines(call: Call) -> None:
     """Each line is a turn. At a keyboard it interrupts; from a pipe it waits for the answer before it."""
     interactive = sys.stdin.isatty()
     lines = _Lines()
+    await call.begun()
     while (line := await lines.next()) is not None:
         if line.strip():
             call.type(line.strip())

@@ -13,7 +13,7 @@ from antiphon.core.commands import Command, Configure
 
 if TYPE_CHECKING:
     from antiphon.transport.realtime.inlet import Ear
-    from antiphon.transport.realtime.outlet import Sender
+    from antiphon.transport.realtime.sender import Sender
 
 _MARK = "\0aside"
 """No client's id begins so: it is not sent to anybody."""

@@ -30,7 +30,8 @@ from antiphon.transport.realtime.codecs import EarDecoder
 from antiphon.transport.realtime.config import SessionConfig
 from antiphon.transport.realtime.fields import Json
 from antiphon.transport.realtime.items import MAX_AUDIO_BYTES, parse_item
-from antiphon.transport.realtime.outlet import RealtimeOutlet, Sender
+from antiphon.transport.realtime.outlet import RealtimeOutlet
+from antiphon.transport.realtime.sender import Sender
 
 _SLICE_BYTES = 48 * 1024
 """A second of PCM. Longer audio is decoded in slices, and other sessions get their turn in between."""

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from antiphon.core.actions import State
-from antiphon.core.conversation import ROOT, Item
+from antiphon.core.conversation import Item
 from antiphon.core.segments import Segment
 from antiphon.ids import ItemId, ReplyId, TurnId
 from antiphon.transport.base import AnsweredTurn, BargeIn, ToolStatus
 from antiphon.transport.realtime.asides import Asides
 from antiphon.transport.realtime.config import ReplyPlan, SessionConfig
+from antiphon.transport.realtime.item_order import ItemOrder
 from antiphon.transport.realtime.items import item_wire
 from antiphon.transport.realtime.replies import OpenReply
-
-
-class Sender(Protocol):
-    """Where events go."""
-
-    def send(self, data: bytes, *, media: bool = False) -> None:
-        """Queues one event's JSON. ``media``: the audio of a reply. It never blocks and raises nothing."""
-        ...
-
-    def drop_media(self) -> None:
-        """Forgets the media that waits to be sent; nobody wants to hear it any more."""
-        ...
-
+from antiphon.transport.realtime.sender import Sender
 
 Mouth = Callable[[bytes], None]
 """Takes the audio of the replies where it does not go as events: mono s16 at 48 kHz."""
@@ -39,32 +28,6 @@ VENDOR_EVENT = b'{"type":"antiphon.'
 
 _MAX_PLANS = 64
 """Replies asked for and not yet begun. One that is refused never begins; its plan is forgotten when it is this old."""
-
-
-class _ItemOrder:
-    """Where the items stand, so that an item of the agent can name the one before it."""
-
-    def __init__(self) -> None:
-        self._ids: list[ItemId] = []
-
-    def insert(self, item: ItemId, previous: ItemId | None) -> None:
-        if item in self._ids:
-            return
-        if previous is None or previous == ROOT:
-            self._ids.insert(0, item)
-        elif self._ids and self._ids[-1] != previous and previous in self._ids:
-            self._ids.insert(self._ids.index(previous) + 1, item)
-        else:
-            self._ids.append(item)
-
-    def append(self, item: ItemId) -> ItemId | None:
-        before = self._ids[-1] if self._ids else None
-        self._ids.append(item)
-        return before
-
-    def remove(self, item: ItemId) -> None:
-        if item in self._ids:
-            self._ids.remove(item)
 
 
 class RealtimeOutlet:
@@ -97,7 +60,7 @@ class RealtimeOutlet:
         """Other clients that take part, and what they asked."""
         self._event_prefix = f"event_{secrets.token_hex(8)}"
         self._events = 0
-        self._order = _ItemOrder()
+        self._order = ItemOrder()
         self._plans: dict[ReplyId, ReplyPlan] = {}
         self._replies: dict[ReplyId, OpenReply] = {}
 
