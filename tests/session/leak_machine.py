@@ -158,8 +158,13 @@ class LeakMachine(RuleBasedStateMachine):
         self.runner.run(step)
         for task in self.tasks:
             if task.done():
+                self.no_foul()
                 task.result()
                 raise AssertionError("the session ended by itself")
+
+    def no_foul(self) -> None:
+        """Looked at before what the session ended with: a rule that is broken in its loop ends it."""
+        assert not self.outlet.fouls, self.outlet.fouls
 
     # What happens.
 
@@ -214,7 +219,7 @@ class LeakMachine(RuleBasedStateMachine):
     def nothing_leaks(self) -> None:
         if not hasattr(self, "caller"):
             return
-        assert not self.outlet.fouls, self.outlet.fouls
+        self.no_foul()
         new, self.looked_at = self.outlet.calls[self.looked_at :], len(self.outlet.calls)
         for each in new:
             self.may_show(repr(each.args), each.name)
@@ -252,6 +257,8 @@ class LeakMachine(RuleBasedStateMachine):
         running, microphone = self.tasks
         microphone.cancel()
         self.caller.session.close()
-        await running
+        await asyncio.wait({running})
+        self.no_foul()
+        running.result()
         await asyncio.gather(microphone, return_exceptions=True)
         assert asyncio.all_tasks() == {asyncio.current_task()}
