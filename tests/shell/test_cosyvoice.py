@@ -12,16 +12,15 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 import torch
 from tests.shell.tiny_cosyvoice import write_cosyvoice_model
 from tests.shell.tiny_pocket_tts import write_recording
 from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken
-from tests.shell.worker_client import Speaker, channel_to, pcm_of, worker_process
+from tests.shell.worker_client import cut_one_and_hear_another
 
-from antiphon.audio import MOUTH_RATE_HZ, Samples
+from antiphon.audio import Samples
 from antiphon.core.speech import AudioChunk, Voice
 from antiphon.engines.catalog import make_one_synthesizer
 from antiphon.engines.cosyvoice import CosyVoiceSynthesizer
@@ -29,7 +28,6 @@ from antiphon.engines.cosyvoice_model import CosyVoiceModel
 from antiphon.engines.rendered import RenderedPart
 from antiphon.engines.voice_pack import VoicePack
 from antiphon.errors import ConfigError, EngineError
-from antiphon.v1.synthesizer_pb2_grpc import SynthesizerStub
 
 LONG = "Rain, rain"
 MOST_TOKENS = 20 * len(LONG)
@@ -256,23 +254,5 @@ async def test_what_is_said_is_not_logged(
 
 @pytest.mark.timeout(240)
 async def test_in_a_worker(files: Path) -> None:
-    arguments = ("tts", "--models", f"cosyvoice:{files / 'tiny'}", "--device", "cpu")
-    async with worker_process(*arguments, ready_within_s=150.0) as worker:
-        async with channel_to(worker.address) as channel:
-            stub = SynthesizerStub(channel)  # type: ignore[no-untyped-call]
-            interrupted, other = Speaker(stub, "interrupted"), Speaker(stub, "other", voice="Bo")
-            await interrupted.credit(100_000)
-            await interrupted.say(0, "Hello there, world.")
-            await interrupted.frames(1)
-            await interrupted.cancel(0)
-            assert (await interrupted.segment())[-1].WhichOneof("message") == "cancelled"
-            await other.credit(100_000)
-            await other.say(0, "Yes.")
-            assert 2.5 < len(pcm_of(await other.segment())) / 2 / MOUTH_RATE_HZ < 5
-            for speaker in (interrupted, other):
-                assert await speaker.close() is grpc.StatusCode.OK
-        worker.process.terminate()
-        code, log = await worker.ended()
-    assert code == 0, log
-    assert "Traceback" not in log
-    assert "Hello" not in log
+    model = f"cosyvoice:{files / 'tiny'}"
+    assert 2.5 < await cut_one_and_hear_another(model, "Hello there, world.", "Yes.", voice="Bo") < 5

@@ -10,14 +10,13 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 import torch
 from tests.shell.tiny_pocket_tts import write_recording
 from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken
 from tests.shell.tiny_xtts import small_sizes, write_xtts_model
-from tests.shell.worker_client import Speaker, channel_to, pcm_of, worker_process
+from tests.shell.worker_client import cut_one_and_hear_another
 from TTS.tts.layers.xtts.gpt_inference import GPT2InferenceModel
 
 from antiphon.audio import MOUTH_RATE_HZ, Samples
@@ -29,7 +28,6 @@ from antiphon.engines.voice_pack import VoicePack
 from antiphon.engines.xtts import LANGUAGES, XttsSynthesizer
 from antiphon.engines.xtts_model import XttsModel
 from antiphon.errors import ConfigError, EngineError
-from antiphon.v1.synthesizer_pb2_grpc import SynthesizerStub
 
 STEP_S = 1024 / 22050
 LONG = "The rain in Spain stays mainly in the plain, and so it goes."
@@ -307,23 +305,5 @@ async def test_a_closed_engine_says_so(xtts: XttsSynthesizer, files: Path) -> No
 
 @pytest.mark.timeout(240)
 async def test_in_a_worker(tmp_path: Path) -> None:
-    folder = write_xtts_model(tmp_path / "whole", most_steps=40)
-    arguments = ("tts", "--models", f"xtts:{folder}", "--device", "cpu")
-    async with worker_process(*arguments, ready_within_s=150.0) as worker:
-        async with channel_to(worker.address) as channel:
-            stub = SynthesizerStub(channel)  # type: ignore[no-untyped-call]
-            interrupted, other = Speaker(stub, "interrupted"), Speaker(stub, "other", voice="de")
-            await interrupted.credit(100_000)
-            await interrupted.say(0, "Hello there, world. " * 9)
-            await interrupted.frames(1)
-            await interrupted.cancel(0)
-            assert (await interrupted.segment())[-1].WhichOneof("message") == "cancelled"
-            await other.credit(100_000)
-            await other.say(0, "Hallo.")
-            assert 0.8 < len(pcm_of(await other.segment())) / 2 / MOUTH_RATE_HZ < 2.5
-            for speaker in (interrupted, other):
-                assert await speaker.close() is grpc.StatusCode.OK
-        worker.process.terminate()
-        code, log = await worker.ended()
-    assert code == 0, log
-    assert "Traceback" not in log
+    model = f"xtts:{write_xtts_model(tmp_path / 'whole', most_steps=40)}"
+    assert 0.8 < await cut_one_and_hear_another(model, "Hello there, world. " * 9, "Hallo.", voice="de") < 2.5

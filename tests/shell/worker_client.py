@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.residency_events import ResidencySettings
 from antiphon.v1 import synthesizer_pb2 as pb
 from antiphon.v1.synthesizer_pb2_grpc import SynthesizerStub
@@ -174,3 +175,30 @@ def pcm_of(messages: list[Response]) -> bytes:
         audio = message.audio
         parts.append(audio.pcm[: audio.samples * 2] if audio.samples else audio.pcm)
     return b"".join(parts)
+
+
+async def cut_one_and_hear_another(model: str, long: str, short: str, voice: str) -> float:
+    """A worker on the CPU speaks for two: of the one's ``long`` text the first sound, of the other's ``short`` one all.
+
+    Returns how many seconds the other heard. Nothing of what was said may be in the log.
+    """
+    async with worker_process("tts", "--models", model, "--device", "cpu", ready_within_s=150.0) as worker:
+        async with channel_to(worker.address) as channel:
+            stub = SynthesizerStub(channel)  # type: ignore[no-untyped-call]
+            interrupted, other = Speaker(stub, "interrupted"), Speaker(stub, "other", voice=voice)
+            await interrupted.credit(100_000)
+            await interrupted.say(0, long)
+            await interrupted.frames(1)
+            await interrupted.cancel(0)
+            assert (await interrupted.segment())[-1].WhichOneof("message") == "cancelled"
+            await other.credit(100_000)
+            await other.say(0, short)
+            heard_s = len(pcm_of(await other.segment())) / 2 / MOUTH_RATE_HZ
+            for speaker in (interrupted, other):
+                assert await speaker.close() is grpc.StatusCode.OK
+        worker.process.terminate()
+        code, log = await worker.ended()
+    assert code == 0, log
+    assert "Traceback" not in log
+    assert long[:5] not in log
+    return heard_s

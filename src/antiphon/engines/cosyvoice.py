@@ -15,7 +15,7 @@ from antiphon.engines.capabilities import Capabilities
 from antiphon.engines.cloning import CloningSynthesizer, need_files, need_recording
 from antiphon.engines.rendered import RenderedPart
 from antiphon.engines.segments import Emit
-from antiphon.engines.torch_device import AUTO, check_device, find_device, use_own_threads
+from antiphon.engines.torch_device import AUTO, check_device, find_device, torchaudio_imports, use_own_threads
 from antiphon.engines.voice_pack import VoicePack, check_pack
 from antiphon.errors import EngineError
 
@@ -73,15 +73,9 @@ class CosyVoiceSynthesizer(CloningSynthesizer["CosyVoiceModel", "CosyVoiceVoice"
 
     def _read_model(self) -> CosyVoiceModel:
         need_files(self._folder, FILES, "CosyVoice 2")
-        try:
+        with torchaudio_imports("CosyVoice", _HOW_TO_INSTALL):
             from antiphon.engines.cosyvoice_model import CosyVoiceModel
-        except ImportError as error:
-            raise EngineError(f"CosyVoice needs packages ({error}): {_HOW_TO_INSTALL}") from error
-        except OSError as error:
-            raise EngineError(
-                f"torchaudio and torch do not fit each other ({error}): install both from one index "
-                "(https://pytorch.org)"
-            ) from error
+
         device = find_device(self._device)
         try:
             return CosyVoiceModel(self._folder, device)

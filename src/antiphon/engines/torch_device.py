@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from antiphon.errors import ConfigError, EngineError
@@ -51,6 +53,19 @@ def use_own_threads() -> None:
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1)
+
+
+@contextmanager
+def torchaudio_imports(engine: str, install: str) -> Iterator[None]:
+    """Around the import of what uses torchaudio. Raises EngineError, with ``install`` where something is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise EngineError(f"{engine} needs packages ({error}): {install}") from error
+    except OSError as error:
+        raise EngineError(
+            f"torchaudio and torch do not fit each other ({error}): install both from one index (https://pytorch.org)"
+        ) from error
 
 
 def _accelerators(torch: Any) -> list[str]:

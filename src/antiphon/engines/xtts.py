@@ -18,7 +18,7 @@ from antiphon.engines.cloning import CloningSynthesizer, need_files, need_record
 from antiphon.engines.model_files import is_path, model_folder
 from antiphon.engines.rendered import RenderedPart
 from antiphon.engines.segments import Emit
-from antiphon.engines.torch_device import AUTO, check_device, find_device, use_own_threads
+from antiphon.engines.torch_device import AUTO, check_device, find_device, torchaudio_imports, use_own_threads
 from antiphon.engines.voice_pack import VoicePack, check_pack
 from antiphon.errors import EngineError
 
@@ -80,15 +80,9 @@ class XttsSynthesizer(CloningSynthesizer["XttsModel", "XttsVoice"]):
 
     def _read_model(self) -> XttsModel:
         folder = self._folder()
-        try:
+        with torchaudio_imports("XTTS", "run `pip install 'antiphon[xtts]'`"):
             from antiphon.engines.xtts_model import XttsModel
-        except ImportError as error:
-            raise EngineError(f"XTTS needs packages ({error}): run `pip install 'antiphon[xtts]'`") from error
-        except OSError as error:
-            raise EngineError(
-                f"torchaudio and torch do not fit each other ({error}): install both from one index "
-                "(https://pytorch.org)"
-            ) from error
+
         device = find_device(self._device)
         try:
             return XttsModel(folder, device)
