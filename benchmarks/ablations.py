@@ -142,6 +142,10 @@ models do that wait for their weights and not for their arithmetic, and that an 
 says more: all of it, or no more than its first {opening} tokens. That is a matter of the model and of what is said, and
 nothing here measures it: the rows say what each would bring. Models elsewhere write all of it again.
 
+The turn that stays unanswered where an eager brain is quick is one of short breaks: "All right, then I will | rather
+walk there." The brain answers in the break, sounds for less than a tenth of a second, and the user goes on over it; of
+what comes then the recognizer makes no words. So the answer was interrupted, and there is nothing new to answer.
+
 Against plain work ahead, with the same kind of model, by the median response, where a difference within one window of
 the voice activity detection (32 ms) counts for nothing:
 
