@@ -15,7 +15,8 @@ from antiphon.engines.base import VAD_WINDOW_SAMPLES
 from antiphon.sim.virtual_time import run_virtual
 from benchmarks import ahead, first_words
 from benchmarks.dialogues import DIALOGUES
-from benchmarks.listening_ways import LISTENING
+from benchmarks.listening_ways import LISTENING, OPENING, OWN_MODEL
+from benchmarks.stated_brain import PASS_TOKENS
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "antiphon"  # else each run names its parts anew
@@ -133,34 +134,48 @@ _LISTENING = """A listening brain reads the words while the user speaks, and wha
 eager one, which answers whatever it has heard as soon as wait-k lets it, and throws that away with each further word.
 The last words of a turn are certain only with the recognizer's final, and each new word makes void what was written
 before it: so both begin anew where plain work ahead begins, and what listening wins is the shorter silence, where the
-brain and the voice are quick enough for that. Against plain work ahead, by the median response, where a difference
-within one window of the voice activity detection (32 ms) counts for nothing:
+brain and the voice are quick enough for that.
+
+*Own model* is one in our own processes (`transformers:`, `mlx-lm:`), which reads what it has thrown away in one go, and
+writes only what comes to differ. It is assumed that it reads {passed} tokens in the time in which it writes one, as
+models do that wait for their weights and not for their arithmetic, and that an answer stays as it was when the user
+says more: all of it, or no more than its first {opening} tokens. That is a matter of the model and of what is said, and
+nothing here measures it: the rows say what each would bring. Models elsewhere write all of it again.
+
+The turn that stays unanswered where an eager brain is quick is one of short breaks: "All right, then I will | rather
+walk there." The brain answers in the break, sounds for less than a tenth of a second, and the user goes on over it; of
+what comes then the recognizer makes no words. So the answer was interrupted, and there is nothing new to answer.
+
+Against plain work ahead, with the same kind of model, by the median response, where a difference within one window of
+the voice activity detection (32 ms) counts for nothing:
 
 """
 
 
-def _verdict(results: ahead.Results, listening: Sequence[str]) -> str:
+def _verdict(results: ahead.Results, listening: Sequence[ahead.Way]) -> str:
     """Whether listening beats plain work ahead on latency, speed by speed, in words that follow from the figures."""
     if not listening:
         return ""
     told = []
     for way in listening:
         won = [speed for speed in ahead.SPEEDS if _won_ms(results, way, speed) > _WINDOW_MS]
-        told.append(f"- {way}: {'beats' if won else 'does not beat'} it at {len(won)} of {len(ahead.SPEEDS)} speeds")
-    return _LISTENING + "\n".join(told) + "\n\n"
+        told.append(
+            f"- {way.name}: {'beats' if won else 'does not beat'} it at {len(won)} of {len(ahead.SPEEDS)} speeds"
+        )
+    return _LISTENING.format(passed=PASS_TOKENS, opening=OPENING) + "\n".join(told) + "\n\n"
 
 
-def _won_ms(results: ahead.Results, way: str, speed: tuple[int, int]) -> float:
+def _won_ms(results: ahead.Results, way: ahead.Way, speed: tuple[int, int]) -> float:
     """Against plain work ahead."""
-    base = results[ahead.WORK_AHEAD.name, speed].row()["response_p50_ms"]
-    return base - results[way, speed].row()["response_p50_ms"]
+    base = ahead.OWN_WORK_AHEAD if way.keeps else ahead.WORK_AHEAD
+    return results[base.name, speed].row()["response_p50_ms"] - results[way.name, speed].row()["response_p50_ms"]
 
 
 def main() -> int:
-    ways = (*ahead.WAYS, *LISTENING)
+    ways = (*ahead.WAYS, ahead.OWN_WORK_AHEAD, *LISTENING, *OWN_MODEL)
     found = run_virtual(ahead.measure(ways, ahead.SPEEDS))
     words = run_virtual(first_words.measure(list(first_words.VOICES)))
-    _plot_ahead(found, [way for way in ways if way.judges or not way.listens])
+    _plot_ahead(found, (*ahead.WAYS, LISTENING[0], LISTENING[3], OWN_MODEL[0]))
     _plot_words(words)
     numbers = {voice: number for number, voice in enumerate(first_words.VOICES, 1)}
     word_rows = [[numbers[voice], *row] for voice, *row in first_words.table_rows(words)]  # type: ignore[index]
@@ -169,7 +184,7 @@ def main() -> int:
         pauses=sum(text.count("|") for texts in DIALOGUES for text in texts),
         silence=ahead.SILENCE_MS,
         ahead=_table(ahead.COLUMNS, ahead.table_rows(found)),
-        verdict=_verdict(found, [way.name for way in ways if way.listens]),
+        verdict=_verdict(found, [way for way in ways if way.listens]),
         rounds=first_words.ROUNDS,
         words=_table(first_words.COLUMNS, word_rows),
         voices="\n".join(f"- voice {number} {voice}" for voice, number in numbers.items()),

@@ -61,11 +61,17 @@ class Way:
     """The brain reads the words while the user still speaks."""
     judges: bool = False
     """And says nothing while it has not heard the whole turn."""
+    keeps: int = 0
+    """So many tokens at most of what it has thrown away stay the same, and need not be written again."""
 
+
+WHOLE = 1000
+"""More tokens than any answer has."""
 
 TURN_BASED = Way("turn-based", Ahead.NOTHING)
 TEXT_AHEAD = Way("text ahead", Ahead.BRAIN)
 WORK_AHEAD = Way("work ahead", Ahead.VOICE)
+OWN_WORK_AHEAD = Way("work ahead, own model", Ahead.VOICE, keeps=WHOLE)
 WAYS = (TURN_BASED, TEXT_AHEAD, WORK_AHEAD)
 
 
@@ -160,7 +166,7 @@ async def hold(
     """All dialogues, each in a session of its own."""
     found = Found()
     for dialogue in dialogues:
-        brain = StatedBrain(*speed, judges=way.judges)
+        brain = StatedBrain(*speed, judges=way.judges, keeps=way.keeps)
         suite = Suite(vad, recognizer, brain, ScriptedSynthesizer.from_options(VOICE))
         async with _session(way, suite) as caller:
             await caller.pause(_REST_MS)
