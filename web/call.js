@@ -1,7 +1,7 @@
 // One conversation: the microphone, the line, and what is known of both. Views ask it and are told when it changes.
 
 import { Meter } from "./audio/level.js";
-import { Microphone } from "./audio/microphone.js";
+import { SpeechIn } from "./audio/speech-in.js";
 import { Conversation } from "./model/conversation.js";
 import { Problem, problemOf } from "./model/problems.js";
 import { Timings } from "./model/timings.js";
@@ -25,7 +25,6 @@ import { openLine } from "./line/open.js";
  *   | "kept"} Change
  */
 
-const KEPT_PIECES = 500; // of 20 ms: what is said while the connection is made
 const BUSY = "conversation_already_has_active_response"; // when an answer is asked for while one is given
 /** @type {Record<string, import("./model/problems.js").Kind>} errors by which the server ends a session */
 const ENDS = {
@@ -55,7 +54,7 @@ export class Call extends EventTarget {
     /** @type {import("./model/tool-runs.js").ToolRun | null} the newest news of a tool */
     this.told = null;
     this.later = new Later(this);
-    this.input = new Meter();
+    this.input = new SpeechIn(preferences, () => void this._fail(new Problem("microphone-lost")));
     this.output = new Meter();
     /** @type {Phase} */
     this.phase = "idle";
@@ -67,15 +66,9 @@ export class Call extends EventTarget {
     this.fleet = null;
     this.brain = ""; // the language model that answered last
     this.recordUrl = "";
-    this.muted = false;
-    this.holding = false;
     /** @type {import("./line/line.js").Line | null} */
     this.line = null;
-    /** @type {Microphone | null} */
-    this.microphone = null;
     this._connected = false;
-    /** @type {{pcm: Uint8Array, at: number}[]} */
-    this._kept = [];
     this._answering = "";
     /** @type {Problem | null} why the server ends it, where it has said so */
     this._end = null;
@@ -115,14 +108,14 @@ export class Call extends EventTarget {
     const attempt = ++this._attempt;
     this.tell(null);
     this._end = null;
-    this._kept = [];
+    this.input.forget();
     this._enter("connecting");
     try {
       // What is said from now on is kept until the line stands.
       const both = await Promise.allSettled([this._connect(), voice ? this._openMicrophone() : null]);
       for (const one of both) if (one.status === "rejected") throw one.reason;
       if (attempt !== this._attempt) return;
-      await this.line?.useTrack(this.microphone?.track ?? null);
+      await this.line?.useTrack(this.input.track);
       if (this.phase === "connecting") this._enter("ready");
     } catch (error) {
       const problem = problemOf(error);
@@ -132,14 +125,8 @@ export class Call extends EventTarget {
   }
 
   async _openMicrophone() {
-    const { microphone: deviceId, echoCancellation } = this.preferences.all;
-    this.microphone = await Microphone.open(
-      { deviceId, echoCancellation },
-      (piece) => this._take(piece),
-      () => void this._fail(new Problem("microphone-lost")),
-    );
-    this._gate();
-    if (!this.active) await this._closeMicrophone();
+    await this.input.open();
+    if (!this.active) await this.input.close();
   }
 
   async _connect() {
@@ -159,8 +146,7 @@ export class Call extends EventTarget {
   /** The line stands: it gets what was said until now. */
   _standing() {
     this._connected = true;
-    for (const { pcm, at } of this._kept) this.line?.hear(pcm, at);
-    this._kept = [];
+    if (this.line !== null) this.input.goTo(this.line);
   }
 
   /** Has the session as the preferences want it, from this moment on. */
@@ -171,24 +157,6 @@ export class Call extends EventTarget {
   /** Changes settings of the session, at once. @param {object} session */
   update(session) {
     this.line?.send({ type: "session.update", session: { type: "realtime", ...session } });
-  }
-
-  /** @param {import("./audio/microphone.js").Piece} piece */
-  _take({ pcm, level }) {
-    this.input.take(level);
-    const at = performance.now();
-    if (this._connected && this.line !== null) {
-      this.line.hear(pcm, at);
-    } else {
-      this._kept.push({ pcm, at });
-      if (this._kept.length > KEPT_PIECES) this._kept.shift();
-    }
-  }
-
-  /** A microphone that is closed gives silence, and the server's clock goes on. */
-  _gate() {
-    if (this.microphone === null) return;
-    this.microphone.track.enabled = this.preferences.all.pushToTalk ? this.holding : !this.muted;
   }
 
   /** @param {ServerEvent} event */
@@ -302,16 +270,16 @@ export class Call extends EventTarget {
 
   /** @param {boolean} muted */
   mute(muted) {
-    this.muted = muted;
-    this._gate();
+    this.input.muted = muted;
+    this.input.gate();
     this.changed("input");
   }
 
   /** Push-to-talk: the key goes down or up. @param {boolean} down */
   hold(down) {
-    if (!this.preferences.all.pushToTalk || down === this.holding || !this._connected) return;
-    this.holding = down;
-    this._gate();
+    if (!this.preferences.all.pushToTalk || down === this.input.holding || !this._connected) return;
+    this.input.holding = down;
+    this.input.gate();
     if (down) {
       if (this._answering !== "") this.line?.send({ type: "response.cancel" });
       this.line?.send({ type: "input_audio_buffer.clear" });
@@ -324,11 +292,11 @@ export class Call extends EventTarget {
 
   /** Takes another microphone. */
   async changeMicrophone() {
-    if (!this.active || this.microphone === null) return;
+    if (!this.active || this.input.track === null) return;
     try {
-      await this._closeMicrophone();
+      await this.input.close();
       await this._openMicrophone();
-      await this.line?.useTrack(this.microphone?.track ?? null);
+      await this.line?.useTrack(this.input.track);
     } catch (error) {
       this.tell(problemOf(error));
     }
@@ -355,18 +323,13 @@ export class Call extends EventTarget {
     this._connected = false;
     this._answering = "";
     this._refused = false;
-    this.holding = false;
-    await Promise.all([this._closeMicrophone(), line?.close()]);
+    this.input.holding = false;
+    this.input.wait();
+    await Promise.all([this.input.close(), line?.close()]);
     this.conversation.close();
     this.tools.close();
     this.changed("captions");
     this.changed("agent");
-  }
-
-  async _closeMicrophone() {
-    const microphone = this.microphone;
-    this.microphone = null;
-    await microphone?.close();
   }
 
   /** The line is gone. @param {string} reason */
@@ -382,6 +345,7 @@ export class Call extends EventTarget {
     const { line, server, _attempt: attempt } = this;
     const wanted = () => attempt === this._attempt;
     this._connected = false;
+    this.input.wait();
     this._enter("reconnecting");
     let problem = null;
     try {

@@ -40,10 +40,10 @@ export function showControl(call) {
   };
   const showMute = () => {
     const { pushToTalk } = call.preferences.all;
-    mute.setAttribute("aria-pressed", String(pushToTalk ? call.holding : call.muted));
-    const label = pushToTalk ? "Hold to talk" : call.muted ? "Unmute" : "Mute";
+    mute.setAttribute("aria-pressed", String(pushToTalk ? call.input.holding : call.input.muted));
+    const label = pushToTalk ? "Hold to talk" : call.input.muted ? "Unmute" : "Mute";
     mute.replaceChildren(
-      icon(call.muted ? "mic-off" : "mic"),
+      icon(call.input.muted ? "mic-off" : "mic"),
       Object.assign(document.createElement("span"), { textContent: label }),
     );
     hint.textContent = hintOf(call, WORDS[call.phase].hint);
@@ -56,7 +56,7 @@ export function showControl(call) {
     requestAnimationFrame(drawLevels);
   };
   const drawLevels = () => {
-    const [input, output] = [call.input.tick(), call.output.tick()];
+    const [input, output] = [call.input.meter.tick(), call.output.tick()];
     control.style.setProperty("--in", input.toFixed(3));
     control.style.setProperty("--out", output.toFixed(3));
     levelIn.style.setProperty("--level", input.toFixed(3));
@@ -66,7 +66,7 @@ export function showControl(call) {
   };
 
   mute.addEventListener("click", () => {
-    if (!call.preferences.all.pushToTalk) call.mute(!call.muted);
+    if (!call.preferences.all.pushToTalk) call.mute(!call.input.muted);
   });
   mute.addEventListener("pointerdown", (event) => {
     mute.setPointerCapture(event.pointerId);
@@ -86,12 +86,12 @@ export function showControl(call) {
 function hintOf(call, usual) {
   if (!call.active) return usual;
   if (call.preferences.all.pushToTalk)
-    return call.holding ? "Let go to send." : "Hold the space bar, or the button, to talk.";
+    return call.input.holding ? "Let go to send." : "Hold the space bar, or the button, to talk.";
   const run = call.tools.newest;
   if (call.phase === "thinking" && run !== undefined && !isHandOver(run.name)) {
     return run.text === "" ? `${inWords(run.name)} runs.` : `${inWords(run.name)}: ${run.text}`;
   }
-  return call.muted ? "Your microphone is muted." : usual;
+  return call.input.muted ? "Your microphone is muted." : usual;
 }
 
 /** With push-to-talk the space bar is the key to hold, except where it writes. @param {Call} call */
