@@ -135,9 +135,10 @@ class LeakMachine(RuleBasedStateMachine):
         self.ledger, self.marks, self.outlet = Ledger(), Marks(), Witness()
         self.brain = MarkingBrain(BrainOptions(first_token_ms=wait, token_ms=token_ms), self.marks)
         self.looked_at = 0
+        settings = _settings(data, paced=paced)  # which may break the example off, while there is nothing to close yet
         loop = VirtualTimeLoop()
         self.runner = asyncio.Runner(loop_factory=lambda: loop)
-        self.runner.run(self._begin(_settings(data, paced=paced), wait))
+        self.runner.run(self._begin(settings, wait))
 
     async def _begin(self, settings: SessionSettings, wait: int) -> None:
         others = scripted_suite(tts=f"first_audio_ms={wait / 3},speed=5")

@@ -391,7 +391,7 @@ async def test_a_model_that_is_not_there(qwen: Made, tmp_path: Path) -> None:
         return str(told.value)
 
     assert "no folder" in await failure(tmp_path / "nothing")
-    assert "models pull" in await failure("unheard-of")
+    assert "hf download" in await failure("unheard-of")
     write_model(tmp_path / "bare", template=None)
     assert "no chat template" in await failure(tmp_path / "bare")
     write_model(tmp_path / "broken")
