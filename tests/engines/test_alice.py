@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,14 @@ async def test_it_remembers_a_name(alice: AliceBrain) -> None:
     assert "Sam" in messages[-1].text
     others = await converse(alice, "Hello.", "What is my name?")
     assert "Sam" not in others[-1].text
+
+
+async def test_what_it_repeats_has_space_around_it(alice: AliceBrain) -> None:
+    """Many patterns have none."""
+    for name in ("Robert", "Anna", "Sam", "Eve"):
+        reply = (await converse(alice, f"My name is {name} and I like apples."))[-1].text
+        assert name in re.split(r"[\s.,!?]+", reply)
+        assert not re.search(r"[.!?][A-Z]", reply)
 
 
 async def test_what_it_knows_comes_from_the_messages_alone(alice: AliceBrain, cache_folder: Path) -> None:
@@ -255,6 +264,7 @@ def test_turns_are_runs_of_one_speaker() -> None:
         ("Ask Dr. Wallace at http://alicebot.org/x.html :-)", "Ask Doctor Wallace at."),
         ('" hello "? Really .', '"hello"? Really.'),
         ("So I heard..", "So I heard."),
+        ("That is Bob 's house", "That is Bob's house."),
         ("Well...", "Well..."),
         ("cats & dogs", "Cats and dogs."),
         (" ;-) ", ""),

@@ -40,6 +40,8 @@ _DEEPEST_RECURSION = 40
 _LONGEST_SENTENCE_WORDS = 40
 """Matching takes a stack frame for each word."""
 _BLOCK_TAGS = frozenset({"br", "BR", "p", "ul", "li"})
+_WORD_TAGS = frozenset({"get", "person", "person2", "set", "sr", "srai", "star"})
+"""They stand for words. Many patterns have no space between one and the words beside it."""
 
 Elements = list[Any]
 """python-aiml's parsed element: its tag, its attributes, its children."""
@@ -90,7 +92,7 @@ class AimlKernel(Kernel):  # type: ignore[misc]
         handler = self._elementProcessors.get(elem[0])
         if handler is not None:
             text: str = handler(elem, sessionID)
-            return text
+            return f" {text} " if text and elem[0] in _WORD_TAGS else text
         # HTML and misspelt tags: what is in them is said, and a break is at least a space.
         gap = " " if elem[0] in _BLOCK_TAGS else ""
         return gap + self._children(elem, sessionID) + gap

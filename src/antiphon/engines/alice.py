@@ -279,7 +279,7 @@ def speakable(reply: str) -> str:
     for pattern, words in _WRITTEN_OUT:
         text = pattern.sub(words, text)
     text = re.sub(r'"\s*([^"]*?)\s*"', r'"\1"', " ".join(text.split()))
-    text = re.sub(r"\s+([,.!?;:])", r"\1", text)
+    text = re.sub(r"\s+([,.!?;:]|['’](?:s|d|m|ll|re|ve)\b)", r"\1", text)
     text = re.sub(r"[,;:]+(?=[,;:.])|(?<!\.)\.(?=\.(?!\.))", "", text)
     text = text.strip(" ,;:-")
     if not any(character.isalnum() for character in text):
