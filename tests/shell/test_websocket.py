@@ -22,6 +22,7 @@ from antiphon.sim.referee import Referee
 from antiphon.transport.base import Outlet
 from antiphon.transport.http import GATEWAY, make_app
 from antiphon.transport.limits import Limits
+from antiphon.transport.websocket import WebSocketLine
 
 PATIENCE_S = 20.0
 
@@ -418,3 +419,32 @@ async def test_a_plain_request_is_told_to_upgrade() -> None:
     async with site() as here, here.http.get(here.url) as response:
         assert response.status == 426
         assert (await response.json())["error"]["code"] == "websocket_required"
+
+
+class _Ended:
+    """A socket of aiohttp's whose last message was read: its own code is OK, whatever that was."""
+
+    close_code = aiohttp.WSCloseCode.OK
+
+    def __init__(self, last: aiohttp.WSMessage) -> None:
+        self._last = last
+
+    async def receive(self) -> aiohttp.WSMessage:
+        return self._last
+
+
+@pytest.mark.parametrize(
+    ("last", "lost"),
+    [
+        (aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None), True),  # as when writing failed just before
+        (aiohttp.WSMessage(aiohttp.WSMsgType.ERROR, ConnectionResetError(), None), True),
+        (aiohttp.WSMessage(aiohttp.WSMsgType.CLOSE, 1001, "the page is left"), True),
+        (aiohttp.WSMessage(aiohttp.WSMsgType.CLOSE, 1000, ""), False),
+        (aiohttp.WSMessage(aiohttp.WSMsgType.CLOSE, 0, None), False),
+    ],
+)
+async def test_only_a_client_that_says_so_has_left(last: aiohttp.WSMessage, lost: bool) -> None:
+    ended: Any = _Ended(last)
+    line = WebSocketLine(ended, None, Limits())
+    assert await line.receive() is None
+    assert line.was_lost == lost

@@ -36,14 +36,18 @@ class WebSocketLine:
         self._socket = socket
         self._transport = transport
         self._close_timeout_s = limits.close_timeout_s
+        self._farewell: int | None = None
+        """The code of the client's close, if one came. The socket's own is 1000 also where a line just ended."""
 
     @property
     def was_lost(self) -> bool:
         """The client has not taken its leave. Browsers that leave a page say so with 1001."""
-        return self._socket.close_code in (None, WSCloseCode.GOING_AWAY, WSCloseCode.ABNORMAL_CLOSURE)
+        return self._farewell in (None, WSCloseCode.GOING_AWAY)
 
     async def receive(self) -> Received | None:
         message = await self._socket.receive()
+        if message.type is WSMsgType.CLOSE:
+            self._farewell = message.data
         if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
             return Received(message.data, message.type is WSMsgType.TEXT)
         return None  # CLOSE, CLOSING, CLOSED or ERROR: aiohttp has answered it
