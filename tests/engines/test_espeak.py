@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 import numpy as np
 import pytest
+from tests.spoken_sound import pieces, spoken
 
 from antiphon.audio import MOUTH_RATE_HZ, samples_of
 from antiphon.core.speech import AudioChunk, Voice
@@ -22,15 +23,6 @@ async def espeak() -> AsyncIterator[EspeakSynthesizer]:
     await engine.load()
     yield engine
     await engine.close()
-
-
-async def pieces(*texts: str) -> AsyncIterator[str]:
-    for text in texts:
-        yield text
-
-
-async def spoken(engine: EspeakSynthesizer, *texts: str, voice: str = "en-GB", speed: float = 1.0) -> list[AudioChunk]:
-    return [chunk async for chunk in engine.speak(pieces(*texts), Voice(voice, speed))]
 
 
 def duration_samples(chunks: list[AudioChunk]) -> int:

@@ -10,9 +10,10 @@ from contextlib import aclosing
 
 import numpy as np
 import pytest
+from tests.spoken_sound import duration_s, pieces, sound_of, spoken
 
-from antiphon.audio import MOUTH_RATE_HZ, samples_of
-from antiphon.core.speech import AudioChunk, Voice
+from antiphon.audio import MOUTH_RATE_HZ
+from antiphon.core.speech import Voice
 from antiphon.engines.pico import LANGUAGES, PicoSynthesizer
 from antiphon.errors import ConfigError, EngineError
 
@@ -25,34 +26,17 @@ async def pico() -> AsyncIterator[PicoSynthesizer]:
     await engine.close()
 
 
-async def pieces(*texts: str) -> AsyncIterator[str]:
-    for text in texts:
-        yield text
-
-
-async def spoken(engine: PicoSynthesizer, *texts: str, voice: str = "en-US", speed: float = 1.0) -> list[AudioChunk]:
-    return [chunk async for chunk in engine.speak(pieces(*texts), Voice(voice, speed))]
-
-
-def duration_s(chunks: list[AudioChunk]) -> float:
-    return sum(len(chunk.pcm) for chunk in chunks) / 2 / MOUTH_RATE_HZ
-
-
-def sound(chunks: list[AudioChunk]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-    return samples_of(b"".join(chunk.pcm for chunk in chunks))
-
-
 async def test_each_piece_is_a_segment_without_silence_before_it(pico: PicoSynthesizer) -> None:
     chunks = await spoken(pico, "Good morning, ", "how are you today?")
     assert [chunk.segment for chunk in chunks if chunk.last] == [0, 1]
     for segment in (0, 1):
-        loud = np.flatnonzero(np.abs(sound([chunk for chunk in chunks if chunk.segment == segment])) > 60)
+        loud = np.flatnonzero(np.abs(sound_of([chunk for chunk in chunks if chunk.segment == segment])) > 60)
         assert loud[0] < MOUTH_RATE_HZ * 0.03
     assert 1.0 < duration_s(chunks) < 4.0
 
 
 async def test_a_sentence_is_loud_and_does_not_clip(pico: PicoSynthesizer) -> None:
-    samples = sound(await spoken(pico, "The quick brown fox jumps over the lazy dog, and so do I.")).astype(float)
+    samples = sound_of(await spoken(pico, "The quick brown fox jumps over the lazy dog, and so do I.")).astype(float)
     assert np.abs(samples).max() < 32_700
     assert np.sqrt((samples**2).mean()) > 2000
 

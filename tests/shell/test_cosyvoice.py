@@ -17,8 +17,8 @@ import pytest
 import torch
 from tests.shell.tiny_cosyvoice import write_cosyvoice_model
 from tests.shell.tiny_pocket_tts import write_recording
-from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken
 from tests.shell.worker_client import cut_one_and_hear_another
+from tests.spoken_sound import duration_s, level, pieces, sound_of, spoken
 
 from antiphon.audio import Samples
 from antiphon.core.speech import AudioChunk, Voice

@@ -15,7 +15,7 @@ import pytest
 import torch
 from tests.shell.tiny_csm import CODES, write_csm_model, write_lora
 from tests.shell.tiny_pocket_tts import write_recording
-from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken
+from tests.spoken_sound import duration_s, level, pieces, sound_of, spoken
 from transformers import AutoProcessor, CsmForConditionalGeneration
 from transformers.models.csm.modeling_csm import CsmDepthDecoderForCausalLM
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken, words_of, write_kokoro_model
+from tests.shell.tiny_voices import write_kokoro_model
+from tests.spoken_sound import duration_s, level, pieces, sound_of, spoken, words_of
 
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.speech import Voice

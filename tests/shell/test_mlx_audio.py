@@ -19,7 +19,7 @@ from huggingface_hub import constants
 from mlx_audio.tts.models.kokoro import kokoro as kokoro_module
 from mlx_audio.tts.models.pocket_tts import Model as PocketModel
 from tests.shell.tiny_mlx import NarrowDecoder, write_mlx_kokoro, write_mlx_pocket
-from tests.shell.tiny_voices import duration_s, pieces, sound_of, spoken, words_of
+from tests.spoken_sound import duration_s, pieces, sound_of, spoken, words_of
 
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.speech import Voice

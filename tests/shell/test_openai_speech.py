@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from aiohttp import web
-from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken
+from tests.spoken_sound import duration_s, level, pieces, sound_of, spoken
 
 from antiphon.core.speech import Voice
 from antiphon.engines.openai_speech import OpenAISpeech

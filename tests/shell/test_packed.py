@@ -11,7 +11,8 @@ import pytest
 import structlog
 from scripts.paragraphs import STORIES
 from tests.shell.test_pack_folder import make_pack
-from tests.shell.tiny_voices import duration_s, pieces, sound_of, spoken, write_piper_voice
+from tests.shell.tiny_voices import write_piper_voice
+from tests.spoken_sound import duration_s, pieces, sound_of, spoken
 
 from antiphon.audio import MOUTH_RATE_HZ, Samples
 from antiphon.core.speech import Voice

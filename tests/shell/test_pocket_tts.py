@@ -17,7 +17,7 @@ from pocket_tts.default_parameters import get_default_voice_for_language
 from pocket_tts.utils.config import CONFIGS_DIR, load_config
 from pocket_tts.utils.utils import get_predefined_voice
 from tests.shell.tiny_pocket_tts import write_pocket_model, write_recording
-from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken
+from tests.spoken_sound import duration_s, level, pieces, sound_of, spoken
 
 from antiphon.apps.models.manifest import find_model
 from antiphon.apps.models.store import address

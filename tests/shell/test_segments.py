@@ -11,6 +11,7 @@ from contextlib import aclosing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.spoken_sound import pieces
 
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.speech import AudioChunk, Word
@@ -22,11 +23,6 @@ from antiphon.errors import EngineError
 def executor() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(1) as pool:
         yield pool
-
-
-async def pieces(*texts: str) -> AsyncIterator[str]:
-    for text in texts:
-        yield text
 
 
 def spell(text: str, emit: Emit) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from aiohttp import WSMsgType, web
-from tests.shell.tiny_voices import duration_s, pieces, spoken, words_of
+from tests.spoken_sound import duration_s, pieces, spoken, words_of
 
 from antiphon.core.speech import Voice
 from antiphon.engines.catalog import make_one_synthesizer

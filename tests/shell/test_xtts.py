@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 from tests.shell.tiny_pocket_tts import write_recording
-from tests.shell.tiny_voices import duration_s, level, pieces, sound_of, spoken
 from tests.shell.tiny_xtts import small_sizes, write_xtts_model
 from tests.shell.worker_client import cut_one_and_hear_another
+from tests.spoken_sound import duration_s, level, pieces, sound_of, spoken
 from TTS.tts.layers.xtts.gpt_inference import GPT2InferenceModel
 
 from antiphon.audio import MOUTH_RATE_HZ, Samples

@@ -7,17 +7,13 @@ what sounds when can be told from the phonemes, and heard in the audio.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-
-from antiphon.audio import MOUTH_RATE_HZ, Samples, samples_of
-from antiphon.core.speech import AudioChunk, Voice, Word
-from antiphon.engines.base import Synthesizer
 
 SLOW_SOUND = "ʒ"
 """A phoneme, as in "vision", that takes the model half a minute."""
@@ -188,28 +184,3 @@ def write_kokoro_model(folder: Path, voices: Sequence[str], *, timed: bool = Tru
         with (voices_folder / "voices-v1.0.bin").open("wb") as file:
             np.savez(file, allow_pickle=False, **styles)
     return folder
-
-
-async def pieces(*texts: str) -> AsyncIterator[str]:
-    for text in texts:
-        yield text
-
-
-async def spoken(engine: Synthesizer, *texts: str, voice: str = "", speed: float = 1.0) -> list[AudioChunk]:
-    return [chunk async for chunk in engine.speak(pieces(*texts), Voice(voice, speed))]
-
-
-def sound_of(chunks: Sequence[AudioChunk]) -> Samples:
-    return samples_of(b"".join(chunk.pcm for chunk in chunks))
-
-
-def words_of(chunks: Sequence[AudioChunk]) -> list[Word]:
-    return [word for chunk in chunks for word in chunk.words]
-
-
-def duration_s(chunks: Sequence[AudioChunk]) -> float:
-    return len(sound_of(chunks)) / MOUTH_RATE_HZ
-
-
-def level(samples: Samples) -> float:
-    return float(np.sqrt(np.mean(np.square(samples.astype(float))))) if len(samples) else 0.0

@@ -1,5 +1,7 @@
 // The conversations of this browser that the server keeps. Their ids are the keys to what was said, and stay here.
 
+import { shortened } from "./shortened.js";
+
 const KEY = "antiphon.conversations";
 const MOST = 30;
 const TITLE_LETTERS = 60;
@@ -19,7 +21,8 @@ export class Kept {
 
   /** Something was said in it. @param {string} id @param {string} words of the user, for one that is new */
   note(id, words) {
-    const title = this.all.find((each) => each.id === id)?.title ?? shortened(words);
+    const title =
+      this.all.find((each) => each.id === id)?.title ?? shortened(words.trim().replace(/\s+/g, " "), TITLE_LETTERS);
     const others = this.all.filter((each) => each.id !== id);
     this._keep([{ id, title, at: Date.now() }, ...others].slice(0, MOST));
   }
@@ -38,12 +41,6 @@ export class Kept {
       // A browser that keeps nothing: they are known until the page is closed.
     }
   }
-}
-
-/** @param {string} words */
-function shortened(words) {
-  const text = words.trim().replace(/\s+/g, " ");
-  return text.length <= TITLE_LETTERS ? text : `${text.slice(0, TITLE_LETTERS - 1).trimEnd()}\u2026`;
 }
 
 /** @returns {KeptConversation[]} */

@@ -1,5 +1,7 @@
 // Where the time of each answer went, and how interruptions went.
 
+import { shortened } from "./shortened.js";
+
 /** @typedef {import("../line/events.js").ServerEvent} ServerEvent */
 
 /** @typedef {Record<string, number | undefined>} Marks in ms */
@@ -142,7 +144,7 @@ export function spans(entry) {
   if (entry.kind === "run") {
     add(STATUS_IN_WORDS[entry.status], 0, marks.ended, "work");
     entry.steps.forEach(({ text, atMs }, index) => {
-      add(shortened(text), atMs, entry.steps[index + 1]?.atMs ?? marks.ended, "way");
+      add(shortened(text, MOST_LETTERS), atMs, entry.steps[index + 1]?.atMs ?? marks.ended, "way");
     });
     add("Until it is told", marks.ended, marks.answered, "silence");
     return found;
@@ -174,8 +176,3 @@ export function turnEndedMs(entry) {
 /** @type {Record<import("./tool-runs.js").Status, string>} */
 const STATUS_IN_WORDS = { running: "Runs", completed: "Ran", failed: "Ran, and failed", cancelled: "Ran, cancelled" };
 const MOST_LETTERS = 22; // of a name in the waterfall
-
-/** @param {string} text */
-function shortened(text) {
-  return text.length <= MOST_LETTERS ? text : `${text.slice(0, MOST_LETTERS - 1).trimEnd()}\u2026`;
-}

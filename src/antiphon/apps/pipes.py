@@ -1,11 +1,24 @@
-"""The reading end of a pipe to another process of ours."""
+"""A pipe by which a process of ours says that it is ready, and both of its ends."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 
+from antiphon.errors import ConfigError
+
 _MOST_BYTES = 4096
+
+
+def tell_ready(fd: int | None, address: str) -> None:
+    """Writes the address as a line, and closes ``fd``; None is nobody who waits. Raises ConfigError."""
+    if fd is None:
+        return
+    try:
+        with os.fdopen(fd, "w") as ready:
+            ready.write(f"{address}\n")
+    except OSError as error:
+        raise ConfigError(f"--ready-fd {fd}: {error.strerror}") from error
 
 
 async def first_bytes(fd: int) -> bytes:

@@ -17,10 +17,10 @@ from antiphon.apps.config import Config
 from antiphon.apps.finish import leave_after
 from antiphon.apps.lan import urls_of
 from antiphon.apps.logs import logging_to
+from antiphon.apps.pipes import tell_ready
 from antiphon.apps.server import Server
 from antiphon.apps.tls import own_certificate
 from antiphon.apps.welcome import print_loaded, print_welcome
-from antiphon.errors import ConfigError
 
 _log = structlog.get_logger(__name__)
 
@@ -78,16 +78,6 @@ def settle_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; others give memory back by themselves
         if trim is not None:
             trim(0)
-
-
-def tell_ready(ready_fd: int | None, url: str) -> None:
-    if ready_fd is None:
-        return
-    try:
-        with os.fdopen(ready_fd, "w") as ready:
-            ready.write(f"{url}\n")
-    except OSError as error:
-        raise ConfigError(f"--ready-fd {ready_fd}: {error.strerror}") from error
 
 
 def event_loop() -> asyncio.AbstractEventLoop:

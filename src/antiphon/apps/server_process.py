@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from antiphon.apps.pipes import first_bytes
 from antiphon.errors import AntiphonError, ConfigError
 
 START_LIMIT_S = 60.0
@@ -43,14 +44,17 @@ async def local_server(arguments: Sequence[str] = (), log_file: Path | None = No
     """
     log = _log(log_file)
     readable, writable = os.pipe()
-    with log, os.fdopen(readable, "rb", buffering=0) as ready:
+    with log:
         began_at = asyncio.get_running_loop().time()
         try:
             process = await _spawn(arguments, writable, log)
+        except BaseException:
+            os.close(readable)
+            raise
         finally:
             os.close(writable)
         try:
-            url = await _ready(process, ready, log)
+            url = await _ready(process, readable, log)
             yield LocalServer(url, process.pid, asyncio.get_running_loop().time() - began_at)
         finally:
             await _stop(process)
@@ -78,18 +82,13 @@ async def _spawn(arguments: Sequence[str], ready_fd: int, log: IO[bytes]) -> asy
     )
 
 
-async def _ready(process: asyncio.subprocess.Process, ready: IO[bytes], log: IO[bytes]) -> str:
+async def _ready(process: asyncio.subprocess.Process, ready_fd: int, log: IO[bytes]) -> str:
     """Reads the address that the server writes once it listens; its end without one is the server's death."""
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), ready)
     try:
         async with asyncio.timeout(START_LIMIT_S):
-            line = await reader.readline()
+            line = await first_bytes(ready_fd)
     except TimeoutError as error:
         raise ServerStartError(f"the server was not ready within {START_LIMIT_S:.0f} s:\n{_tail(log)}") from error
-    finally:
-        transport.close()
     if not line.endswith(b"\n"):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_LIMIT_S):

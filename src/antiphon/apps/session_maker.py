@@ -53,10 +53,11 @@ class SessionMaker:
         return self.staff.offer(self.engines_offer())
 
     def __call__(self, outlet: Outlet, settings: SessionSettings, session_id: str) -> Conversing:
+        offer = self.offer()
         recorder = self.recordings.recorder(session_id)
         suite = self.engines.of_session(session_id)
         self.news.subscribe(outlet)
-        stay = self.engines.attending(suite, self.staff.first_reply(settings, self.offer()))
+        stay = self.engines.attending(suite, self.staff.first_reply(settings, offer))
         suite = replace(suite, brain=counted(suite.brain, self.metrics.tokens))
         notebook = self.keeper.notebook(session_id) if self.keeper is not None else None
         open_session = partial(
@@ -73,4 +74,4 @@ class SessionMaker:
             can_summarize=can_summarize,
             notebook=notebook,
         )
-        return self.staff.session(outlet, settings, session_id, open_session, self.offer())
+        return self.staff.session(outlet, settings, session_id, open_session, offer)

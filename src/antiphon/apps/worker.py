@@ -17,6 +17,7 @@ import structlog
 
 from antiphon.apps.finish import leave_after
 from antiphon.apps.logs import logging_to
+from antiphon.apps.pipes import tell_ready
 from antiphon.apps.tasks import until_first
 from antiphon.errors import ConfigError
 
@@ -115,7 +116,7 @@ async def run_worker(options: WorkerOptions) -> int:
 async def _serve(server: WorkerServer, options: WorkerOptions, stop: asyncio.Event) -> None:
     async with _announced(server, options):
         _log.info("ready", stage=options.stage, address=server.address, worker=server.host.identity.worker)
-        _tell_ready(options.ready_fd, server.address)
+        tell_ready(options.ready_fd, server.address)
         await stop.wait()
 
 
@@ -230,13 +231,3 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-def _tell_ready(ready_fd: int | None, address: str) -> None:
-    if ready_fd is None:
-        return
-    try:
-        with os.fdopen(ready_fd, "w") as ready:
-            ready.write(f"{address}\n")
-    except OSError as error:
-        raise ConfigError(f"--ready-fd {ready_fd}: {error.strerror}") from error

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 import structlog
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish
-from antiphon.engines.base import Brain, Leaving, Remembering, brain_of_session, hears_audio, read_ahead
+from antiphon.engines.base import Brain, BrainAround, Leaving, Remembering, brain_of_session, hears_audio, read_ahead
 from antiphon.errors import EngineError
 
 _log = structlog.get_logger(__name__)
@@ -122,41 +122,15 @@ class MultiBrain:
             self._ready.add(given)
 
 
-class SessionBrains:
+class SessionBrains(BrainAround):
     """The brains of a ``MultiBrain`` for one conversation: each keeps what it has read of it."""
 
     def __init__(self, brains: MultiBrain, session: str) -> None:
+        super().__init__(brains)
         self._owner = brains
         self._session = session
         self._own: dict[Brain, Brain] = {}
         """Of those that have answered or read."""
-
-    @property
-    def name(self) -> str:
-        return self._owner.name
-
-    @property
-    def description(self) -> str:
-        return self._owner.description
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        return self._owner.models
-
-    async def load(self) -> None:
-        """Its owner does."""
-
-    async def close(self) -> None:
-        """Its owner does."""
-
-    def answering(self, model: str) -> str:
-        return self._owner.answering(model)
-
-    async def prepare(self, model: str) -> None:
-        await self._owner.prepare(model)
-
-    def hears_as(self, model: str) -> bool:
-        return self._owner.hears_as(model)
 
     def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
         return self._chosen(request.model).respond(request)

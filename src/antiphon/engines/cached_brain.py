@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish
+from antiphon.engines.base import BrainAround
 from antiphon.engines.cached_answer import CachedAnswer, Mind, Steps, TokenCount
 from antiphon.engines.chat_prompt import ChatPrompt
 from antiphon.engines.contexts import CachedModel, Contexts, User
@@ -140,35 +141,22 @@ class CachedBrain:
             self.count.add(work.answer.count)
 
 
-class _OfSession:
+class _OfSession(BrainAround):
     """The brain for one conversation."""
 
     def __init__(self, brain: CachedBrain, session: str) -> None:
-        self._brain = brain
+        super().__init__(brain)
+        self._cached = brain
         self._session = session
 
-    @property
-    def name(self) -> str:
-        return self._brain.name
-
-    @property
-    def description(self) -> str:
-        return self._brain.description
-
-    async def load(self) -> None:
-        """It is loaded with the brain that it comes from."""
-
-    async def close(self) -> None:
-        """As ``load``."""
-
     def leave(self) -> None:
-        self._brain.forget(self._session)
+        self._cached.forget(self._session)
 
     async def read(self, request: BrainRequest) -> Finish:
-        return await self._brain.read_for(self._session, request)
+        return await self._cached.read_for(self._session, request)
 
     def respond(self, request: BrainRequest) -> AsyncGenerator[BrainDelta]:
-        return self._brain.respond_for(self._session, request)
+        return self._cached.respond_for(self._session, request)
 
 
 class _Work:

@@ -12,7 +12,8 @@ import structlog
 from antiphon.apps.finish import leave_after
 from antiphon.apps.logs import logging_to
 from antiphon.apps.media.assignment import Assignment
-from antiphon.apps.serve import event_loop, settle_memory, tell_ready
+from antiphon.apps.pipes import tell_ready
+from antiphon.apps.serve import event_loop, settle_memory
 from antiphon.apps.server import Server
 
 _log = structlog.get_logger(__name__)
