@@ -154,6 +154,17 @@ class Watched:
         self.loop.call_soon_threadsafe(self.ended.set)
 
 
+async def test_what_is_asked_instead_of_what_was_given_up_goes_where_that_was_read(brains: Brains) -> None:
+    """The server is still busy with the one that was given up when the other is asked."""
+    brain = await brains.brain()
+    said = " ".join(WORDS)
+    for number in range(20):
+        async with aclosing(brain.respond(request("", f"{WORDS[number]} {said}", most=300))) as answer:
+            await anext(answer)
+        finish = await brain.read(request("", f"{WORDS[number]} {said} hello"))
+        assert finish.input_tokens - finish.cached_tokens < MARKS
+
+
 async def test_it_stops_within_a_token(brains: Brains) -> None:
     brain = await brains.brain("temperature=0&context=4096&slots=1")
     watched = brain._server = Watched(brain._server)

@@ -16,9 +16,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class LlamaBrain:
         self._options = options or ModelOptions()
         self._server: Any = None
         self._threads = ThreadPoolExecutor(_AT_A_TIME, "llama")
-        self._stops: set[threading.Event] = set()
+        self._asking: list[_Asking] = []
         self._folder: str | None = None
         sampling = self._options.sampling()
         self._sampling = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
@@ -77,8 +77,8 @@ class LlamaBrain:
             self._server = await asyncio.get_running_loop().run_in_executor(self._threads, self._open)
 
     async def close(self) -> None:
-        for stop in self._stops:
-            stop.set()
+        for asking in self._asking:
+            asking.stop.set()
         await asyncio.to_thread(self._shut)
 
     async def read(self, request: BrainRequest) -> Finish:
@@ -136,24 +136,34 @@ class LlamaBrain:
     async def _asked(self, body: dict[str, Any]) -> AsyncGenerator[Fields]:
         if self._server is None:
             raise EngineError(f"{self.name} is not loaded, or was closed: call load() first")
+        await self._let_go()
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        stop = threading.Event()
+        asking = _Asking()
 
-        def tell(chunk: dict[str, Any] | None) -> bool:
+        def tell(chunk: dict[str, Any]) -> bool:
             """Called by the server's own code, which minds no exceptions. Returns whether to stop."""
             try:
                 loop.call_soon_threadsafe(queue.put_nowait, chunk)
             except RuntimeError:  # the loop is closed: nobody reads any more
                 return True
-            return stop.is_set()
+            return asking.stop.is_set()
+
+        def end() -> None:
+            asking.over.set()
+            self._asking.remove(asking)
+            queue.put_nowait(None)
+
+        def told_end(_: Future[Any]) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(end)
 
         try:
             job = self._threads.submit(self._server.handle_chat_completions, body, tell)
         except RuntimeError as error:
             raise EngineError(f"{self.name} was closed") from error
-        job.add_done_callback(lambda _: tell(None))
-        self._stops.add(stop)
+        self._asking.append(asking)
+        job.add_done_callback(told_end)
         ended = False
         try:
             while (chunk := await queue.get()) is not None:
@@ -166,10 +176,18 @@ class LlamaBrain:
         except RuntimeError as error:
             raise EngineError(f"{self.name} refused the request: {error}") from error
         finally:
-            stop.set()
-            self._stops.discard(stop)
+            asking.stop.set()
         if not ended:
             raise EngineError(f"{self.name} was closed")
+
+    async def _let_go(self) -> None:
+        """Waits for the slots of those that were given up: to the end of a token, or of ``_READ_TOKENS``.
+
+        One of them has most likely read what is asked now, and a free slot has not.
+        """
+        in_slots = self._asking[: self._options.slots]
+        for asking in [each for each in in_slots if each.stop.is_set()]:
+            await asking.over.wait()
 
     def _explained(self, error: Mapping[str, Any]) -> Exception:
         said = " ".join(str(error.get("message", error)).split())
@@ -230,6 +248,14 @@ class LlamaBrain:
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asking:
+    """A request that the server has not ended."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class _TooLongError(Exception):
