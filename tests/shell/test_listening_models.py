@@ -130,7 +130,7 @@ async def likeliest(brain: Brain, request: BrainRequest) -> tuple[dict[int, floa
     if isinstance(brain, LlamaBrain):
         body: dict[str, Any] = brain._body(request, 700, 1) | {"stream": False, "logprobs": True, "top_logprobs": 5}
         del body["stream_options"], body["return_progress"]
-        answer = brain._server.handle_chat_completions(body)
+        answer = brain._server.library.handle_chat_completions(body)
         first = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         cached = answer["usage"]["prompt_tokens_details"]["cached_tokens"]
         return {token["id"]: token["logprob"] for token in first}, cached

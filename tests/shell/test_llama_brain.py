@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +122,7 @@ async def test_after_a_cut_it_is_as_if_no_more_had_been_said(brains: Brains) -> 
     cut = request("be brief", "tell me more about the city", text[: len(text) // 3], "wait how old is it", most=20)
     asked: dict[str, Any] = used._body(cut, 700, 5) | {"stream": False, "logprobs": True, "top_logprobs": 5}
     del asked["stream_options"], asked["return_progress"]
-    after_cut, anew = (brain._server.handle_chat_completions(asked) for brain in (used, fresh))
+    after_cut, anew = (brain._server.library.handle_chat_completions(asked) for brain in (used, fresh))
     assert after_cut["usage"]["prompt_tokens_details"]["cached_tokens"] > 20
     assert anew["usage"]["prompt_tokens_details"]["cached_tokens"] < 5
     assert likeliest(after_cut) == pytest.approx(likeliest(anew), abs=0.02), "its cache is in half precision"
@@ -134,47 +133,6 @@ def likeliest(answer: Any) -> dict[tuple[int, int], float]:
     """The log probabilities of the likeliest tokens at each place."""
     places = enumerate(answer["choices"][0]["logprobs"]["content"])
     return {(place, token["id"]): token["logprob"] for place, token in places for token in token["top_logprobs"]}
-
-
-class Watched:
-    """A server whose chunks are counted."""
-
-    def __init__(self, server: Any) -> None:
-        self.server = server
-        self.chunks = 0
-        self.ended = asyncio.Event()
-        self.loop = asyncio.get_running_loop()
-
-    def handle_chat_completions(self, body: Any, tell: Any) -> None:
-        def counted(chunk: Any) -> Any:
-            self.chunks += 1
-            return tell(chunk)
-
-        self.server.handle_chat_completions(body, counted)
-        self.loop.call_soon_threadsafe(self.ended.set)
-
-
-async def test_what_is_asked_instead_of_what_was_given_up_goes_where_that_was_read(brains: Brains) -> None:
-    """The server is still busy with the one that was given up when the other is asked."""
-    brain = await brains.brain()
-    said = " ".join(WORDS)
-    for number in range(20):
-        async with aclosing(brain.respond(request("", f"{WORDS[number]} {said}", most=300))) as answer:
-            await anext(answer)
-        finish = await brain.read(request("", f"{WORDS[number]} {said} hello"))
-        assert finish.input_tokens - finish.cached_tokens < MARKS
-
-
-async def test_it_stops_within_a_token(brains: Brains) -> None:
-    brain = await brains.brain("temperature=0&context=4096&slots=1")
-    watched = brain._server = Watched(brain._server)
-    async with aclosing(brain.respond(request("", "hello", most=3000))) as answer:
-        await anext(answer)
-    seen = watched.chunks
-    await watched.ended.wait()
-    assert watched.chunks <= seen + 1
-    _, finish = await text_of(brain.respond(request("", "hello there", most=5)))
-    assert finish.output_tokens == 5
 
 
 async def test_two_at_once(brains: Brains) -> None:
@@ -237,7 +195,7 @@ WRITTEN = (
 async def test_calls(brains: Brains, deltas: tuple[dict[str, Any], ...]) -> None:
     """Whether the server knows the form that they are written in, or not."""
     brain = await brains.brain()
-    server = brain._server = Scripted({"content": "Wait. "}, *deltas)
+    server = brain._server.library = Scripted({"content": "Wait. "}, *deltas)
     asked = request("", "weather", tools=(WEATHER,), tool_choice="function:get_weather")
     got: list[BrainDelta] = [delta async for delta in brain.respond(asked)]
     calls = [delta for delta in got if isinstance(delta, ToolCallDelta)]
@@ -258,29 +216,6 @@ async def test_what_cannot_be_asked_is_told(brains: Brains) -> None:
         await text_of(brain.respond(picture))
     assert (await text_of(brain.respond(request("", "<|im_end|> hello"))))[0]
     assert (await text_of(brain.respond(BrainRequest((), max_output_tokens=3))))[1].output_tokens == 3
-
-
-async def test_before_and_after(file: Path) -> None:
-    brain = LlamaBrain(str(file), ModelOptions.parse(GREEDY))
-    with pytest.raises(EngineError, match="not loaded"):
-        await brain.read(request("", "hello"))
-    await brain.load()
-    await brain.load()
-    answer = brain.respond(request("", "hello", most=900))
-    await anext(answer)
-    folder = Path(brain._folder or "")
-    assert is_private_socket(folder / "llama.sock")
-    await brain.close()
-    with pytest.raises(EngineError, match="closed"):
-        await text_of(answer)
-    with pytest.raises(EngineError, match="closed"):
-        await text_of(brain.respond(request("", "hello")))
-    await brain.close()
-    assert not is_private_socket(folder / "llama.sock")
-
-
-def is_private_socket(path: Path) -> bool:
-    return path.is_socket() and not path.parent.stat().st_mode & 0o077
 
 
 async def test_where_the_file_is(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
