@@ -32,7 +32,8 @@ run: install
 test: develop $(BIN)/node $(NODE_MODULES)
 	@status=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" --ignore tests/e2e --ignore tests/browser $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" $(addprefix --ignore ,tests/shell $(REAL_TIME)) $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" tests/shell $(PYTEST_ARGS) || { $(ONCE_MORE) "not serial" tests/shell; } || status=$$?; \
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not serial" $(REAL_TIME) $(PYTEST_ARGS) || { $(ONCE_MORE) "not serial" $(REAL_TIME); } || status=$$?; \
 	$(BIN)/pytest -m serial $(PYTEST_ARGS) || { $(ONCE_MORE) serial; } || status=$$?; \
 	exit $$status
