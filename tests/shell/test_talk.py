@@ -218,6 +218,7 @@ async def test_a_conversation_that_was_kept_goes_on(tmp_path: Path) -> None:
         assert "it keeps no such conversation" in " ".join(told)
 
 
+@pytest.mark.serial  # two seconds on a machine that has nothing else to do
 async def test_ctrl_c_ends_it_within_two_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     """With a server of its own, in the middle of a reply; what was said so far is written."""
     question = say(tmp_path / "user.wav", (0.2, "count to 90"), (30.0, "echo later"))
