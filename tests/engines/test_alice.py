@@ -14,7 +14,7 @@ import pytest
 
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta, ToolCallDelta
-from antiphon.engines.alice import AliceBrain, speakable, turns_of
+from antiphon.engines.alice import AliceBrain
 from antiphon.errors import EngineError
 
 
@@ -232,43 +232,3 @@ async def test_states_in_which_it_cannot_answer(cache_folder: Path) -> None:
     await closed.close()
     with pytest.raises(EngineError, match="closed"):
         await answer(closed, BrainRequest((Message("user", "Hello."),)))
-
-
-def test_names_of_speakers_are_no_words() -> None:
-    said = [Message("user", "[Ann]: Hello.\n[Speaker 1]: Good evening.")]
-    assert [turn.user for turn in turns_of(said)] == ["Hello.\nGood evening."]
-
-
-def test_turns_are_runs_of_one_speaker() -> None:
-    messages = [
-        Message("assistant", "Welcome."),
-        Message("system", "Be kind."),
-        Message("user", "One"),
-        Message("user", "two."),
-        Message("assistant", call_id="c", name="f", arguments="{}"),
-        Message("tool", "{}", call_id="c"),
-        Message("assistant", "Three."),
-        Message("user", "Four?"),
-    ]
-    assert [(turn.user, turn.assistant) for turn in turns_of(messages)] == [
-        ("", "Welcome."),
-        ("One two.", "Three."),
-        ("Four?", None),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("reply", "spoken"),
-    [
-        ("I like   music  , especially Opera", "I like music, especially Opera."),
-        ("Ask Dr. Wallace at http://alicebot.org/x.html :-)", "Ask Doctor Wallace at."),
-        ('" hello "? Really .', '"hello"? Really.'),
-        ("So I heard..", "So I heard."),
-        ("That is Bob 's house", "That is Bob's house."),
-        ("Well...", "Well..."),
-        ("cats & dogs", "Cats and dogs."),
-        (" ;-) ", ""),
-    ],
-)
-def test_replies_are_made_speakable(reply: str, spoken: str) -> None:
-    assert speakable(reply) == spoken

@@ -11,8 +11,8 @@ import pytest
 from antiphon.core.commands import Configure
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
 from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta
-from antiphon.engines.base import Leaving, brain_of_session, models_of, read_ahead
 from antiphon.engines.brains import MultiBrain
+from antiphon.engines.optional import Leaving, brain_of_session, models_of, read_ahead
 from antiphon.engines.scripted import ScriptedBrain
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError

@@ -3,16 +3,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta
-from antiphon.engines.base import (
-    IN_PROCESS,
-    Attentive,
-    answering,
-    hears_audio,
-    models_of,
-    place_of,
-    prepare_brain,
-)
 from antiphon.engines.counted_brain import counted
+from antiphon.engines.optional import IN_PROCESS, Attentive, answering, hears_audio, models_of, place_of, prepare_brain
 from antiphon.engines.scripted import ScriptedBrain
 
 REQUEST = BrainRequest(())

@@ -13,12 +13,13 @@ import pytest
 from tests.shell.tiny_llm import WORDS, request, text_of, write_model
 
 from antiphon.core.speech import BrainRequest
-from antiphon.engines.base import Attentive, Brain
+from antiphon.engines.base import Brain
 from antiphon.engines.cached_answer import CHECKED_TOKENS
 from antiphon.engines.cached_brain import CachedBrain, Library
 from antiphon.engines.contexts import Context
 from antiphon.engines.mlx_lm_brain import MlxLmLibrary
 from antiphon.engines.model_options import ModelOptions
+from antiphon.engines.optional import Attentive
 from antiphon.engines.transformers_brain import TransformersLibrary
 from antiphon.errors import EngineError
 

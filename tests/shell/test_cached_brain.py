@@ -18,10 +18,10 @@ from tests.shell.tiny_llm import WEATHER, WORDS, request, text_of, write_model
 
 from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines import cached_answer
-from antiphon.engines.base import Attentive, Leaving, Remembering, brain_of_session
 from antiphon.engines.cached_brain import CachedBrain, Library
 from antiphon.engines.mlx_lm_brain import MlxLmLibrary
 from antiphon.engines.model_options import ModelOptions
+from antiphon.engines.optional import Attentive, Leaving, Remembering, brain_of_session
 from antiphon.engines.transformers_brain import TransformersLibrary
 from antiphon.errors import EngineError
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from antiphon.engines.base import hears_audio
 from antiphon.engines.catalog import (
     make_brain,
     make_one_synthesizer,
@@ -17,6 +16,7 @@ from antiphon.engines.catalog import (
     make_synthesizer,
     make_vad,
 )
+from antiphon.engines.optional import hears_audio
 from antiphon.errors import ConfigError
 
 

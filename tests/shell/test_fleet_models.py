@@ -11,7 +11,7 @@ import pytest
 from antiphon.apps.config import Config
 from antiphon.apps.server import Server
 from antiphon.core.speech import Voice
-from antiphon.engines.base import prepare_voice
+from antiphon.engines.optional import prepare_voice
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 from tests.shell.tiny_gguf import write_gguf
 from tests.shell.tiny_llm import WORDS, request, text_of, write_model
 
-from antiphon.engines.base import Attentive, brain_of_session
 from antiphon.engines.cached_brain import CachedBrain
 from antiphon.engines.llama_brain import LlamaBrain
 from antiphon.engines.mlx_lm_brain import MlxLmLibrary
 from antiphon.engines.model_options import ModelOptions
+from antiphon.engines.optional import Attentive, brain_of_session
 from antiphon.engines.transformers_brain import TransformersLibrary
 
 CONTEXT = 512

@@ -18,9 +18,10 @@ from tests.shell.test_pack_folder import make_pack
 
 from antiphon.audio import MOUTH_RATE_HZ, samples_of
 from antiphon.core.speech import AudioChunk, Voice, Word
-from antiphon.engines.base import VoiceInfo, reload_voices
+from antiphon.engines.base import VoiceInfo
 from antiphon.engines.capabilities import capabilities_of
 from antiphon.engines.levelled import STEP_DB, LevelledSynthesizer
+from antiphon.engines.optional import reload_voices
 from antiphon.engines.pack_folder import Packs
 from antiphon.engines.scripted import ScriptedSynthesizer
 from antiphon.engines.voicing import Voicing

@@ -12,12 +12,12 @@ from tests.shell.tiny_gguf import write_gguf
 from tests.shell.tiny_llm import WEATHER, WORDS, request, text_of, write_model
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
-from antiphon.engines.base import Attentive, brain_of_session
 from antiphon.engines.cached_brain import CachedBrain
 from antiphon.engines.catalog import make_brain
 from antiphon.engines.llama_brain import LlamaBrain
 from antiphon.engines.model_files import FOLDER_VARIABLE
 from antiphon.engines.model_options import ModelOptions
+from antiphon.engines.optional import Attentive, brain_of_session
 from antiphon.engines.transformers_brain import TransformersLibrary
 from antiphon.errors import EngineError
 

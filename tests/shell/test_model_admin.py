@@ -15,7 +15,7 @@ from antiphon.apps.local_models import LocalModels
 from antiphon.apps.models import command, server
 from antiphon.apps.server import Server
 from antiphon.core.speech import Voice
-from antiphon.engines.base import prepare_voice
+from antiphon.engines.optional import prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.engines.voices import MultiSynthesizer
 from antiphon.errors import ConfigError, EngineError

@@ -17,8 +17,8 @@ from aiohttp import web
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.core.writing import with_speech
-from antiphon.engines.base import hears_audio
 from antiphon.engines.openai_chat import TRANSCRIBE, OpenAIChat
+from antiphon.engines.optional import hears_audio
 from antiphon.errors import EngineError
 
 HELLO = BrainRequest((Message("user", "Hello."),))

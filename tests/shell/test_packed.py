@@ -16,8 +16,9 @@ from tests.spoken_sound import duration_s, pieces, sound_of, spoken
 
 from antiphon.audio import MOUTH_RATE_HZ, Samples
 from antiphon.core.speech import Voice
-from antiphon.engines.base import Synthesizer, reload_voices
+from antiphon.engines.base import Synthesizer
 from antiphon.engines.capabilities import capabilities_of
+from antiphon.engines.optional import reload_voices
 from antiphon.engines.voicing import Voicing
 from antiphon.errors import EngineError
 

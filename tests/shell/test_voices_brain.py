@@ -14,8 +14,8 @@ from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines import tone_code
-from antiphon.engines.base import hears_audio, hears_now
 from antiphon.engines.cached_brain import CachedBrain
+from antiphon.engines.optional import hears_audio, hears_now
 from antiphon.errors import EngineError
 from antiphon.v1 import models_pb2
 from antiphon.voices.brain import FleetBrain

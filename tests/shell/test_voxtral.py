@@ -21,11 +21,11 @@ from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines import tone_code, voxtral, voxtral_model
-from antiphon.engines.base import hears_audio
 from antiphon.engines.brains import MultiBrain
 from antiphon.engines.catalog import make_brain
 from antiphon.engines.mistral_chat import mistral_chat
 from antiphon.engines.model_files import FOLDER_VARIABLE
+from antiphon.engines.optional import hears_audio
 from antiphon.engines.voxtral import VoxtralBrain
 from antiphon.engines.voxtral_model import Written
 from antiphon.errors import ConfigError, EngineError

@@ -15,10 +15,11 @@ from antiphon.apps.language_models import brains_of
 from antiphon.apps.local_models import LocalModels
 from antiphon.core.settings import ReplySettings
 from antiphon.engines import catalog
-from antiphon.engines.base import Engine, Leaving, brain_of_session, models_of
+from antiphon.engines.base import Engine
 from antiphon.engines.brain_transcripts import NAME as BY_BRAIN
 from antiphon.engines.brain_transcripts import BrainRecognizer, check_hears
 from antiphon.engines.brains import MultiBrain
+from antiphon.engines.optional import Leaving, brain_of_session, models_of
 from antiphon.engines.pack_folder import packs_folder
 from antiphon.engines.suite import Suite
 from antiphon.engines.voicing import Voicing

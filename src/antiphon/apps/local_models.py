@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from antiphon.engines.base import models_of, prepare_brain
 from antiphon.engines.brains import MultiBrain
+from antiphon.engines.optional import models_of, prepare_brain
 from antiphon.engines.suite import Suite
 from antiphon.engines.voices import MultiSynthesizer
 from antiphon.engines.voicing import Voicing

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from antiphon.apps.composition import Engines
 from antiphon.core.fleet import Health
-from antiphon.engines.base import IN_PROCESS
+from antiphon.engines.optional import IN_PROCESS
 
 SETTLE_S = 0.05
 """What changes within so short a time is told at once: models of a worker that starts become ready one by one."""

@@ -9,7 +9,8 @@ from contextlib import aclosing
 from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.conversation import HEARD_TURN_S
 from antiphon.core.speech import BrainRequest, Message, TextDelta
-from antiphon.engines.base import Brain, Transcript, hears_audio
+from antiphon.engines.base import Brain, Transcript
+from antiphon.engines.optional import hears_audio
 from antiphon.engines.whole_turns import WholeTurn
 from antiphon.errors import ConfigError, EngineError
 

@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator, Mapping
 import structlog
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish
-from antiphon.engines.base import Brain, BrainAround, Leaving, Remembering, brain_of_session, hears_audio, read_ahead
+from antiphon.engines.base import Brain
+from antiphon.engines.brain_around import BrainAround
+from antiphon.engines.optional import Leaving, Remembering, brain_of_session, hears_audio, read_ahead
 from antiphon.errors import EngineError
 
 _log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish
-from antiphon.engines.base import BrainAround
+from antiphon.engines.brain_around import BrainAround
 from antiphon.engines.cached_answer import CachedAnswer, Mind, Steps, TokenCount
 from antiphon.engines.chat_prompt import ChatPrompt
 from antiphon.engines.contexts import CachedModel, Contexts, User
@@ -46,7 +46,7 @@ class Library(Protocol):
 
 
 class CachedBrain:
-    """Attentive and Remembering: see ``engines.base``."""
+    """Attentive and Remembering: see ``engines.optional``."""
 
     def __init__(self, library: Library, model: str, options: ModelOptions | None = None) -> None:
         """``model`` is a name that was pulled, a folder's path, or a repository in the hub's cache ("OWNER/NAME")."""

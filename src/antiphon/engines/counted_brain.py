@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish
-from antiphon.engines.base import Attentive, Brain, BrainAround
+from antiphon.engines.base import Brain
+from antiphon.engines.brain_around import BrainAround
+from antiphon.engines.optional import Attentive
 
 Count = Callable[[int, int, int], None]
 """Told the tokens of one answer, or of one reading ahead: newly read, known from before, written."""

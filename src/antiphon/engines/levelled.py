@@ -18,8 +18,9 @@ import structlog
 
 from antiphon.audio import MOUTH_RATE_HZ
 from antiphon.core.speech import AudioChunk, Voice
-from antiphon.engines.base import Synthesizer, VoiceInfo, prepare_voice, reload_voices
+from antiphon.engines.base import Synthesizer, VoiceInfo
 from antiphon.engines.capabilities import Capabilities, capabilities_of
+from antiphon.engines.optional import prepare_voice, reload_voices
 from antiphon.errors import EngineError
 from antiphon.loudness import TARGET_LUFS, Leveller, LoudnessMeter
 

@@ -33,7 +33,7 @@ BYTES_PER_TOKEN = 3
 
 
 class LlamaBrain:
-    """Attentive: see ``engines.base``."""
+    """Attentive: see ``engines.optional``."""
 
     def __init__(self, model: str, options: ModelOptions | None = None) -> None:
         """``model`` is the name of one that was pulled, or the path of a GGUF file or of a folder with one."""

@@ -11,8 +11,9 @@ from typing import Protocol
 import structlog
 
 from antiphon.core.speech import AudioChunk, Voice
-from antiphon.engines.base import Synthesizer, VoiceInfo, prepare_voice
+from antiphon.engines.base import Synthesizer, VoiceInfo
 from antiphon.engines.capabilities import Capabilities, capabilities_of
+from antiphon.engines.optional import prepare_voice
 from antiphon.engines.pack_folder import METADATA, Packs
 from antiphon.engines.voice_pack import TakesPacks, VoicePack
 from antiphon.errors import AntiphonError, EngineError

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from antiphon.core.speech import AudioChunk, Voice
-from antiphon.engines.base import Synthesizer, VoiceInfo, prepare_voice, reload_voices
+from antiphon.engines.base import Synthesizer, VoiceInfo
+from antiphon.engines.optional import prepare_voice, reload_voices
 from antiphon.engines.voice_names import NamedVoice, VoiceNames
 from antiphon.errors import ConfigError, EngineError
 

@@ -10,7 +10,7 @@ import structlog
 
 from antiphon.core.settings import ReplySettings
 from antiphon.core.speech import Voice
-from antiphon.engines.base import prepare_brain, prepare_voice
+from antiphon.engines.optional import prepare_brain, prepare_voice
 from antiphon.engines.suite import Suite
 from antiphon.errors import EngineError
 

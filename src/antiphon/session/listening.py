@@ -15,7 +15,8 @@ from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta, ToolC
 from antiphon.core.tool_tags import ToolTags
 from antiphon.core.waitk import WaitK
 from antiphon.core.writing import Event, PlainWriting, Said, Thought, with_speech
-from antiphon.engines.base import Attentive, Brain, answering, read_ahead
+from antiphon.engines.base import Brain
+from antiphon.engines.optional import Attentive, answering, read_ahead
 from antiphon.ids import TurnId
 
 

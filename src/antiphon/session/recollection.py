@@ -12,7 +12,8 @@ from antiphon.core.conversation import Conversation
 from antiphon.core.memory import Due, Memory, request_tokens
 from antiphon.core.segments import Segment
 from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta
-from antiphon.engines.base import Brain, answering
+from antiphon.engines.base import Brain
+from antiphon.engines.optional import answering
 from antiphon.errors import EngineError
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,8 @@ from antiphon.core.settings import ReplySettings, SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import Voice
 from antiphon.core.speech_memory import SpeechMemory
-from antiphon.engines.base import Brain, place_of
+from antiphon.engines.base import Brain
+from antiphon.engines.optional import place_of
 from antiphon.engines.suite import Suite
 from antiphon.ids import IdSource, ReplyId
 from antiphon.session.change_over import ChangeOver, voice_of

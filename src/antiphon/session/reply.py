@@ -19,7 +19,8 @@ from antiphon.core.settings import ReplySettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech import AudioChunk, BrainRequest, Finish, Message, TextDelta, ToolCallDelta, Voice
 from antiphon.core.spoken import pauses_at
-from antiphon.engines.base import Brain, answering
+from antiphon.engines.base import Brain
+from antiphon.engines.optional import answering
 from antiphon.errors import EngineError
 from antiphon.ids import IdSource, ReplyId
 from antiphon.session.clause_queue import ClauseQueue

@@ -9,7 +9,8 @@ from antiphon.core.commands import CreateReply, ItemReference
 from antiphon.core.conversation import Conversation, Item
 from antiphon.core.settings import ReplySettings
 from antiphon.core.speech import Message
-from antiphon.engines.base import Brain, hears_now
+from antiphon.engines.base import Brain
+from antiphon.engines.optional import hears_now
 from antiphon.ids import TurnId
 from antiphon.session.recollection import Recollection
 from antiphon.session.transcripts import Transcripts

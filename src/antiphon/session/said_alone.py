@@ -8,7 +8,8 @@ from contextlib import aclosing
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta, ToolCallDelta
 from antiphon.core.tool_tags import ToolTags
 from antiphon.core.writing import Call, Event, Said, SpeakBegan, with_speech
-from antiphon.engines.base import Brain, BrainAround
+from antiphon.engines.base import Brain
+from antiphon.engines.brain_around import BrainAround
 from antiphon.ids import IdSource
 
 

@@ -23,7 +23,7 @@ from antiphon.core.settings import SessionSettings
 from antiphon.core.shedding import Ahead
 from antiphon.core.speech_memory import SpeechMemory
 from antiphon.core.turns import Turns
-from antiphon.engines.base import hears_audio
+from antiphon.engines.optional import hears_audio
 from antiphon.engines.suite import Suite
 from antiphon.errors import ProtocolError
 from antiphon.ids import IdSource, TurnId

@@ -24,8 +24,8 @@ from antiphon.engines.base import (
     Vad,
     VadStream,
     VoiceInfo,
-    read_ahead,
 )
+from antiphon.engines.optional import read_ahead
 from antiphon.engines.suite import Suite
 
 

@@ -59,16 +59,31 @@ class _Routes:
         self._offer = offer
         self._calls = calls
 
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get(REALTIME_PATH, self.realtime),
+            web.post(REALTIME_PATH, self.call),
+            web.post(CALLS_PATH, self.call),
+            web.post(CALLS_PATH + "/{call_id}", self.call),
+            web.patch(CALLS_PATH + "/{call_id}", self.call),
+            web.post(CALLS_PATH + "/{call_id}/{action}", self.call),
+            web.post(_SECRETS_PATH, self.client_secrets),
+            web.get("/v1/models", self.models),
+            web.get("/health", self.health),
+            web.get("/readiness", self.readiness),
+            web.get("/metrics", self.metrics),
+        ]
+
     async def realtime(self, request: web.Request) -> web.StreamResponse:
         if not web.WebSocketResponse(protocols=(websocket.SUBPROTOCOL,)).can_prepare(request).ok:
             return error_response(
                 426, "Connect with a WebSocket", "websocket_required", headers={"Upgrade": "websocket"}
             )
+        vendor = request.query.get("events") == "antiphon"
         if "call_id" in request.query:
             seat = self._calls.seat_of(request.query["call_id"]) if self._calls is not None else None
             if seat is None:
                 return error_response(404, "There is no such call on this server", "call_not_found", param="call_id")
-            vendor = request.query.get("events") == "antiphon"
             return await websocket.serve_sideband(request, self._gateway, seat, vendor=vendor)
         if "resume" in request.query:
             seat = self._gateway.seat_of(request.query["resume"])
@@ -76,7 +91,6 @@ class _Routes:
                 return error_response(
                     404, "There is no such session, or no longer", "session_not_found", param="resume"
                 )
-            vendor = request.query.get("events") == "antiphon"
             return await websocket.resume(request, self._gateway, seat, vendor=vendor)
         config = self._gateway.configure(request.query, request[GRANT])
         async with self._gateway.recalled(config) as kept:  # which may end a session, and free its place
@@ -85,7 +99,6 @@ class _Routes:
             if self._gateway.full:
                 self._gateway.watcher.refused("full")
                 return full_response("All sessions of this server are taken; try again shortly")
-            vendor = request.query.get("events") == "antiphon"
             return await websocket.serve(request, self._gateway, config, vendor=vendor, kept=kept)
 
     async def call(self, request: web.Request) -> web.StreamResponse:
@@ -202,20 +215,9 @@ def make_app(
     if handing_over is not None:
         app.middlewares.append(handing_over.middleware)
     app[GATEWAY] = gateway
-    routes = _Routes(gateway, access, health, metrics, offer, served)
     app.add_routes(
         [
-            web.get(REALTIME_PATH, routes.realtime),
-            web.post(REALTIME_PATH, routes.call),
-            web.post(CALLS_PATH, routes.call),
-            web.post(CALLS_PATH + "/{call_id}", routes.call),
-            web.patch(CALLS_PATH + "/{call_id}", routes.call),
-            web.post(CALLS_PATH + "/{call_id}/{action}", routes.call),
-            web.post(_SECRETS_PATH, routes.client_secrets),
-            web.get("/v1/models", routes.models),
-            web.get("/health", routes.health),
-            web.get("/readiness", routes.readiness),
-            web.get("/metrics", routes.metrics),
+            *_Routes(gateway, access, health, metrics, offer, served).routes(),
             *([records.route()] if records is not None else []),
             *(visited.routes() if visited is not None else refuse_without_sdk()),
             *more_routes,
@@ -223,13 +225,17 @@ def make_app(
         ]
     )
     app.on_response_prepare.append(add_cors)
+    _live_with(app, gateway, [way for way in (served, visited) if way is not None])
+    return app
+
+
+def _live_with(app: web.Application, gateway: Gateway, ways: Sequence[Calls | Rooms]) -> None:
+    """The sessions, and the ways to them beside WebSockets, begin and end with the application."""
 
     async def alive(_: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(gateway.alive())
-            for way in (served, visited):
-                if way is not None:
-                    await stack.enter_async_context(way.alive())
+            for part in (gateway, *ways):
+                await stack.enter_async_context(part.alive())
             yield
 
     async def stop(_: web.Application) -> None:
@@ -237,4 +243,3 @@ def make_app(
 
     app.cleanup_ctx.append(alive)
     app.on_shutdown.append(stop)
-    return app

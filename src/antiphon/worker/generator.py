@@ -12,7 +12,8 @@ import orjson
 from antiphon.core.settings import Tool
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta, ToolCallDelta
 from antiphon.core.speech import Message as ContextMessage
-from antiphon.engines.base import Brain, brain_of_session, read_ahead
+from antiphon.engines.base import Brain
+from antiphon.engines.optional import brain_of_session, read_ahead
 from antiphon.v1 import generator_pb2 as pb
 from antiphon.v1.generator_pb2_grpc import GeneratorServicer
 from antiphon.worker.host import Host, HostedService, end_tasks, last_write, told

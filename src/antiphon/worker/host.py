@@ -13,8 +13,9 @@ import grpc
 import structlog
 
 from antiphon.core.residency_events import ModelState, Reason
-from antiphon.engines.base import Engine, Remembering, VoiceInfo
+from antiphon.engines.base import Engine, VoiceInfo
 from antiphon.engines.capabilities import Capabilities, capabilities_of
+from antiphon.engines.optional import Remembering
 from antiphon.v1 import models_pb2 as pb
 from antiphon.worker.manager import Lease, ModelInfo, ModelManager, ModelRefusedError
 from antiphon.worker.meter import WorkMeter

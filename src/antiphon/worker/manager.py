@@ -34,7 +34,8 @@ from antiphon.core.residency_events import (
     Unloaded,
     UnloadWanted,
 )
-from antiphon.engines.base import Engine, reload_voices
+from antiphon.engines.base import Engine
+from antiphon.engines.optional import reload_voices
 from antiphon.errors import AntiphonError
 from antiphon.worker.hosted import Hosted, Loader, joined, reason_of
 
