@@ -15,6 +15,7 @@ from antiphon.sim.caller import Caller, call, scripted_suite
 from antiphon.sim.virtual_time import run_virtual
 
 ID = "conv_1"
+HOLDER = "sess_1"
 
 
 class Store:
@@ -27,12 +28,17 @@ class Store:
         self.changes: list[Change] = []
         self.broken = False
         self.there = False
+        self.agent = ""
+        self.left: list[str] = []
 
-    async def load(self, conversation: str) -> Kept | None:
+    async def claim(self, conversation: str, holder: str) -> Kept | None:
         ordered = sorted(self.items.values(), key=lambda entry: entry[0])
-        return Kept(tuple(replace(item) for _, item in ordered), self.notes, self.covered)
+        return Kept(tuple(replace(item) for _, item in ordered), self.notes, self.covered, self.agent)
 
-    async def save(self, conversation: str, change: Change) -> bool:
+    def leave(self, conversation: str, holder: str) -> None:
+        self.left.append(holder)
+
+    async def save(self, conversation: str, change: Change, holder: str) -> bool:
         if self.broken:
             raise StoreError("the disk is full")
         assert conversation == ID
@@ -43,7 +49,7 @@ class Store:
         for item in change.removed:
             del self.items[item]
         self.items |= {item.id: (place, item) for place, item in change.items.items()}
-        self.notes, self.covered = change.notes, change.covered
+        self.notes, self.covered, self.agent = change.notes, change.covered, change.agent
         return True
 
     async def about(self, conversation: str) -> About | None:
@@ -57,10 +63,10 @@ class Store:
 
 @asynccontextmanager
 async def conversing(store: Store, *, seed: int = 1, llm: str = "tokens=12") -> AsyncIterator[Caller]:
-    kept = await store.load(ID)
+    kept = await store.claim(ID, HOLDER)
     assert kept is not None
     memory = Memory(10_000, notes=kept.notes, covered=kept.covered)
-    notebook = Notebook(store, ID, kept)
+    notebook = Notebook(store, ID, HOLDER, kept)
     async with call(scripted_suite(llm=llm), memory=memory, notebook=notebook, seed=seed) as caller:
         yield caller
 
@@ -201,6 +207,26 @@ def test_an_empty_conversation_is_not_kept() -> None:
         async with conversing(store) as caller:
             await caller.pause(3000)
         assert not store.changes
+
+    run_virtual(main())
+
+
+def test_whose_it_is_is_written_with_it_and_it_is_left_at_the_end() -> None:
+    async def main() -> None:
+        store = Store()
+        notebook = Notebook(store, ID, HOLDER, Kept())
+        notebook.in_charge("day")
+        async with call(scripted_suite(), notebook=notebook) as caller:
+            await caller.pause(3000)
+            assert not store.changes, "an agent alone begins no conversation"
+            await caller.type("hello", respond=False)
+            await caller.pause(1500)
+            assert store.agent == "day"
+            notebook.in_charge("night")
+            await caller.pause(1500)
+            assert (store.agent, len(store.changes)) == ("night", 2)
+            assert not store.left
+        assert store.left == [HOLDER]
 
     run_virtual(main())
 

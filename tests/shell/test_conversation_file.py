@@ -22,6 +22,7 @@ LOOK = Item(ItemId("item_2"), "message", "user", text="Look", content=({"type": 
 CALL = Item(ItemId("item_3"), "function_call", call_id="call_1", name="look", arguments="{}")
 CUT = Item(ItemId("item_4"), "message", "assistant", "incomplete", text="I see a", audio=True)
 ALL = (HELLO, LOOK, CALL, CUT)
+ANN, BOB = "sess_ann", "sess_bob"
 
 
 class Clock:
@@ -50,10 +51,10 @@ def change(*items: Item, begins: bool = True, notes: str = "") -> Change:
 async def test_what_was_kept_comes_back_in_its_order(tmp_path: Path) -> None:
     path = tmp_path / "kept.db"
     async with opened(path) as file:
-        assert await file.save("conv_1", change(HELLO, LOOK, CALL, notes="They said hello."))
+        assert await file.save("conv_1", change(HELLO, LOOK, CALL, notes="They said hello."), ANN)
         between = Change({1: CUT, 2: LOOK, 3: CALL}, (), "Newer.", frozenset([HELLO.id]))
-        assert await file.save("conv_1", between)
-        assert await file.save("conv_1", Change(removed=(CALL.id,), notes="Newer.", covered=frozenset([HELLO.id])))
+        assert await file.save("conv_1", between, ANN)
+        assert await file.save("conv_1", Change(removed=(CALL.id,), notes="Newer.", covered=frozenset([HELLO.id])), ANN)
     async with opened(path) as file:
         kept = await file.load("conv_1")
         assert kept is not None
@@ -66,9 +67,9 @@ async def test_what_was_kept_comes_back_in_its_order(tmp_path: Path) -> None:
 async def test_it_is_listed_and_deleted_and_leaves_no_words(tmp_path: Path) -> None:
     path, clock = tmp_path / "kept.db", Clock()
     async with opened(path, clock=clock) as file:
-        await file.save("conv_1", change(*ALL))
+        await file.save("conv_1", change(*ALL), ANN)
         clock.now += 60
-        await file.save("conv_2", change(HELLO))
+        await file.save("conv_2", change(HELLO), ANN)
         listed = await file.listed()
         assert [(about.id, about.items, about.changed_at - about.created_at) for about in listed] == [
             ("conv_2", 1, 0),
@@ -77,7 +78,7 @@ async def test_it_is_listed_and_deleted_and_leaves_no_words(tmp_path: Path) -> N
         assert await file.delete("conv_1")
         assert not await file.delete("conv_1")
         assert await file.load("conv_1") is None
-        assert not await file.save("conv_1", change(CUT, begins=False)), "its session still writes"
+        assert not await file.save("conv_1", change(CUT, begins=False), ANN), "its session still writes"
         assert await file.load("conv_1") is None
         assert b"I see a" not in whole(tmp_path)
     assert b"I see a" not in whole(tmp_path)
@@ -91,10 +92,10 @@ def whole(folder: Path) -> bytes:
 async def test_what_nobody_comes_back_to_goes_in_time(tmp_path: Path) -> None:
     clock = Clock()
     async with opened(tmp_path / "kept.db", 30.0, clock) as file:
-        await file.save("conv_1", change(HELLO))
-        await file.save("conv_2", change(HELLO))
+        await file.save("conv_1", change(HELLO), ANN)
+        await file.save("conv_2", change(HELLO), ANN)
         clock.now += 20 * DAY_S
-        await file.save("conv_2", change(CUT, begins=False))
+        await file.save("conv_2", change(CUT, begins=False), ANN)
         clock.now += 11 * DAY_S
         assert await file.expire() == 1
         assert [about.id for about in await file.listed()] == ["conv_2"]
@@ -106,15 +107,15 @@ async def test_what_nobody_comes_back_to_goes_in_time(tmp_path: Path) -> None:
 async def test_two_processes_may_have_it_open(tmp_path: Path) -> None:
     path = tmp_path / "kept.db"
     async with opened(path) as one, opened(path) as two:
-        await one.save("conv_1", change(HELLO))
+        await one.save("conv_1", change(HELLO), ANN)
         assert await two.load("conv_1") is not None
         assert await two.delete("conv_1")
-        assert not await one.save("conv_1", change(CUT, begins=False))
+        assert not await one.save("conv_1", change(CUT, begins=False), ANN)
 
 
 async def test_what_another_version_wrote_is_left_out(tmp_path: Path) -> None:
     async with opened(tmp_path / "kept.db") as file:
-        await file.save("conv_1", change(HELLO, CUT))
+        await file.save("conv_1", change(HELLO, CUT), ANN)
         file._connected.execute("UPDATE items SET item = replace(item, '\"role\"', '\"rank\"') WHERE id = ?", (CUT.id,))
         kept = await file.load("conv_1")
         assert kept is not None

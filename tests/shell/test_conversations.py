@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 from tests.shell.rtc_client import RtcClient
 
+from antiphon.agents.agent import Agent
 from antiphon.apps.config import Config
 from antiphon.apps.conversation_file import ConversationFile
 from antiphon.apps.server import Server
@@ -184,18 +187,18 @@ async def test_two_that_want_it_at_the_same_time_do_not_both_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, read = asyncio.Event(), asyncio.Event()
-    load = ConversationFile.load
+    claim = ConversationFile.claim
 
-    async def slowly(file: ConversationFile, conversation: str) -> Kept | None:
+    async def slowly(file: ConversationFile, conversation: str, holder: str) -> Kept | None:
         reading.set()
         await read.wait()
-        return await load(file, conversation)
+        return await claim(file, conversation, holder)
 
     async with serving(tmp_path / "kept.db") as server, aiohttp.ClientSession() as http:
         call, about = await begin(http, server)
         said = await ask(call, "hello")
         await call.close()
-        monkeypatch.setattr(ConversationFile, "load", slowly)
+        monkeypatch.setattr(ConversationFile, "claim", slowly)
         query = f"&conversation={about['conversation_id']}"
         first = asyncio.create_task(begin(http, server, query))
         await reading.wait()
@@ -216,12 +219,12 @@ async def test_one_that_another_process_wants_too_goes_to_none(tmp_path: Path, m
         call, about = await begin(http, server)
         await ask(call, "hello")
         await call.close()
-        load = ConversationFile.load
+        claim = ConversationFile.claim
 
-        async def overtaken(file: ConversationFile, conversation: str) -> Kept | None:
+        async def overtaken(file: ConversationFile, conversation: str, holder: str) -> Kept | None:
             [gateway] = gateways
             await gateway.release(conversation)
-            return await load(file, conversation)
+            return await claim(file, conversation, holder)
 
         gateways: list[Gateway] = []
         recalled = Gateway.recalled
@@ -231,7 +234,7 @@ async def test_one_that_another_process_wants_too_goes_to_none(tmp_path: Path, m
             return recalled(gateway, config)
 
         monkeypatch.setattr(Gateway, "recalled", noted)
-        monkeypatch.setattr(ConversationFile, "load", overtaken)
+        monkeypatch.setattr(ConversationFile, "claim", overtaken)
         socket = await http.ws_connect(f"{server.url}/v1/realtime?conversation={about['conversation_id']}")
         closed = await socket.receive(timeout=LIMIT_S)
         assert closed.data == aiohttp.WSCloseCode.TRY_AGAIN_LATER
@@ -240,6 +243,88 @@ async def test_one_that_another_process_wants_too_goes_to_none(tmp_path: Path, m
         again, told = await begin(http, server, f"&conversation={about['conversation_id']}")
         assert told["items"] == 2
         await again.close()
+
+
+NIGHT = Agent("night", voice="beta", model="scripted:tokens=3")
+DAY = Agent("day", voice="alpha", greeting="welcome", handoffs=(NIGHT,), fillers=())
+
+
+def staffed(file: Path, *agents: Agent) -> Server:
+    settings = {"sessions": str(file), **SCRIPTED, "llm": ["scripted:tokens=4,token_ms=1", "scripted:tokens=3"]}
+    return Server(Config.model_validate({"port": 0, "in_process": True, **settings}), agents=agents)
+
+
+async def agent_of(call: Socket) -> str:
+    return str((await until(call, "antiphon.agent"))[-1]["agent"])
+
+
+async def handed_over(http: aiohttp.ClientSession, file: Path) -> str:
+    """A conversation that the night has at its end."""
+    async with staffed(file, DAY) as server:
+        call = await http.ws_connect(f"{server.url}/v1/realtime?events=antiphon")
+        told = await until(call, "antiphon.agent")
+        [about] = [event for event in told if event["type"] == "antiphon.conversation"]
+        assert told[-1]["agent"] == "day"
+        content = [{"type": "input_text", "text": "call transfer_to_night"}]
+        item = {"type": "message", "role": "user", "content": content}
+        await call.send_json({"type": "conversation.item.create", "item": item})
+        await call.send_json({"type": "response.create"})
+        assert await agent_of(call) == "night"
+        await call.close()
+    return str(about["conversation_id"])
+
+
+async def test_it_goes_on_with_the_agent_that_had_it(tmp_path: Path) -> None:
+    file = tmp_path / "kept.db"
+    async with aiohttp.ClientSession() as http:
+        query = f"events=antiphon&conversation={await handed_over(http, file)}"
+        async with staffed(file, DAY) as server:
+            call = await http.ws_connect(f"{server.url}/v1/realtime?{query}")
+            told = await until(call, "antiphon.agent")
+            assert told[-1]["agent"] == "night"
+            session = told[0]["session"]
+            assert session["model"] == "scripted:tokens=3"
+            assert session["audio"]["output"]["voice"] == "beta"
+            assert len((await ask(call, "well")).split()) == 3, "its own model answers"
+            await call.close()
+            for chosen in ("&agent=day", "&intent=transcription"):
+                call = await http.ws_connect(f"{server.url}/v1/realtime?{query}{chosen}")
+                if "agent" in chosen:
+                    assert await agent_of(call) == "day", "the client's choice goes before"
+                await call.close()
+
+
+async def test_a_voice_that_the_client_has_chosen_stays(tmp_path: Path) -> None:
+    file = tmp_path / "kept.db"
+    async with aiohttp.ClientSession() as http:
+        name = await handed_over(http, file)
+        async with staffed(file, replace(DAY, handoffs=(replace(NIGHT, voice="alpha"),))) as server:
+            own = {"conversation": name}
+            session = {"antiphon": own, "audio": {"output": {"voice": "beta"}}}
+            async with http.post(f"{server.url}/v1/realtime/client_secrets", json={"session": session}) as made:
+                secret = (await made.json())["value"]
+            headers = {"Authorization": f"Bearer {secret}"}
+            call = await http.ws_connect(f"{server.url}/v1/realtime?events=antiphon", headers=headers)
+            told = await until(call, "antiphon.agent")
+            assert (told[-1]["agent"], told[-1]["voice"]) == ("night", "beta")
+            await call.close()
+
+
+@pytest.mark.parametrize("agents", [(replace(DAY, handoffs=()),), ()])
+async def test_an_agent_that_is_gone_is_told_in_the_log(tmp_path: Path, agents: tuple[Agent, ...]) -> None:
+    file = tmp_path / "kept.db"
+    async with aiohttp.ClientSession() as http:
+        query = f"events=antiphon&conversation={await handed_over(http, file)}"
+        with capture_logs() as logs:
+            async with staffed(file, *agents) as server:
+                call = await http.ws_connect(f"{server.url}/v1/realtime?{query}")
+                if agents:
+                    assert await agent_of(call) == "day"
+                assert await ask(call, "echo still here") == "still here"
+                await call.close()
+        [line] = [line for line in logs if "agent" in line]
+        assert (line["log_level"], line["agent"]) == ("warning", "night")
+        assert "not known any more" in line["event"]
 
 
 async def test_the_command_lists_and_deletes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

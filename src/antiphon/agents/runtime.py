@@ -56,9 +56,10 @@ class AgentSession:
         find_voice: Callable[[str], str] = str,
         find_model: Callable[[str], str] = str,
         at_work: Callable[[], AbstractContextManager[object]] = nullcontext,
+        note: Callable[[str], None] = lambda agent: None,
     ) -> None:
         """``settings.agent`` names who begins. ``find_voice`` and ``find_model`` give the full names of what an agent
-        asks for; what ``at_work`` gives is entered while a tool runs.
+        asks for; what ``at_work`` gives is entered while a tool runs. ``note`` is told who has the conversation.
         """
         self._source = source or NoSource()
         self._charge = InCharge(roster, settings, self._source, find_voice=find_voice, find_model=find_model)
@@ -67,6 +68,7 @@ class AgentSession:
         self._outlet = outlet
         self._session_id = session_id
         self._at_work = at_work
+        self._note = note
         self._loop = asyncio.get_running_loop()
         self._ids = IdSource()
         self._initiative = Initiative(self._ids, self._ask, lambda: self._charge.reply(may_call=self._may_call))
@@ -133,6 +135,7 @@ class AgentSession:
             unfollow = self._source.follow(self._refresh)
             try:
                 self._outlet.agent(self.agent.name, None)
+                self._note(self.agent.name)
                 self._hook("on_start", self.agent.hooks.on_start)
                 await self.session.run()
             finally:
@@ -170,6 +173,7 @@ class AgentSession:
     def _taken_over(self, voice: str) -> None:
         """Another agent has the conversation, from the next reply on."""
         self._outlet.agent(self.agent.name, voice)
+        self._note(self.agent.name)
         self._set()
 
     def _refresh(self) -> None:

@@ -114,8 +114,9 @@ class Staff:
         offer: Offer,
         *,
         at_work: Callable[[], AbstractContextManager[object]] = nullcontext,
+        note: Callable[[str], None] = lambda agent: None,
     ) -> Conversing:
-        """A session, served by the agent that its settings name, if they name one."""
+        """A session, served by the agent that its settings name, if they name one; ``note`` is told which has it."""
         if self.roster is None or not settings.agent:
             return open_session(outlet, settings)
         return AgentSession(
@@ -128,4 +129,5 @@ class Staff:
             find_voice=lambda name: read_voice(name, offer, "voice"),
             find_model=lambda name: read_model(name, offer),
             at_work=at_work,
+            note=note,
         )

@@ -1,4 +1,7 @@
-"""Conversations that are kept in a file: SQLite, in a thread of its own."""
+"""Conversations that are kept in a file: SQLite, in a thread of its own.
+
+Each is one session's at a time, in whatever process: ``conversation_leases`` says how that is kept in the file.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +9,33 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import orjson
 import structlog
 
+from antiphon.apps import conversation_leases as leases
+from antiphon.apps.conversation_schema import prepare, transaction
 from antiphon.core.conversation import Item
 from antiphon.errors import ConfigError
 from antiphon.ids import ItemId
 from antiphon.session.codec import from_json, to_json
-from antiphon.session.keeping import About, Change, Kept, StoreError
+from antiphon.session.keeping import About, Change, HeldError, Kept, StoreError
 
 DAY_S = 86_400.0
 BUSY_S = 5.0
 """How long to wait for another process that writes to the same file."""
 
-EXPIRE_EVERY_S = 3600.0
+SAVE_S = 30.0
+"""How long what was said waits to be written while others write."""
 
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE conversations (
-    id TEXT PRIMARY KEY, created_at REAL NOT NULL, changed_at REAL NOT NULL, notes TEXT NOT NULL, covered TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE items (
-    conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
-    id TEXT NOT NULL, place INTEGER NOT NULL, item TEXT NOT NULL, PRIMARY KEY (conversation, id)
-) WITHOUT ROWID;
-CREATE INDEX by_change ON conversations (changed_at);
-"""
+EXPIRE_EVERY_S = 3600.0
+_LOOK_EVERY_S = 0.1
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 T = TypeVar("T")
 
@@ -56,6 +55,8 @@ class ConversationFile:
         self._now = now
         self._thread = ThreadPoolExecutor(1, "conversations")
         self._database: sqlite3.Connection | None = None
+        self._held: dict[str, str] = {}
+        """By conversation the session of this process that has it."""
 
     async def open(self) -> None:
         """Makes the file where there is none, for this user alone. Raises ConfigError where it cannot be used."""
@@ -73,10 +74,31 @@ class ConversationFile:
             self._database = None
 
     async def load(self, conversation: str) -> Kept | None:
+        """What there is of it, whoever has it."""
         return await self._run(lambda: self._load(conversation))
 
-    async def save(self, conversation: str, change: Change) -> bool:
-        return await self._run(lambda: self._save(conversation, change))
+    async def claim(self, conversation: str, holder: str) -> Kept | None:
+        until, awaited = time.monotonic() + leases.CLAIM_S, ""
+        while time.monotonic() < until:
+            found = await self._run(partial(self._claim, conversation, holder, awaited))
+            if not isinstance(found, leases.Held):
+                if found is not None:
+                    self._held[conversation] = holder
+                return found
+            awaited = found.holder
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise HeldError("the session that has it does not let go of it")
+
+    async def save(self, conversation: str, change: Change, holder: str) -> bool:
+        saved = await self._run(lambda: self._save(conversation, change, holder))
+        if saved and change.begins:
+            self._held[conversation] = holder
+        return saved
+
+    def leave(self, conversation: str, holder: str) -> None:
+        if self._held.get(conversation) == holder:
+            del self._held[conversation]
+        self._thread.submit(self._leave, conversation, holder).add_done_callback(_tell_failure)
 
     async def about(self, conversation: str) -> About | None:
         return await self._run(lambda: next(iter(self._about("WHERE id = ?", conversation)), None))
@@ -95,6 +117,20 @@ class ConversationFile:
         before = self._now() - self._keep_s
         return await self._run(lambda: self._delete("changed_at < ?", before))
 
+    async def hold(self, lose: Callable[[str], None]) -> None:
+        """Keeps for the sessions of this process what they have, until it is cancelled. ``lose`` is called with the id
+        of a session whose conversation another process wants, or has."""
+        while True:
+            await asyncio.sleep(leases.BEAT_S)
+            held = dict(self._held)
+            try:
+                lost = await self._run(partial(self._renew, held)) if held else ()
+            except StoreError as error:
+                _log.warning("conversations could not be held", reason=str(error))
+                continue
+            for holder in lost:
+                lose(holder)
+
     async def look_after(self) -> None:
         """Deletes what is too old, now and then, until it is cancelled."""
         while True:
@@ -108,23 +144,17 @@ class ConversationFile:
     # In the thread.
 
     async def _run(self, work: Callable[[], T]) -> T:
+        """What was begun is done in its order, also where nobody waits for it any more."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
         except sqlite3.Error as error:
             raise StoreError(f"{error}") from error
 
     def _open(self) -> None:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         # The thread is the only one that uses it, and has ended when it is closed.
-        database = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        self._database = database
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON"):
-            database.execute(f"PRAGMA {setting}")
-        [version] = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        elif version != _VERSION:
-            raise StoreError(f"it was made by another version of this program ({version}); name another file")
+        self._database = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        self._patiently(partial(prepare, self._database))
 
     @property
     def _connected(self) -> sqlite3.Connection:
@@ -134,26 +164,55 @@ class ConversationFile:
 
     def _load(self, conversation: str) -> Kept | None:
         found = self._connected.execute(
-            "SELECT notes, covered FROM conversations WHERE id = ?", (conversation,)
+            "SELECT notes, covered, agent FROM conversations WHERE id = ?", (conversation,)
         ).fetchone()
         if found is None:
             return None
         rows = self._connected.execute(
             "SELECT item FROM items WHERE conversation = ? ORDER BY place", (conversation,)
         ).fetchall()
-        notes, covered = found
-        return Kept(tuple(_items(rows)), notes, frozenset(map(ItemId, orjson.loads(covered))))
+        notes, covered, agent = found
+        return Kept(tuple(_items(rows)), notes, frozenset(map(ItemId, orjson.loads(covered))), agent)
 
-    def _save(self, conversation: str, change: Change) -> bool:
+    def _claim(self, conversation: str, holder: str, awaited: str) -> Kept | leases.Held | None:
+        with transaction(self._connected):
+            held = leases.claim(self._connected, conversation, holder, awaited, self._now())
+            return held or self._load(conversation)
+
+    def _leave(self, conversation: str, holder: str) -> None:
+        self._patiently(partial(leases.leave, self._connected, conversation, holder))
+
+    def _renew(self, held: Mapping[str, str]) -> Sequence[str]:
+        return leases.renew(self._connected, held, self._now())
+
+    def _save(self, conversation: str, change: Change, holder: str) -> bool:
+        return self._patiently(partial(self._save_now, conversation, change, holder))
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Others may write for long; what is to be kept waits for them."""
+        until = time.monotonic() + SAVE_S
+        while True:
+            try:
+                return work()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_EVERY_S)  # SQLite does not wait by itself where it sees a deadlock
+
+    def _save_now(self, conversation: str, change: Change, holder: str) -> bool:
         database, now = self._connected, self._now()
         covered = orjson.dumps(sorted(change.covered)).decode()
-        with _transaction(database):
+        with transaction(database):
             if change.begins:
-                begin = "INSERT INTO conversations VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-                database.execute(begin, (conversation, now, now, change.notes, covered))
+                begin = (
+                    "INSERT INTO conversations (id, created_at, changed_at, notes, covered, holder) "
+                    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+                )
+                database.execute(begin, (conversation, now, now, change.notes, covered, holder))
             there = database.execute(
-                "UPDATE conversations SET changed_at = ?, notes = ?, covered = ? WHERE id = ?",
-                (now, change.notes, covered, conversation),
+                "UPDATE conversations SET changed_at = ?, notes = ?, covered = ?, agent = ?, held_until = ? "
+                "WHERE id = ? AND holder = ?",
+                (now, change.notes, covered, change.agent, now + leases.LEASE_S, conversation, holder),
             )
             if not there.rowcount:
                 return False
@@ -186,17 +245,9 @@ class ConversationFile:
         return deleted
 
 
-class _transaction:  # noqa: N801
-    """Within the block all is written, or nothing."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> None:
-        self._database.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+def _tell_failure(left: Future[None]) -> None:
+    if (error := left.exception()) is not None:
+        _log.warning("a conversation could not be left; it can be gone on with in a moment", reason=str(error))
 
 
 def _items(rows: Sequence[tuple[str]]) -> list[Item]:

@@ -134,13 +134,13 @@ class Server:
             await self._load(self._engines)
             self._speakers = await speakers_of(self.config.speakers, self.config.enrolments, stack)
             await stack.enter_async_context(staff.at_work())
-            await self._listen(stack, self._socket, tls, staff, recordings)
+            gateway = await self._listen(stack, self._socket, tls, staff, recordings)
             if self._media is not None:
                 await stack.enter_async_context(self._media)
             watching = await stack.enter_async_context(asyncio.TaskGroup())
             watches = [self.metrics.watch_event_loop(), self._news.run(self._engines.changes)]
             if self._conversations is not None:
-                watches.append(self._conversations.look_after())
+                watches += [self._conversations.look_after(), self._conversations.hold(gateway.lose)]
             for watch in watches:
                 stack.callback(watching.create_task(watch).cancel)
             self._stack = stack.pop_all()
@@ -176,7 +176,7 @@ class Server:
         tls: ssl.SSLContext | None,
         staff: Staff,
         recordings: Recordings,
-    ) -> None:
+    ) -> Gateway:
         part = part_of(self._assignment, self.metrics, self.engines, self._news)
         app = self._app(self._sessions(staff, recordings), part)
         self._connect(app[GATEWAY])
@@ -196,6 +196,7 @@ class Server:
             await self._site(runner, listening, tls).start()
         except OSError as error:
             raise cannot_listen(self.config, error) from error
+        return app[GATEWAY]
 
     def _sessions(self, staff: Staff, recordings: Recordings) -> SessionMaker:
         engines_offer = offers_of(self.config, self.suite)

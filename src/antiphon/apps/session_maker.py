@@ -74,4 +74,5 @@ class SessionMaker:
             can_summarize=can_summarize,
             notebook=notebook,
         )
-        return self.staff.session(outlet, settings, session_id, open_session, offer)
+        note: Callable[[str], None] = notebook.in_charge if notebook is not None else lambda agent: None
+        return self.staff.session(outlet, settings, session_id, open_session, offer, note=note)

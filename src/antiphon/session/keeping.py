@@ -27,6 +27,10 @@ class StoreError(AntiphonError):
     """What is kept cannot be read or written. The message says why."""
 
 
+class HeldError(StoreError):
+    """Another session has the conversation, and does not let go of it, or has only just begun to go on with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A conversation as it was left. ``notes`` stand for the items ``covered``, as in ``core.memory``."""
@@ -34,6 +38,8 @@ class Kept:
     items: tuple[Item, ...] = ()
     notes: str = ""
     covered: frozenset[ItemId] = frozenset()
+    agent: str = ""
+    """Which agent had it at the end; empty where none did."""
 
 
 NOTHING_KEPT = Kept()
@@ -57,19 +63,31 @@ class Change:
     removed: tuple[ItemId, ...] = ()
     notes: str = ""
     covered: frozenset[ItemId] = frozenset()
+    agent: str = ""
     begins: bool = False
     """There is nothing of it yet, as far as its session knows."""
 
 
 class ConversationStore(Protocol):
-    """Keeps conversations. Nothing blocks the event loop; all of it raises StoreError."""
+    """Keeps conversations, each for one session at a time. Nothing blocks the event loop; all of it raises StoreError.
 
-    async def load(self, conversation: str) -> Kept | None:
-        """None where there is no such conversation, or no longer."""
+    ``holder`` is the id of the session that has a conversation, in whatever process.
+    """
+
+    async def claim(self, conversation: str, holder: str) -> Kept | None:
+        """From now on it is the holder's alone, until it leaves it. None where there is no such, or no longer.
+
+        A session that has it elsewhere is asked to let go. Raises HeldError where another one gets it.
+        """
         ...
 
-    async def save(self, conversation: str, change: Change) -> bool:
-        """False where the conversation was deleted since it was begun: then nothing is kept of it."""
+    async def save(self, conversation: str, change: Change, holder: str) -> bool:
+        """One that begins is the holder's. False where the conversation was deleted since it was begun, or is
+        another's by now: then nothing more is kept of it."""
+        ...
+
+    def leave(self, conversation: str, holder: str) -> None:
+        """Whoever wants it may have it, once what was to be saved is written. No harm if it is not the holder's."""
         ...
 
     async def about(self, conversation: str) -> About | None:
@@ -82,6 +100,8 @@ class ConversationStore(Protocol):
 
 
 _State = tuple[int, str, int, int, int, float | None]
+_Aside = tuple[str, frozenset[ItemId], str]
+"""What else there is of a conversation: notes, what they cover, and the agent."""
 
 
 class Notebook:
@@ -91,16 +111,19 @@ class Notebook:
     somebody deletes meanwhile is not begun anew.
     """
 
-    def __init__(self, store: ConversationStore, conversation_id: str, kept: Kept) -> None:
+    def __init__(self, store: ConversationStore, conversation_id: str, holder: str, kept: Kept) -> None:
+        """``holder``: the id of the session."""
         self.kept = kept
         """What there was of it before."""
         self._store = store
         self._id = conversation_id
+        self._holder = holder
         self._conversation = Conversation()
         self._memory: Memory | None = None
         self._places: dict[ItemId, int] = {}
         self._written: dict[ItemId, _State] = {}
-        self._notes: tuple[str, frozenset[ItemId]] = (kept.notes, kept.covered)
+        self._aside: _Aside = (kept.notes, kept.covered, kept.agent)
+        self._agent = kept.agent
         self._begins = not kept.items
         self._deleted = False
         self._changed = asyncio.Event()
@@ -110,6 +133,11 @@ class Notebook:
         for item in self.kept.items:
             conversation.add(item)
         self._conversation, self._memory = conversation, memory
+
+    def in_charge(self, agent: str) -> None:
+        """The conversation is that agent's from now on."""
+        self._agent = agent
+        self.changed()
 
     def changed(self) -> None:
         """Something may be different."""
@@ -126,29 +154,32 @@ class Notebook:
             await asyncio.sleep(max(0.0, began_at + WRITE_EVERY_S - loop.time()))
 
     async def finish(self) -> None:
-        """The conversation is over."""
+        """The conversation is over. What is still to be written then is the store's."""
         try:
             async with asyncio.timeout(FINISH_S):
                 await self.write()
         except TimeoutError:
-            log.warning("the end of a conversation was not written in time", conversation=self._id)
+            log.warning("the end of a conversation takes long to be written", conversation=self._id)
+        finally:
+            self._store.leave(self._id, self._holder)
 
     async def write(self) -> None:
         """Brings what is kept up to date."""
         items = self._final()
         states = {item.id: _state(place, item) for place, item in items.items()}
-        notes = (self._memory.notes, self._memory.covered) if self._memory is not None else self._notes
-        if self._deleted or (states == self._written and notes == self._notes):
+        notes = (self._memory.notes, self._memory.covered) if self._memory is not None else self._aside[:2]
+        aside = (*notes, self._agent)
+        if self._deleted or (self._begins and not states) or (states == self._written and aside == self._aside):
             return
         new = {place: _plain(item) for place, item in items.items() if states[item.id] != self._written.get(item.id)}
-        change = Change(new, tuple(self._written.keys() - states.keys()), *notes, begins=self._begins)
+        change = Change(new, tuple(self._written.keys() - states.keys()), *aside, begins=self._begins)
         try:
-            self._deleted = not await self._store.save(self._id, change)
+            self._deleted = not await self._store.save(self._id, change, self._holder)
         except StoreError as error:
             log.warning("a conversation could not be written down", conversation=self._id, reason=str(error))
             return
         self._begins = False
-        self._written, self._notes = states, notes
+        self._written, self._aside = states, aside
 
     def _final(self) -> dict[int, Item]:
         """The items of which no more comes, by their places: numbers that grow, and stay unless one comes between."""
@@ -184,7 +215,7 @@ class Keeper:
 
     def assign(self, session_id: str, conversation_id: str, kept: Kept) -> None:
         """The session of that id, which is about to be made, has this conversation."""
-        self._notebooks[session_id] = Notebook(self.store, conversation_id, kept)
+        self._notebooks[session_id] = Notebook(self.store, conversation_id, session_id, kept)
 
     def notebook(self, session_id: str) -> Notebook | None:
         """For the session that is being made."""

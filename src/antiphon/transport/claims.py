@@ -17,13 +17,13 @@ class Claims:
     def claim(self, conversation: str, session_id: str) -> None:
         """Raises ProtocolError where another client is about to go on with it."""
         if conversation in self._claims:
-            raise _in_use()
+            raise in_use()
         self._claims[conversation] = session_id
 
     def redeem(self, conversation: str, session_id: str) -> None:
         """The session is made now. Raises ProtocolError where its claim was revoked."""
         if self._claims.get(conversation) != session_id:
-            raise _in_use()
+            raise in_use()
         del self._claims[conversation]
 
     def drop(self, conversation: str, session_id: str) -> None:
@@ -36,6 +36,6 @@ class Claims:
         self._claims.pop(conversation, None)
 
 
-def _in_use() -> ProtocolError:
+def in_use() -> ProtocolError:
     reason = "Another client is just about to go on with this conversation; try again to take it over"
     return ProtocolError(reason, code=IN_USE, param="conversation")

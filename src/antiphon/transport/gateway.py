@@ -16,9 +16,9 @@ import structlog
 from antiphon.core.actions import State
 from antiphon.errors import ProtocolError
 from antiphon.ids import IdSource
-from antiphon.session.keeping import NOTHING_KEPT, Keeper, Kept, StoreError
+from antiphon.session.keeping import NOTHING_KEPT, HeldError, Keeper, Kept, StoreError
 from antiphon.session.shelf import Shelf
-from antiphon.transport.claims import Claims
+from antiphon.transport.claims import Claims, in_use
 from antiphon.transport.limits import Limits
 from antiphon.transport.names import Names
 from antiphon.transport.realtime.config import SessionConfig
@@ -146,7 +146,7 @@ class Gateway:
         """What there is of the conversation that the client wants to go on with; nothing if it wants no such.
 
         A session that still has it ends; nobody else can go on with it until the client has its ``seat``, or the block
-        is left. None where there is no such conversation. Raises ProtocolError.
+        is left. It goes on with the agent that had it. None where there is no such conversation. Raises ProtocolError.
         """
         if not config.conversation:
             yield Kept()
@@ -157,16 +157,29 @@ class Gateway:
         self._claims.claim(config.conversation, config.id)
         try:
             await asyncio.gather(self._end_former(config.conversation), self.release_elsewhere(config.conversation))
-            yield await self._read(self._keeper, config.conversation)
+            kept = await self._claim(self._keeper, config)
+            if kept is not None and kept.agent and not config.go_on_with(kept.agent):
+                _log.warning("the agent that had a conversation is not known any more", agent=kept.agent)
+            yield kept
         finally:
             self._claims.drop(config.conversation, config.id)
+            if not any(seat.id == config.id and seat.conversation_id == config.conversation for seat in self._seats):
+                self._keeper.store.leave(config.conversation, config.id)
 
-    async def _read(self, keeper: Keeper, conversation: str) -> Kept | None:
+    async def _claim(self, keeper: Keeper, config: SessionConfig) -> Kept | None:
         try:
-            return await keeper.store.load(conversation)
+            return await keeper.store.claim(config.conversation, config.id)
+        except HeldError as error:
+            raise in_use() from error
         except StoreError as error:
             reason = f"The conversation cannot be read now: {error}"
             raise ProtocolError(reason, code="conversation_unreadable", param="conversation") from error
+
+    def lose(self, session_id: str) -> None:
+        """Another server is to have the conversation of that session, or has it."""
+        for seat in self._seats:
+            if seat.id == session_id:
+                seat.taken_over()
 
     async def release(self, conversation: str) -> None:
         """Another process of this server is to have the conversation: nobody has it here from now on."""

@@ -98,6 +98,8 @@ class SessionConfig:
         """The language model that the client has chosen, if it has."""
         self._wire = _defaults(offer)
         self._agent = next(iter(offer.agents), "")
+        self._agent_chosen = False
+        """By the client."""
         self._wire["model"] = self._model_of(self._agent)
         if self._agent:
             self._wire["audio"]["output"]["voice"] = self._voice_of(self._agent)
@@ -144,6 +146,19 @@ class SessionConfig:
         self._wire = {**self._wire, "model": model}
         return bool(model != before)
 
+    def go_on_with(self, agent: str) -> bool:
+        """The conversation that is gone on with was with that agent, which has it again unless the client has chosen
+        one. A voice that the client has chosen stays. False where there is no such agent any more."""
+        if self._agent_chosen or agent == self._agent:
+            return True
+        if agent not in self._offer.agents:
+            return False
+        theirs = self._offer.agents[agent] is not None and self.voice == self._voice_of(self._agent)
+        self.use_agent(agent)
+        if theirs:
+            self.use_voice(self._voice_of(agent))
+        return True
+
     def _voice_of(self, agent: str) -> str:
         voice = self._offer.agents[agent]
         return read_voice(voice, self._offer, "voice") if voice else self._offer.voices[0]
@@ -154,7 +169,8 @@ class SessionConfig:
 
     def update(self, patch: Json) -> None:
         """Merges a client's session object into this one."""
-        agent = read_agent(patch.get("antiphon"), self._offer) or self._agent
+        chosen = read_agent(patch.get("antiphon"), self._offer)
+        agent = chosen or self._agent
         patch = modernized(patch)
         merged = copy.deepcopy(self._wire)
         if agent != self._agent:
@@ -181,6 +197,7 @@ class SessionConfig:
             )
         self._wire = merged
         self._agent = agent
+        self._agent_chosen |= chosen is not None
         self._kind = kind
         self._model = model
         if not self.begun:
