@@ -167,6 +167,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ProtocolError as error:
         status = _STATUS.get(error.code or "", 400)
         return error_response(status, str(error), error.code, param=error.param)
+    except web.RequestPayloadError:
+        return error_response(400, "The body cannot be read: it is not encoded as its headers say, or ends too soon")
     except web.HTTPException as error:
         if error.status < 400:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,9 @@ SDP = "application/sdp"
 
 MAX_SDP_BYTES = 64 * 1024
 """Browsers send some 2 to 8 KiB."""
+
+MAX_REASON = 200
+"""Letters of what is wrong with a body: it may quote all of it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -169,13 +172,21 @@ async def _read(request: web.Request) -> tuple[str, Json]:
         case "application/sdp":
             return _sdp_of(await request.read()), {}
         case "multipart/form-data":
-            form = await request.post()
+            form = await _form_of(request)
             return _sdp_of(_part(form.get("sdp"))), _session_of(_part(form.get("session")))
         case other:
             raise ProtocolError(
                 f"Send the offer as application/sdp, or 'sdp' and 'session' as multipart/form-data, not as {other}",
                 code="unsupported_content_type",
             )
+
+
+async def _form_of(request: web.Request) -> Mapping[str, Any]:
+    try:
+        return await request.post()
+    except (ValueError, LookupError, RuntimeError) as error:  # whatever is wrong with a part, or where it ends
+        reason = str(error).partition("\n")[0][:MAX_REASON] or type(error).__name__
+        raise ProtocolError(f"The multipart body cannot be read: {reason}", code="invalid_multipart") from None
 
 
 def _part(given: Any) -> bytes:
