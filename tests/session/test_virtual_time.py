@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -89,6 +91,27 @@ def test_the_clock_runs_while_others_are_busy() -> None:
     assert run_virtual(main(), busy=lambda: not done.is_set()) == pytest.approx(1, abs=0.05)
     assert 0.04 < time.monotonic() - began < 0.9
     worker.join()
+
+
+def test_a_slow_machine_changes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody is busy, and nothing comes of it: the timers that are due are met in time, as in all other runs."""
+    select = selectors.SelectSelector.select
+
+    def slow(selector: selectors.SelectSelector, timeout: float | None = None) -> Any:
+        if timeout:
+            time.sleep(0.03)
+        return select(selector, timeout)
+
+    monkeypatch.setattr(selectors.SelectSelector, "select", slow)
+
+    async def main() -> list[float]:
+        times = []
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            times.append(asyncio.get_running_loop().time())
+        return times
+
+    assert run_virtual(main(), busy=lambda: True) == pytest.approx([0.01, 0.02, 0.03], abs=1e-9)
 
 
 def test_tasks_left_behind_are_an_error() -> None:

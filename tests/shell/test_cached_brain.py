@@ -18,7 +18,7 @@ from tests.shell.tiny_llm import WEATHER, WORDS, request, text_of, write_model
 
 from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines import cached_answer
-from antiphon.engines.cached_brain import CachedBrain, Library
+from antiphon.engines.cached_brain import CachedBrain, Library, _Work
 from antiphon.engines.mlx_lm_brain import MlxLmLibrary
 from antiphon.engines.model_options import ModelOptions
 from antiphon.engines.optional import Attentive, Leaving, Remembering, brain_of_session
@@ -281,14 +281,24 @@ async def test_the_memory_is_bounded(qwen: Made) -> None:
     assert finish.cached_tokens == finish.input_tokens, "the newest is still there"
 
 
+async def ended(work: _Work) -> None:
+    """It has given its context back."""
+    assert work._job is not None
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    work._job.add_done_callback(lambda _: loop.call_soon_threadsafe(over.set))
+    await over.wait()
+
+
 async def test_what_is_over_is_forgotten(qwen: Made) -> None:
     brain = await qwen.brain()
     own = brain.of_session("a")
     await text_of(own.respond(request("", "hello there")))
     answer = own.respond(request("", "hello there", most=500))
     await anext(answer)
+    (work,) = brain._under_way
     own.leave()
     await answer.aclose()
+    await ended(work)
     brain.forget("nobody")
     _, finish = await text_of(brain.of_session("b").respond(request("", "weather", most=1)))
     assert finish.cached_tokens < 8
