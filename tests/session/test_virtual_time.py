@@ -94,7 +94,7 @@ def test_the_clock_runs_while_others_are_busy() -> None:
 
 
 def test_a_slow_machine_changes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While somebody is busy, and nothing comes of it: the timers that are due are met in time, as in all other runs."""
+    """While somebody is busy, and nothing comes of it, timers are met in time, as in all other runs."""
     select = selectors.SelectSelector.select
 
     def slow(selector: selectors.SelectSelector, timeout: float | None = None) -> Any:
