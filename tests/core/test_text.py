@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def test_a_character_may_come_in_two_pieces(text: str, cuts: list[int]) -> None:
     units = text.encode("utf-16-le")
     ends = [0, *sorted(2 * cut for cut in cuts if 2 * cut < len(units)), len(units)]
     halves = Halves()
-    pieces = [units[at:end].decode("utf-16-le", "surrogatepass") for at, end in zip(ends, ends[1:], strict=False)]
+    pieces = [units[at:end].decode("utf-16-le", "surrogatepass") for at, end in pairwise(ends)]
     assert "".join(map(halves.push, pieces)) + halves.finish() == text
 
 

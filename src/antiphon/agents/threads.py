@@ -39,11 +39,8 @@ class ToolThreads(Executor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except (
-                StopIteration,
-                CancelledError,
-                asyncio.CancelledError,
-            ) as error:  # which a future does not carry, or means otherwise
+            except (StopIteration, CancelledError, asyncio.CancelledError) as error:
+                # A future does not carry the first, and means something else by the others.
                 failure = RuntimeError(f"the function raised {type(error).__name__}")
                 failure.__cause__ = error
                 future.set_exception(failure)
