@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta
+from antiphon.core.speech import BrainRequest, Finish, Message, TextDelta, ToolCallDelta
 from antiphon.engines.chat_answer import ChatAnswer
 
 
@@ -37,3 +37,18 @@ def test_what_it_took() -> None:
         one = answer()
         one.push(chunk("x", usage=usage))
         assert one.finish() == [Finish("stop", 7, 2, cached)]
+
+
+def test_half_a_character_waits_for_the_other() -> None:
+    one = answer()
+    assert one.push(chunk("so \ud83d")) == [TextDelta("so ")]
+    assert one.push(chunk("\ude00")) == [TextDelta("\U0001f600")]
+    assert one.push(chunk("\ud83d")) == []
+    assert one.finish() == [TextDelta("\ufffd"), Finish("stop")]
+
+
+def test_a_call_with_half_a_character_can_be_told() -> None:
+    function = SimpleNamespace(name="note", arguments='{"a": "\ud83d"}')
+    delta = SimpleNamespace(content=None, tool_calls=[SimpleNamespace(index=0, id="call_a", function=function)])
+    [call] = answer().push(SimpleNamespace(usage=None, choices=[SimpleNamespace(finish_reason=None, delta=delta)]))
+    assert call == ToolCallDelta("call_a", "note", '{"a": "\ufffd"}')

@@ -1,6 +1,9 @@
+import math
+
+import numpy as np
 import pytest
 
-from antiphon.core.enrolment import LEAST_SPEECH_MS, enrolment
+from antiphon.core.enrolment import LEAST_SPEECH_MS, Enrolment, contrast_db, doubts, enrolment
 from antiphon.core.who import HeardVoice, likeness, unit
 
 ANN, BEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
@@ -32,3 +35,41 @@ def test_two_people_are_not_one_voice(looks: list[list[HeardVoice]]) -> None:
 
 def test_a_word_of_somebody_else_does_no_harm() -> None:
     assert likeness(enrolment([look((ANN, 9000), (BEN, 700))]).embedding, ANN) > 0.99
+
+
+def sound(noise: float) -> bytes:
+    """Two seconds of which half is a voice of level 3000, over noise of a level."""
+    rng = np.random.default_rng(1)
+    voiced = np.repeat([0.0, 3000.0, 0.0, 3000.0], 8000) * rng.standard_normal(32_000)
+    return (voiced + noise * rng.standard_normal(32_000)).clip(-32768, 32767).astype("<i2").tobytes()
+
+
+def test_the_contrast_is_that_of_speech_and_noise() -> None:
+    assert contrast_db(sound(30)) == pytest.approx(40, abs=2)
+    assert contrast_db(sound(1000)) == pytest.approx(10, abs=2)
+    assert contrast_db(b"") == math.inf
+
+
+def test_nothing_is_said_of_a_good_recording() -> None:
+    assert doubts("Ann", Enrolment(ANN, 9000), 30, {"Ben": BEN, "ann": (0.9, 0.1, 0.0)}) == []
+
+
+@pytest.mark.parametrize(
+    ("speech_ms", "contrast", "voice", "said"),
+    [
+        (4000, 30, ANN, "4.0 s of speech is little"),
+        (9000, 9.4, ANN, "out of the noise by 9 dB only"),
+        (9000, 30, (0.6, 0.0, 0.8), "most like Cat's, by 0.80"),
+    ],
+)
+def test_a_voice_that_may_not_be_known_again_is_doubted(
+    speech_ms: int, contrast: float, voice: tuple[float, ...], said: str
+) -> None:
+    known = {"Ben": BEN, "Cat": (0.0, 0.0, 1.0)}
+    [doubt] = doubts("Dan", Enrolment(voice, speech_ms), contrast, known)
+    assert said in doubt
+
+
+def test_another_voice_under_a_name_that_is_known_is_told() -> None:
+    [doubt] = doubts("ANN", Enrolment(BEN, 9000), 30, {"Ann": (0.98, 0.2, 0.0), "Cat": (0.0, 0.0, 1.0)})
+    assert "unlike what was known as Ann until now (0.20)" in doubt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import wave
@@ -121,3 +122,14 @@ async def test_a_recording_that_will_not_do_is_refused(folder: Path, name: str, 
     with pytest.raises(ConfigError, match=reason):
         await enrol("Nobody", [Path(str(ASSETS / f"{name}.wav"))], folder)
     assert list(SpeakerBook(folder, Pyannote.name).voices()) == ["Charles"]
+
+
+async def test_a_voice_that_is_known_by_another_name_is_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = shutil.copytree(folder, tmp_path / "people")
+    await enrol("Twin", [Path(str(ASSETS / "two_cities.wav"))], people)
+    told = capsys.readouterr().out
+    assert "Twin is known from now on" in told
+    assert "most like Charles's, by 0." in told
+    assert "noise" not in told

@@ -387,6 +387,25 @@ def test_a_tool_may_return_the_agent_that_goes_on() -> None:
     run_virtual(main())
 
 
+def test_an_agent_that_would_hand_over_to_nobody_does_not_get_the_conversation() -> None:
+    async def main() -> None:
+        @tool
+        def after_hours() -> Agent:
+            """Who is there now."""
+            return Agent("night", model="large", handoffs=("nobody",))
+
+        front = Agent("front", tools=[after_hours])
+        async with agent_call(front) as caller:
+            await caller.type("call after_hours")
+            _, told = await caller.said(2)
+            assert "There was an error." in told
+            assert caller.agents.agent is front
+            await caller.type("echo still here")
+            assert await caller.said(1) == ["still here"]
+
+    run_virtual(main())
+
+
 def test_the_client_may_ask_for_another_agent() -> None:
     async def main() -> None:
         suite = scripted_suite()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from antiphon.agents.agent import Agent
 from antiphon.agents.base import AgentTool, ToolError
 from antiphon.agents.context import Context
+from antiphon.agents.mcp_client import without_what_came
 from antiphon.agents.mcp_pool import McpPool, McpSource
 from antiphon.agents.mcp_server import McpServer
 
@@ -188,3 +190,14 @@ async def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.Mo
         (reason,) = (await pool.settled(LIMIT_S)).values()
         assert "pip install 'antiphon[mcp]'" in reason
         running.cancel()
+
+
+def test_what_a_server_prints_beside_its_messages_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("tests.mcp")
+    logger.addFilter(without_what_came)
+    try:
+        raise ValueError("input_value='the words of somebody'")
+    except ValueError:
+        logger.exception("Failed to parse JSONRPC message from server")
+    assert caplog.messages == ["Failed to parse JSONRPC message from server (ValueError)"]
+    assert "somebody" not in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
 from dataclasses import dataclass
@@ -113,6 +114,29 @@ async def test_errors_of_functions_come_through() -> None:
     assert (await outcome(tool(fail))).error == "no such day"
 
 
+@pytest.mark.parametrize("in_thread", [True, False])
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), StopIteration(), GeneratorExit()], ids=repr
+)
+async def test_a_tool_ends_neither_the_program_nor_its_call_by_what_it_raises(
+    error: BaseException, in_thread: bool
+) -> None:
+    def fail() -> None:
+        raise error
+
+    async def fail_in_loop() -> None:
+        raise error
+
+    assert (await outcome(tool(fail if in_thread else fail_in_loop))).error == "There was an error."
+
+
+async def test_what_a_tool_says_went_wrong_can_be_told() -> None:
+    def fail() -> None:
+        raise ToolError("no file \udcff")
+
+    assert (await outcome(tool(fail))).error == "no file \ufffd"
+
+
 @dataclass
 class Weather:
     sky: str
@@ -124,6 +148,7 @@ class Weather:
     [
         (None, '{"ok":true}'),
         ("plain words", "plain words"),
+        ("a name of a file: \udcff", "a name of a file: \ufffd"),
         ({"a": [1, 2.5, None]}, '{"a":[1,2.5,null]}'),
         (Weather("clear", 21.0), '{"sky":"clear","degrees":21.0}'),
     ],
@@ -243,3 +268,27 @@ def test_agents_are_had_from_the_package() -> None:
         assert getattr(antiphon, name).__module__.startswith(("antiphon.agents.", "antiphon.core."))
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = antiphon.no_such_thing
+
+
+async def test_a_hook_ends_nothing_by_what_it_raises() -> None:
+    called: list[int] = []
+    runner = HookRunner()
+
+    async def fail(error: BaseException) -> None:
+        called.append(len(called))
+        raise error
+
+    for error in (SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), ValueError()):
+        runner.add("on_tool", functools.partial(fail, error))
+    running = asyncio.create_task(runner.run())
+    runner.finish()
+    await running
+    assert called == [0, 1, 2, 3]
+
+
+async def test_what_a_tool_says_on_its_way_can_be_told() -> None:
+    said: list[str] = []
+    context = Context("sess_1", "guide", {}, said.append, said.append)
+    context.say("no file \udcff")
+    context.progress("half \udcff")
+    assert said == ["no file \ufffd", "half \ufffd"]

@@ -160,6 +160,7 @@ async def patiently(http: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebS
                     raise
 
 
+@pytest.mark.serial  # two claims are at once within a second
 async def test_two_servers_share_a_file_and_one_is_killed(tmp_path: Path) -> None:
     async with two_servers(tmp_path / "kept.db") as (one, two), aiohttp.ClientSession() as http:
         first = await http.ws_connect(f"{one.url}/v1/realtime?events=antiphon&resumable=1")

@@ -218,6 +218,15 @@ async def test_a_conversation_that_was_kept_goes_on(tmp_path: Path) -> None:
         assert "it keeps no such conversation" in " ".join(told)
 
 
+def test_the_command_that_goes_on_has_the_same_agents() -> None:
+    options = TalkOptions(sessions=Path("my file.db"), server_arguments=("--agent", "two.py"))
+    told = "antiphon talk --agent two.py --sessions 'my file.db' --conversation conv_1"
+    assert options.again("conv_1") == told
+    assert TalkOptions(url="http://here:8080").again("conv_1") == (
+        "antiphon talk --url http://here:8080 --conversation conv_1"
+    )
+
+
 @pytest.mark.serial  # two seconds on a machine that has nothing else to do
 async def test_ctrl_c_ends_it_within_two_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     """With a server of its own, in the middle of a reply; what was said so far is written."""

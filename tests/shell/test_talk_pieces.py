@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -265,3 +266,18 @@ async def test_what_was_typed_during_a_greeting_is_answered_after_it() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert wire.sent.count("response.create") == 2
+
+
+async def test_an_answer_is_awaited_where_what_it_was_to_cut_off_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.apps.talk.call.QUIET_S", 0.0)
+    monkeypatch.setattr("antiphon.apps.talk.call.UNTOLD_QUIET_S", 0.0)
+    wire = Wire()
+    call = Call(wire, PlaybackBuffer(RATE_HZ))
+    wire.tell("response.created", response={"id": "greeting"})
+    call.type("What does it cost?")
+    wire.tell("response.done", response={"id": "greeting", "status": "completed"})
+    wire.tell("error", error={"code": "response_cancel_not_active", "message": "Cancellation failed"})
+    assert not call.quiet()
+    wire.tell("response.created", response={"id": "answer"})
+    wire.tell("response.done", response={"id": "answer", "status": "completed"})
+    assert call.quiet()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from antiphon.core.text import valid
+
 
 def _nowhere(_text: str) -> None:
     pass
@@ -28,8 +30,8 @@ class Context:
 
     def say(self, text: str) -> None:
         """Has ``text`` spoken as soon as nobody speaks. It is left out if an answer is ready before that."""
-        self.tell_say(text)
+        self.tell_say(valid(text))
 
     def progress(self, text: str) -> None:
         """Shows clients that asked for events of our own how far the call is. It is not spoken."""
-        self.tell_progress(text)
+        self.tell_progress(valid(text))

@@ -54,5 +54,9 @@ class HookRunner:
                 await call()
         except TimeoutError:
             log.warning("a hook took too long", hook=name, limit_s=HOOK_LIMIT_S)
-        except Exception:
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            log.error("a hook was cancelled by itself", hook=name)
+        except (Exception, SystemExit, KeyboardInterrupt):  # an event loop ends by the latter, and the server with it
             log.exception("a hook failed", hook=name)

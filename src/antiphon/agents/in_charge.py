@@ -40,8 +40,10 @@ class InCharge:
 
     def refresh(self) -> None:
         """There are other tools than before."""
-        colleagues = self._roster.colleagues(self.agent)
-        self._tools = toolbox(self.agent, colleagues, self._source.tools(self.agent))
+        self._tools = self._tools_of(self.agent)
+
+    def _tools_of(self, agent: Agent) -> dict[str, AgentTool]:
+        return toolbox(agent, self._roster.colleagues(agent), self._source.tools(agent))
 
     def tool(self, name: str) -> AgentTool | None:
         """The tool of this name, if it is the server's."""
@@ -56,18 +58,23 @@ class InCharge:
         return wanted
 
     def give_to(self, agent: Agent) -> str:
-        """From the next reply on it is that agent's. Returns its voice: one without takes that which there is."""
+        """From the next reply on it is that agent's. Returns its voice: one without takes that which there is.
+
+        Raises ConfigError, and has changed nothing, for one that would hand over to nobody that there is.
+        """
+        tools = self._tools_of(agent)
         voice = self._find_voice(agent.voice) if agent.voice else self.client.reply.voice
         self.agent = agent
         self.client = replace(self.client, agent=agent.name, reply=replace(self.client.reply, voice=voice))
-        self.refresh()
+        self._tools = tools
         return voice
 
     def hand_over(self, agent: Agent) -> str:
         """As ``give_to``, by the agent itself: whom it goes to answers by its own model, whatever the client chose."""
+        voice = self.give_to(agent)
         if agent.model:
             self.client = replace(self.client, reply=replace(self.client.reply, model=""))
-        return self.give_to(agent)
+        return voice
 
     # What that comes to.
 

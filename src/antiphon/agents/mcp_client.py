@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -214,6 +215,15 @@ def _client(server: McpServer, noticed: MessageHandlerFnT, ended: Callable[[], N
     return Client(_transport(server, ended), message_handler=noticed, read_timeout_seconds=server.timeout_s)
 
 
+def without_what_came(record: logging.LogRecord) -> bool:
+    """A line that is no message is told without a traceback, which has its words: they may be what somebody said."""
+    if record.exc_info is not None:
+        kind = record.exc_info[0]
+        record.msg, record.args = f"{record.getMessage()} ({kind.__name__ if kind else 'unknown'})", ()
+        record.exc_info = None
+    return True
+
+
 @contextlib.asynccontextmanager
 async def _transport(server: McpServer, ended: Callable[[], None]) -> AsyncIterator[Any]:
     if server.url is not None:
@@ -229,6 +239,7 @@ async def _transport(server: McpServer, ended: Callable[[], None]) -> AsyncItera
         return
     from mcp.client.stdio import StdioServerParameters, stdio_client
 
+    logging.getLogger("mcp.client.stdio").addFilter(without_what_came)
     command, *arguments = server.command
     parameters = StdioServerParameters(command=command, args=arguments, env=dict(server.env))
     async with (

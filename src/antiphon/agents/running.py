@@ -14,6 +14,7 @@ from antiphon.agents.agent import Agent
 from antiphon.agents.base import AgentTool, ArgumentsError, ToolError
 from antiphon.agents.context import Context
 from antiphon.agents.ledger import Call
+from antiphon.core.text import valid
 
 log = structlog.get_logger(__name__)
 
@@ -46,16 +47,27 @@ async def run_call(tool: AgentTool, call: Call, context: Context) -> Outcome:
         arguments = _arguments(call.arguments)
     except ArgumentsError as error:
         return _failed(str(error), advice=None)
-    running = asyncio.ensure_future(tool.call(arguments, context))
+    running = asyncio.ensure_future(_contained(tool, arguments, context))
     try:
-        await asyncio.wait({running}, timeout=tool.timeout_s)
+        in_time, _ = await asyncio.wait({running}, timeout=tool.timeout_s)
     finally:
         if not running.done():
             await _stop(running, tool.spec.name)
-    if not running.done() or running.cancelled():
+    if not in_time:
         log.warning("a tool took too long", tool=tool.spec.name, limit_s=tool.timeout_s)
         return _failed(f"It took longer than {tool.timeout_s:g} seconds.")
+    if running.cancelled():
+        log.error("a tool was cancelled by itself", tool=tool.spec.name)
+        return failed()
     return _outcome(tool.spec.name, running)
+
+
+async def _contained(tool: AgentTool, arguments: dict[str, Any], context: Context) -> Any:
+    try:
+        return await tool.call(arguments, context)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # An event loop ends by these, and the server with it.
+        raise RuntimeError(f"a tool wanted to end the program ({type(error).__name__})") from error
 
 
 async def _stop(running: asyncio.Future[Any], name: str) -> None:
@@ -98,10 +110,16 @@ def _outcome(name: str, done: asyncio.Future[Any]) -> Outcome:
         log.info("a tool could not do what it was asked", tool=name)
         return _failed(str(error))
     log.error("a tool failed", tool=name, exc_info=error)
+    return failed()
+
+
+def failed() -> Outcome:
+    """For reasons that are not the user's to know."""
     return _failed("There was an error.")
 
 
 def _failed(reason: str, advice: str | None = _ADVICE) -> Outcome:
+    reason = valid(reason)
     told = {"error": reason} | ({"what_to_do": advice} if advice else {})
     return Outcome(orjson.dumps(told).decode(), error=reason)
 
@@ -110,7 +128,7 @@ def output_of(result: Any) -> str:
     """A result as the model reads it, cut where it is too long."""
     if result is None:
         return '{"ok":true}'
-    text = result if isinstance(result, str) else to_json(result, fallback=str).decode()
+    text = valid(result) if isinstance(result, str) else to_json(result, fallback=str).decode()
     if len(text) <= MAX_OUTPUT_CHARS:
         return text
     return f"{text[:MAX_OUTPUT_CHARS]} [cut: {len(text)} characters in all]"

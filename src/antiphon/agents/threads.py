@@ -6,9 +6,10 @@ which goes on without its result, and not the end of the program.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
 from antiphon.agents.base import ToolError
@@ -38,6 +39,11 @@ class ToolThreads(Executor):
                 return
             try:
                 result = fn(*args, **kwargs)
+            except (StopIteration, CancelledError, asyncio.CancelledError) as error:
+                # A future does not carry the first, and means something else by the others.
+                failure = RuntimeError(f"the function raised {type(error).__name__}")
+                failure.__cause__ = error
+                future.set_exception(failure)
             except BaseException as error:
                 future.set_exception(error)
             else:

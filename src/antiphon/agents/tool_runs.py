@@ -7,15 +7,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import structlog
+
 from antiphon.agents.agent import Agent, ToolCall
 from antiphon.agents.base import AgentTool
 from antiphon.agents.context import Context
 from antiphon.agents.ledger import Call, Ledger, Round
-from antiphon.agents.running import CANCELLED, NEVER_RUN, Outcome, run_call
+from antiphon.agents.running import CANCELLED, NEVER_RUN, Outcome, failed, run_call
 from antiphon.core.commands import CreateItem
 from antiphon.core.conversation import Item
+from antiphon.errors import ConfigError
 from antiphon.ids import IdSource, ItemId, ReplyId
 from antiphon.transport.base import ToolStatus
+
+log = structlog.get_logger(__name__)
 
 FILLER_AFTER_S = 0.6
 """A tool that is slower than this is worth a word: a silence longer than people leave between two turns."""
@@ -116,7 +121,7 @@ class ToolRuns:
             with self._host.at_work():
                 outcome = await run_call(tool, call, self._host.context(call))
             if outcome.agent is not None:
-                await self._host.hand_over(outcome.agent)
+                outcome = await self._handed_over(outcome, outcome.agent)
         except asyncio.CancelledError:
             if call.id not in self._running:
                 raise  # the conversation is over
@@ -124,6 +129,14 @@ class ToolRuns:
         self._running.pop(call.id, None)
         self._frail.discard(call.id)
         self._put(call, outcome)
+
+    async def _handed_over(self, outcome: Outcome, agent: Agent) -> Outcome:
+        try:
+            await self._host.hand_over(agent)
+        except ConfigError as error:
+            log.error("a conversation cannot go to an agent that a tool has returned", reason=str(error))
+            return failed()
+        return outcome
 
     def _put(self, call: Call, outcome: Outcome) -> None:
         item = Item(self._ids.item(), "function_call_output", call_id=call.id, output=outcome.output)

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from antiphon.core.speech import BrainDelta, BrainRequest, Finish, TextDelta
+from antiphon.core.text import Halves
 from antiphon.engines.chat_messages import CallCollector, ThoughtFilter
 
 
@@ -16,6 +17,7 @@ class ChatAnswer:
         self.began = False
         taken = frozenset(message.call_id for message in request.messages if message.call_id)
         self._calls = CallCollector(taken, f"call_{uuid.uuid4().hex[:20]}")
+        self._halves = Halves()
         self._thoughts = ThoughtFilter()
         self._reason = "stop"
         self._input_tokens = 0
@@ -37,14 +39,14 @@ class ChatAnswer:
             if choice.delta is None:
                 continue
             if choice.delta.content:
-                text = self._thoughts.push(choice.delta.content)
+                text = self._thoughts.push(self._halves.push(choice.delta.content))
                 deltas += [TextDelta(text)] if text else []
             for piece in choice.delta.tool_calls or ():
                 deltas += self._calls.push(piece)
         return deltas
 
     def finish(self) -> list[BrainDelta]:
-        text = self._thoughts.finish()
+        text = self._thoughts.push(self._halves.finish()) + self._thoughts.finish()
         reason = "tool_calls" if self._calls.any else "length" if self._reason == "length" else "stop"
         end = Finish(reason, self._input_tokens, self._output_tokens, self._cached_tokens)
         return [*([TextDelta(text)] if text else []), *self._calls.finish(), end]

@@ -11,6 +11,7 @@ from typing import Any
 from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.settings import Tool
 from antiphon.core.speech import Message, ToolCallDelta
+from antiphon.core.text import valid
 from antiphon.riff import wav_of
 
 _NO_RESULT = "(no result yet)"
@@ -137,6 +138,7 @@ class CallCollector:
         arguments = (function.arguments if function else None) or ""
         if not isinstance(arguments, str):
             arguments = json.dumps(arguments)
+        name, arguments = valid(name), valid(arguments)
         call = self._call_of(getattr(piece, "index", None), str(piece.id) if piece.id else None, name)
         call.name = call.name or name
         if arguments:

@@ -11,7 +11,7 @@ from rich.table import Table
 from antiphon.apps.speakers.book import SpeakerBook, checked_name, speakers_folder
 from antiphon.apps.wav import read_wav
 from antiphon.audio import EAR_RATE_HZ, ms_to_bytes
-from antiphon.core.enrolment import enrolment
+from antiphon.core.enrolment import contrast_db, doubts, enrolment
 from antiphon.engines.base import SPEAKER_WINDOW_MS
 from antiphon.engines.pyannote import Pyannote
 from antiphon.errors import ConfigError
@@ -23,7 +23,8 @@ _NOTICE = "It tells who somebody is: enrol people who agree to it. It stays on t
 
 
 async def enrol(name: str, files: Sequence[Path], folder: Path | None) -> int:
-    """Makes a voice of recordings known by name. Raises ConfigError and EngineError."""
+    """Makes a voice of recordings known by name, and says where it may not be known again. Raises ConfigError and
+    EngineError."""
     name = checked_name(name)
     audio = [read_wav(file, EAR_RATE_HZ) for file in files]
     step = ms_to_bytes(SPEAKER_WINDOW_MS, EAR_RATE_HZ)
@@ -38,9 +39,13 @@ async def enrol(name: str, files: Sequence[Path], folder: Path | None) -> int:
         found = enrolment(looks)
     except ValueError as error:
         raise ConfigError(f"{' and '.join(map(str, files))} {error}") from None
-    file = SpeakerBook(folder or speakers_folder(), model.name).enrol(name, found)
+    book = SpeakerBook(folder or speakers_folder(), model.name)
+    doubtful = doubts(name, found, min(map(contrast_db, audio)), book.voices())
+    file = book.enrol(name, found)
     console = Console(highlight=False)
     console.print(f"{name} is known from now on, by {found.speech_ms / 1000:.1f} s of speech: {file}", soft_wrap=True)
+    for doubt in doubtful:
+        console.print(f"Mind: {doubt}.", style="yellow", soft_wrap=True)
     console.print(_NOTICE, style="dim")
     return 0
 

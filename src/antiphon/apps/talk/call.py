@@ -17,11 +17,17 @@ UNTOLD_QUIET_S = 4.0
 
 
 _TOO_EARLY = "conversation_already_has_active_response"
+_TOO_LATE = "response_cancel_not_active"
 
 
 def is_too_early(arrival: Arrival) -> bool:
     """An answer was asked for while another one was being given: a greeting, or what an agent says by itself."""
     return arrival.kind == "error" and arrival.child("error").get("code") == _TOO_EARLY
+
+
+def is_too_late(arrival: Arrival) -> bool:
+    """What was to be cut off was over by then."""
+    return arrival.kind == "error" and arrival.child("error").get("code") == _TOO_LATE
 
 
 class Loudspeaker(Protocol):
@@ -157,7 +163,7 @@ class Call:
                 if self._too_early:
                     self._too_early = False
                     self._ask()
-            case "error":
+            case "error" if not is_too_late(arrival):
                 self._is_set = True
                 self._awaited = max(0, self._awaited - 1)
                 self._too_early = self._too_early or is_too_early(arrival)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,11 @@ class TalkOptions:
         check_folder("--out", self.output_file)
 
     def again(self, conversation: str) -> str:
-        """The command that goes on with a conversation that was kept."""
-        where = f" --url {self.url}" if self.url is not None else ""
-        where += f" --sessions {self.sessions}" if self.sessions is not None else ""
-        return f"antiphon talk{where} --conversation {conversation}"
+        """The command that goes on with a conversation that was kept, by the same engines and agents."""
+        where = () if self.url is None else ("--url", self.url)
+        engines = () if self.url is not None or self.trace else self.server_arguments
+        kept = () if self.sessions is None else ("--sessions", str(self.sessions))
+        return shlex.join(["antiphon", "talk", *where, *engines, *kept, "--conversation", conversation])
 
     def session(self, *, audio: bool) -> dict[str, Any]:
         """The session to ask the server for: captions of the user's words, and what was asked for; spoken or not."""

@@ -15,7 +15,7 @@ from antiphon.apps.audio_devices import NoAudioError, SoundDevices, open_devices
 from antiphon.apps.microphone import PacedMicrophone
 from antiphon.apps.playback import PlaybackBuffer
 from antiphon.apps.realtime_client import Connection, append_json
-from antiphon.apps.talk.call import Call, Loudspeaker, is_too_early
+from antiphon.apps.talk.call import Call, Loudspeaker, is_too_early, is_too_late
 from antiphon.apps.talk.options import TalkOptions
 from antiphon.apps.talk.recording import CallRecording
 from antiphon.apps.talk.screen import Screen, TraceScreen
@@ -33,7 +33,7 @@ def _call(
     screen = TraceScreen(console) if options.trace else Screen(call.transcript, console)
     try:
         with screen:
-            client.listen(lambda arrival: None if is_too_early(arrival) else screen.show(arrival))
+            client.listen(lambda each: None if is_too_early(each) or is_too_late(each) else screen.show(each))
             yield call, screen
     finally:
         if call.transcript.conversation and call.transcript.has_items:
