@@ -67,7 +67,7 @@ class Wire:
             if self._server is None:  # cut meanwhile
                 return
             await asyncio.gather(self._pump(reader, worker_writer), self._pump_down(worker_reader, writer))
-        except ConnectionError:
+        except (ConnectionError, FileNotFoundError):
             pass  # it was cut, or one end is gone
         finally:
             self._writers -= ends

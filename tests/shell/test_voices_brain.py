@@ -49,6 +49,21 @@ async def test_an_answer_with_its_end(tmp_path: Path) -> None:
         assert "1 worker" in brain.description
 
 
+async def test_a_worker_that_leaves_ends_its_answer_first(tmp_path: Path) -> None:
+    """It takes no new connections from then on, which is not to be taken for its death."""
+    async with staged(tmp_path, "llm", SLOW) as stage:
+        request = BrainRequest((Message("user", "count to 12"),))
+        async with asyncio.timeout(WAIT_S), aclosing(FleetBrain(stage.fleet).respond(request)) as deltas:
+            got = [await anext(deltas)]
+            leaving = asyncio.create_task(stage.workers[0].drain(WAIT_S))
+            got += [delta async for delta in deltas]
+            await leaving
+            assert isinstance(got[-1], Finish)
+            assert text_of(got).endswith("eleven twelve")
+            while stage.fleet.workers[0].health.value != "down":
+                await stage.fleet.changed()
+
+
 async def test_calls_and_their_results(tmp_path: Path) -> None:
     async with staged(tmp_path, "llm", QUICK) as stage:
         brain = FleetBrain(stage.fleet)

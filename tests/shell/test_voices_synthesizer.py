@@ -47,6 +47,23 @@ async def test_a_reply_is_spoken_segment_by_segment(tmp_path: Path) -> None:
         assert not stage.notes.handovers
 
 
+async def test_a_worker_that_leaves_says_its_reply_to_the_end(tmp_path: Path) -> None:
+    async with staged(tmp_path, "tts", SLOW, QUICK) as stage:
+        speaking, other = (worker.host.sessions for worker in stage.workers)
+        text = "one two three four five six seven eight nine ten."
+        async with (
+            asyncio.timeout(WAIT_S),
+            aclosing(FleetSynthesizer(stage.fleet).speak(pieces(text), ALPHA)) as chunks,
+        ):
+            got = [await anext(chunks)]
+            assert (speaking.running, other.running) == (1, 0)
+            leaving = asyncio.create_task(stage.workers[0].drain(WAIT_S))
+            got += [chunk async for chunk in chunks]
+            await leaving
+        assert heard(got) == text
+        assert not stage.notes.handovers
+
+
 async def test_all_voices_of_all_workers_have_names(tmp_path: Path) -> None:
     async with staged(tmp_path, "tts", QUICK, "pico+espeak") as stage:
         synthesizer = FleetSynthesizer(stage.fleet)

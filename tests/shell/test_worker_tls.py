@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -24,6 +25,9 @@ from antiphon.voices.registry import StaticRegistry
 from antiphon.voices.synthesizer import FleetSynthesizer
 from antiphon.voices.worker_tls import WorkerTls, trouble_of
 
+Span = tuple[datetime | None, datetime | None]
+DAY = timedelta(days=1)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 TOLD_WITHIN_S = 20.0
 """It takes some tens of milliseconds; a worker that does not come up is waited for 30 s."""
 
@@ -38,9 +42,9 @@ class Papers:
         self.ca = self._folder / "ca.pem"
         self._authority.cert_pem.write_to_path(str(self.ca))
 
-    def issue(self, *names: str) -> tuple[Path, Path]:
+    def issue(self, *names: str, valid: Span = (None, None)) -> tuple[Path, Path]:
         """The certificate chain and its key."""
-        issued = self._authority.issue_cert(*names)
+        issued = self._authority.issue_cert(*names, not_before=valid[0], not_after=valid[1])
         cert, key = self._folder / f"{names[0]}.pem", self._folder / f"{names[0]}.key"
         cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         key.write_bytes(issued.private_key_pem.bytes())
@@ -61,8 +65,8 @@ async def fleet_of(address: str, tls: WorkerTls | None) -> AsyncIterator[Fleet]:
         await fleet.close()
 
 
-def serving(papers: Papers, *names: str, client_ca: Path | None = None) -> tuple[str, ...]:
-    cert, key = papers.issue(*names)
+def serving(papers: Papers, *names: str, client_ca: Path | None = None, valid: Span = (None, None)) -> tuple[str, ...]:
+    cert, key = papers.issue(*names, valid=valid)
     options = ("tts", "--models", "scripted", "--tls-cert", str(cert), "--tls-key", str(key))
     return options if client_ca is None else (*options, "--tls-ca", str(client_ca))
 
@@ -113,6 +117,24 @@ async def test_what_time_does_not_mend_ends_the_start_at_once(
     options = serving(ours, name) if name else ("tts", "--models", "scripted")
     async with worker_process(*options) as worker, fleet_of(worker.address, WorkerTls(ca)) as fleet:
         with pytest.raises(EngineError, match=reason):
+            await asyncio.wait_for(fleet.start(), TOLD_WITHIN_S)
+
+
+@pytest.mark.parametrize(
+    ("valid", "reason"),
+    [
+        ((LONG_AGO, LONG_AGO + DAY), "has expired: start it with a new one"),
+        ((datetime.now(UTC) + DAY, None), "is not valid yet"),
+    ],
+)
+async def test_a_certificate_that_is_out_of_its_time_is_not_called_a_stranger_s(
+    ours: Papers, valid: Span, reason: str
+) -> None:
+    async with (
+        worker_process(*serving(ours, "127.0.0.1", valid=valid)) as worker,
+        fleet_of(worker.address, WorkerTls(ours.ca)) as fleet,
+    ):
+        with pytest.raises(EngineError, match=f"its certificate {reason}"):
             await asyncio.wait_for(fleet.start(), TOLD_WITHIN_S)
 
 

@@ -103,7 +103,7 @@ class Config(Section):
     tts_spare: bool = True
     """With one, keep another prepared that loads its models when the one dies."""
     workers: tuple[str, ...] = ()
-    """A worker that runs elsewhere, `STAGE=HOST:PORT`, or `HOST:PORT` asked for all stages; several may be given."""
+    """Workers that run elsewhere, with commas between: `STAGE=HOST:PORT`, or `HOST:PORT`, asked for all stages."""
     registry: str | None = None
     """Where workers that run elsewhere make themselves known: `redis://HOST:PORT/DB` or `dns://NAME:PORT`."""
 
@@ -162,6 +162,11 @@ class Config(Section):
     @classmethod
     def _several(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("workers", mode="after")
+    @classmethod
+    def _each_address(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(part.strip() for several in value for part in several.split(",") if part.strip())
 
     @field_validator("llm", mode="before")
     @classmethod

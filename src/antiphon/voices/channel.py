@@ -215,7 +215,7 @@ class Connection:
         try:
             await stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_S)
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or self._leaves:
                 return
             known, self._trouble = self._trouble, trouble_of(error.details() or "", self._tls)
             if self._health is not Health.DOWN:
@@ -223,6 +223,11 @@ class Connection:
             elif known != self._trouble:
                 log.warning("worker_unreachable", address=self.address, stage=self.stage, reason=self.trouble)
                 self._changed()
+
+    @property
+    def _leaves(self) -> bool:
+        """It takes no new connection, and what runs there ends over the one of before, as its health stream does."""
+        return self._health is Health.DRAINING
 
     async def _watch_health(self) -> None:
         """The standard health service pushes each change; its stream breaks when the process ends."""
@@ -275,7 +280,7 @@ class Connection:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 self._is_not_ours()
-            else:
+            elif not self._leaves:
                 self._down(f"{error.code().name}: {error.details()}")
             return
         self.of_another_stage = False

@@ -49,6 +49,8 @@ class Trouble:
 
 _CLOSED = ("Socket closed", "Connection reset")
 _HANDSHAKE = {
+    "certificate has expired": "its certificate has expired: start it with a new one",
+    "certificate is not yet valid": "its certificate is not valid yet: see whether the clocks of both machines agree",
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not signed by an authority that --worker-ca names",
     "Hostname Verification Check failed": "its certificate is not for this address: name the worker as its certificate "
     "does",
@@ -71,4 +73,6 @@ def trouble_of(details: str, tls: WorkerTls | None) -> Trouble:
             f"it closed the connection at once ({last}): if it was started with --tls-ca it wants a certificate, "
             "--worker-cert and --worker-key"
         )
-    return Trouble(f"it closed the connection at once ({last}): its --tls-ca may not be that of --worker-cert")
+    return Trouble(
+        f"it closed the connection at once ({last}): its --tls-ca may not be that of --worker-cert, or that has expired"
+    )
