@@ -19,6 +19,9 @@ const WORDS = {
   error: { state: "Stopped", hint: "Press to try again." },
 };
 
+/** @type {Partial<Record<Phase, string>>} the hints where there is no microphone */
+const BY_HAND = { connecting: "One moment.", ready: "Type a message.", speaking: "Type to interrupt." };
+
 /** @param {Call} call */
 export function showControl(call) {
   const control = byId("control", HTMLButtonElement);
@@ -32,6 +35,7 @@ export function showControl(call) {
 
   const show = () => {
     document.body.dataset.phase = call.phase;
+    document.body.dataset.voice = String(call.voice);
     const words = WORDS[call.phase];
     state.textContent = words.state;
     hint.textContent = hintOf(call, words.hint);
@@ -91,6 +95,7 @@ function hintOf(call, usual) {
   if (call.phase === "thinking" && run !== undefined && !isHandOver(run.name)) {
     return run.text === "" ? `${inWords(run.name)} runs.` : `${inWords(run.name)}: ${run.text}`;
   }
+  if (!call.voice || (call.input.track === null && call.phase !== "connecting")) return BY_HAND[call.phase] ?? usual;
   return call.input.muted ? "Your microphone is muted." : usual;
 }
 
