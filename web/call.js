@@ -25,6 +25,7 @@ import { openLine } from "./line/open.js";
  *   | "kept"} Change
  */
 
+const TAP_MS = 250; // a key that is held for less says nothing
 const BUSY = "conversation_already_has_active_response"; // when an answer is asked for while one is given
 /** @type {Record<string, import("./model/problems.js").Kind>} errors by which the server ends a session */
 const ENDS = {
@@ -77,6 +78,7 @@ export class Call extends EventTarget {
     this._end = null;
     this._refused = false; // an answer has to be asked for again, since the agent spoke first
     this._letGo = false; // push-to-talk's key, before what was said with it could be sent
+    this._heldAt = 0; // that key's, from then on
     this._wayToEar = new WayToEar();
     this._attempt = 0;
     /** @type {Way | null} back to the session, should the connection be lost */
@@ -298,8 +300,11 @@ export class Call extends EventTarget {
     if (!this._connected) {
       this._letGo = true; // while the network was gone
     } else if (down) {
+      this._heldAt = performance.now();
       if (this._answering !== "") this.line?.send({ type: "response.cancel" });
       this.line?.send({ type: "input_audio_buffer.clear" });
+    } else if (performance.now() - this._heldAt < TAP_MS) {
+      this.line?.send({ type: "input_audio_buffer.clear" }); // a tap says nothing, and stops the agent
     } else {
       this._askForAnswer();
     }

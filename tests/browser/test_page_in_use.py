@@ -21,6 +21,12 @@ HAND_OUT = """() => {
     navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await given(wanted));
 }"""
 PULL_OUT = "stream.getAudioTracks().forEach((t) => { t.stop(); t.dispatchEvent(new Event('ended')); })"
+TAP = """() => {
+    for (const type of ["keydown", "keyup"]) {
+        document.activeElement.dispatchEvent(new KeyboardEvent(type, { code: "Space", bubbles: true }));
+    }
+}"""
+CLEARED = "tap.events.filter(({type}) => type === 'input_audio_buffer.cleared').length >= argument"
 PLUG_IN = "navigator.mediaDevices.dispatchEvent(new Event('devicechange'))"
 
 
@@ -152,6 +158,55 @@ async def test_what_is_said_while_the_network_is_gone_is_heard(server: str, ask:
         entries = await visit.entries()
         assert "capital of france" in entries[0]["text"].lower()
         assert entries[1]["role"] == "agent"
+
+
+async def test_a_tap_on_the_key_stops_the_agent_and_asks_nothing(tmp_path: Path) -> None:
+    slow = {"llm": "scripted:first_token_ms=0,token_ms=1,tokens=60"}
+    file = microphone_file(tmp_path / "speech.wav", [30.0])
+    async with scripted_server(**slow) as server, browsing(file) as chromium:
+        visit = await chromium.visit(f"{server.url}/?transport=websocket")
+        await visit.page.click("#open-settings")
+        await visit.page.get_by_label("Push to talk").check()
+        await visit.page.keyboard.press("Escape")
+        await visit.page.click("#control")
+        await visit.phase("ready")
+        await visit.page.focus("#control")
+        await visit.page.keyboard.down("Space")
+        await visit.phase("listening")
+        assert await visit.page.inner_text("#hint") == "Let go to send."
+        await visit.page.keyboard.up("Space")
+        await write(visit, "Hello.")
+        await visit.phase("speaking")
+        await visit.page.focus("#control")
+        before = len(await visit.events("input_audio_buffer.cleared"))
+        await visit.page.evaluate(TAP)  # sooner than a test's own key is up
+        await visit.phase("ready")
+        await visit.until(CLEARED, before + 2)
+        assert [event["response"]["status"] for event in await visit.events("response.done")][-1] == "cancelled"
+        assert len(await visit.events("response.created")) == len(await visit.events("response.done"))
+        await write(visit, "And now?")
+        await visit.phase("speaking")
+        await visit.page.click("#control")
+        assert await visit.events("error") == []
+
+
+async def test_a_server_that_began_anew_is_told_from_one_that_is_gone() -> None:
+    async with browsing() as chromium:
+        async with scripted_server(**QUICK) as server, relayed(server.url) as relay:
+            visit = await chromium.visit(f"{relay.url}/?transport=webrtc")
+            await write(visit, "Hello.")
+            await visit.answers(1)
+            relay.down = True
+            relay.cut()
+            address, port = relay.url, int(relay.url.rpartition(":")[2])
+        await visit.phase("reconnecting")
+        async with scripted_server(**QUICK, port=port) as server:
+            assert server.url == address
+            await visit.phase("error")
+            assert "The conversation broke off" in await visit.page.inner_text("#problem")
+            await write(visit, "Are you there?")
+            await visit.answers(2)
+            assert [entry["text"] for entry in await visit.entries()][::2] == ["Hello.", "Are you there?"]
 
 
 async def test_the_newest_words_stay_in_sight() -> None:
