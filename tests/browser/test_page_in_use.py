@@ -27,6 +27,17 @@ TAP = """() => {
     }
 }"""
 CLEARED = "tap.events.filter(({type}) => type === 'input_audio_buffer.cleared').length >= argument"
+KEEP_LINE = """() => {
+    window.WebSocket = class extends WebSocket { constructor(...to) { super(...to); window.line = this; } };
+}"""
+TURNS = """([first, last]) => {
+    for (let number = first; number <= last; number++) {
+        const marks = { turn_ended: 300, recognizer_final: 200, brain_started: 200, brain_first_token: 220,
+            first_clause: 230, voice_first_audio: 260, first_sound: 310 + number };
+        const turn = { type: "antiphon.turn", event_id: "", response_id: `r${number}`, marks, ahead: true };
+        line.onmessage({ data: JSON.stringify(turn) });
+    }
+}"""
 PLUG_IN = "navigator.mediaDevices.dispatchEvent(new Event('devicechange'))"
 
 
@@ -108,7 +119,7 @@ async def test_what_a_full_server_did_not_take_can_be_sent_again() -> None:
 
 
 @pytest.mark.parametrize("transport", PATH)
-async def test_a_microphone_that_is_pulled_out_ends_nothing(transport: str, ask: Ask, tmp_path: Path) -> None:
+async def test_a_microphone_that_is_pulled_out_ends_nothing(transport: str, tmp_path: Path) -> None:
     file = microphone_file(tmp_path / "speech.wav", [20.0])
     async with scripted_server(**QUICK) as server, browsing(file) as chromium:
         visit = await chromium.visit(f"{server.url}/?transport={transport}", viewport={"width": 390, "height": 844})
@@ -238,6 +249,25 @@ async def write_unseen(visit: Visit, text: str) -> None:
         text,
     )
     await visit.until("document.querySelectorAll('.entry').length === 4")
+
+
+async def test_an_answer_that_is_looked_at_stays_while_others_come() -> None:
+    async with scripted_server(**QUICK) as server, browsing() as chromium:
+        visit = await chromium.visit(f"{server.url}/?transport=websocket")
+        await visit.page.evaluate(KEEP_LINE)
+        await write(visit, "Hello.")
+        await visit.answers(1)
+        await visit.page.evaluate(TURNS, [1, 2])
+        await visit.page.click("[data-turn=turn-1]")
+        await visit.page.evaluate(TURNS, [3, 50])
+        await visit.until("document.querySelectorAll('.turn').length === 50")
+        shown = "document.querySelector('.turn[aria-pressed=true]').dataset.turn"
+        assert await visit.page.evaluate(shown) == "turn-1"
+        await visit.page.click("[data-turn=turn-50]")
+        await visit.page.evaluate(TURNS, [51, 51])
+        assert await visit.page.evaluate(shown) == "turn-51", "who looks at the newest sees the next"
+        assert await visit.violations() == []
+        assert visit.errors == []
 
 
 async def test_the_button_of_a_model_keeps_the_focus(server: str) -> None:
