@@ -25,6 +25,7 @@ import { openLine } from "./line/open.js";
  *   | "kept"} Change
  */
 
+const TAP_MS = 250; // a key that is held for less says nothing
 const BUSY = "conversation_already_has_active_response"; // when an answer is asked for while one is given
 /** @type {Record<string, import("./model/problems.js").Kind>} errors by which the server ends a session */
 const ENDS = {
@@ -54,7 +55,7 @@ export class Call extends EventTarget {
     /** @type {import("./model/tool-runs.js").ToolRun | null} the newest news of a tool */
     this.told = null;
     this.later = new Later(this);
-    this.input = new SpeechIn(preferences, () => void this._fail(new Problem("microphone-lost")));
+    this.input = new SpeechIn(preferences, () => void this._microphoneLost());
     this.output = new Meter();
     /** @type {Phase} */
     this.phase = "idle";
@@ -66,6 +67,9 @@ export class Call extends EventTarget {
     this.fleet = null;
     this.brain = ""; // the language model that answered last
     this.recordUrl = "";
+    this.voice = false; // it is wanted; else all is typed
+    /** @type {string[]} what was written, and waits for the line */
+    this.unsent = [];
     /** @type {import("./line/line.js").Line | null} */
     this.line = null;
     this._connected = false;
@@ -73,6 +77,8 @@ export class Call extends EventTarget {
     /** @type {Problem | null} why the server ends it, where it has said so */
     this._end = null;
     this._refused = false; // an answer has to be asked for again, since the agent spoke first
+    this._letGo = false; // push-to-talk's key, before what was said with it could be sent
+    this._heldAt = 0; // that key's, from then on
     this._wayToEar = new WayToEar();
     this._attempt = 0;
     /** @type {Way | null} back to the session, should the connection be lost */
@@ -106,13 +112,14 @@ export class Call extends EventTarget {
   /** Begins a conversation, or goes on with the one there was; by voice, or only typed. @param {{voice: boolean}} options */
   async start({ voice }) {
     const attempt = ++this._attempt;
+    this.voice = voice;
     this.tell(null);
     this._end = null;
     this.input.forget();
     this._enter("connecting");
     try {
       // What is said from now on is kept until the line stands.
-      const both = await Promise.allSettled([this._connect(), voice ? this._openMicrophone() : null]);
+      const both = await Promise.allSettled([this._connect(attempt), voice ? this._openMicrophone() : null]);
       for (const one of both) if (one.status === "rejected") throw one.reason;
       if (attempt !== this._attempt) return;
       await this.line?.useTrack(this.input.track);
@@ -127,10 +134,12 @@ export class Call extends EventTarget {
   async _openMicrophone() {
     await this.input.open();
     if (!this.active) await this.input.close();
+    this.changed("input");
   }
 
-  async _connect() {
-    this.line = await openLine(this.server, this.preferences, this.later.id, {
+  /** @param {number} attempt */
+  async _connect(attempt) {
+    const line = await openLine(this.server, this.preferences, this.later.id, {
       onEvent: (event) => this._receive(event),
       onLevel: (level) => this.output.take(level),
       onSound: (at) => {
@@ -139,14 +148,17 @@ export class Call extends EventTarget {
       },
       onClosed: (reason) => void this._closed(reason),
     });
+    if (attempt !== this._attempt) return line.close(); // it was stopped meanwhile
+    this.line = line;
     this.configure();
     this._standing();
   }
 
-  /** The line stands: it gets what was said until now. */
+  /** The line stands: it gets what was said and written until now. */
   _standing() {
     this._connected = true;
     if (this.line !== null) this.input.goTo(this.line);
+    for (const text of this.unsent.splice(0)) this.write(text);
   }
 
   /** Has the session as the preferences want it, from this moment on. */
@@ -260,8 +272,12 @@ export class Call extends EventTarget {
     if (way !== null && this.timings.heard(way.response, way.ms)) this.changed("timings");
   }
 
-  /** Says something in writing, and has it answered. @param {string} text */
+  /** Says something in writing, and has it answered, as soon as there is a line. @param {string} text */
   write(text) {
+    if (!this._connected) {
+      this.unsent.push(text);
+      return;
+    }
     if (this._answering !== "") this.line?.send({ type: "response.cancel" });
     const content = [{ type: "input_text", text }];
     this.line?.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
@@ -277,29 +293,57 @@ export class Call extends EventTarget {
 
   /** Push-to-talk: the key goes down or up. @param {boolean} down */
   hold(down) {
-    if (!this.preferences.all.pushToTalk || down === this.input.holding || !this._connected) return;
+    if (!this.preferences.all.pushToTalk || down === this.input.holding) return;
+    if (down && !this._connected) return;
     this.input.holding = down;
     this.input.gate();
-    if (down) {
+    if (!this._connected) {
+      this._letGo = true; // while the network was gone
+    } else if (down) {
+      this._heldAt = performance.now();
       if (this._answering !== "") this.line?.send({ type: "response.cancel" });
       this.line?.send({ type: "input_audio_buffer.clear" });
+    } else if (performance.now() - this._heldAt < TAP_MS) {
+      this.line?.send({ type: "input_audio_buffer.clear" }); // a tap says nothing, and stops the agent
     } else {
-      this.line?.send({ type: "input_audio_buffer.commit" });
-      this.line?.send({ type: "response.create" });
+      this._askForAnswer();
     }
     this.changed("input");
   }
 
-  /** Takes another microphone. */
+  /** To what was said while the key was held. */
+  _askForAnswer() {
+    this.line?.send({ type: "input_audio_buffer.commit" });
+    this.line?.send({ type: "response.create" });
+  }
+
+  /** Takes another microphone, or the one that is there again. */
   async changeMicrophone() {
-    if (!this.active || this.input.track === null) return;
+    if (!this.active || !this.voice) return;
     try {
       await this.input.close();
       await this._openMicrophone();
       await this.line?.useTrack(this.input.track);
+      if (this.problem?.words.typing) this.tell(null);
     } catch (error) {
       this.tell(problemOf(error));
+      this.changed("input");
     }
+  }
+
+  /** The conversation goes on in writing, until there is a microphone again. */
+  async _microphoneLost() {
+    if (!this.active) return;
+    await this.input.close();
+    await this.line?.useTrack(null);
+    this.input.falterToSilence();
+    this.tell(new Problem("microphone-lost"));
+    this.changed("input");
+  }
+
+  /** Devices were plugged in or out. */
+  devicesChanged() {
+    if (this.problem?.words.typing) void this.changeMicrophone();
   }
 
   /** Ends the conversation; what was said stays. */
@@ -323,6 +367,7 @@ export class Call extends EventTarget {
     this._connected = false;
     this._answering = "";
     this._refused = false;
+    this._letGo = false;
     this.input.holding = false;
     this.input.wait();
     await Promise.all([this.input.close(), line?.close()]);
@@ -357,6 +402,9 @@ export class Call extends EventTarget {
     if (!wanted()) return;
     if (problem !== null) return this._fail(problem);
     this._standing();
+    if (this._letGo) this._askForAnswer();
+    this._letGo = false;
+    await this.line?.useTrack(this.input.track);
     this._enter(this._standingPhase);
   }
 }

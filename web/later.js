@@ -20,8 +20,8 @@ export class Later {
   note() {
     if (this.id === "") return;
     const { entries } = this._call.conversation;
-    const first = entries.find(({ role, certain }) => role === "user" && certain.trim() !== "");
-    if (first === undefined) return;
+    const first = entries.find(({ role }) => role === "user");
+    if (first === undefined || first.open || first.certain.trim() === "") return; // it is not all there yet
     this.kept.note(this.id, first.certain);
     this._call.changed("kept");
   }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { Playback } from "../../web/audio/playback.js";
 import { Resampler } from "../../web/audio/resampler.js";
+import { Later } from "../../web/later.js";
 import { comeBack } from "../../web/line/come-back.js";
 import { HeardQueue } from "../../web/line/heard-queue.js";
 import { SentAudio } from "../../web/line/sent-audio.js";
@@ -371,6 +372,23 @@ test("a session that waits is taken up, also when its server must be asked again
 });
 
 test("a session that is over is not asked for again", async () => {
-  assert.equal(await back(new Error("404")), false);
+  await assert.rejects(back(new Error("404")), { kind: "ended" });
   await assert.rejects(back(new Problem("ended")), { kind: "ended" });
 });
+
+test("a conversation is named by all of the user's first turn, also when a greeting ends within it", () => {
+  const conversation = new Conversation();
+  const later = new Later({ conversation, changed() {} });
+  later.named("conv");
+  conversation.take({ type: "conversation.item.input_audio_transcription.delta", item_id: "a", delta: "What is" });
+  later.note(); // the greeting is over
+  assert.equal(titleOf(later, "conv"), undefined);
+  const transcript = "What is your favourite movie?";
+  conversation.take({ type: "conversation.item.input_audio_transcription.completed", item_id: "a", transcript });
+  later.note();
+  assert.equal(titleOf(later, "conv"), transcript);
+});
+
+function titleOf({ kept }, wanted) {
+  return kept.all.find(({ id }) => id === wanted)?.title;
+}

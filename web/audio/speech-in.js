@@ -6,6 +6,7 @@ import { Microphone } from "./microphone.js";
 /** @typedef {import("../line/line.js").Line} Line */
 
 const KEPT_PIECES = 500; // of 20 ms
+const SILENCE_BYTES = 2 * 24000; // a second, in which any turn ends
 
 export class SpeechIn {
   /** @param {import("../model/preferences.js").Preferences} preferences @param {() => void} onLost */
@@ -29,11 +30,15 @@ export class SpeechIn {
 
   async open() {
     const { microphone: deviceId, echoCancellation } = this._preferences.all;
-    this._microphone = await Microphone.open(
+    const opened = await Microphone.open(
       { deviceId, echoCancellation },
       (piece) => this._take(piece),
-      this._onLost,
+      () => {
+        if (opened === this._microphone) this._onLost();
+      },
     );
+    await this._microphone?.close(); // that of an attempt that was given up
+    this._microphone = opened;
     this.gate();
   }
 
@@ -54,6 +59,11 @@ export class SpeechIn {
     this._line = line;
     for (const { pcm, at } of this._kept) line.hear(pcm, at);
     this._kept = [];
+  }
+
+  /** There is no microphone any more: what was being said ends here. */
+  falterToSilence() {
+    this._line?.hear(new Uint8Array(SILENCE_BYTES), performance.now());
   }
 
   /** There is no line: the newest of what is said is kept for the next. */

@@ -8,7 +8,7 @@ const AGAIN_MS = 1000;
 
 /**
  * Tries until the session is there again, is known to be over, or nobody wants it any more; returns whether it is there.
- * Raises a Problem when the server knows what became of it.
+ * Raises a Problem when the server knows what became of it, or knows it no longer, as after its own end.
  * @param {Way} way
  * @param {{server: import("../server.js").Server, line: import("./line.js").Line, wanted: () => boolean}} parts
  */
@@ -24,7 +24,7 @@ export async function comeBack({ token, waitsMs }, { server, line, wanted }) {
       await line.resume(token);
       return true;
     } catch (error) {
-      if (!(error instanceof Problem)) return false; // the server is there, and the session is not
+      if (!(error instanceof Problem)) throw new Problem("ended", String(error)); // it knows no such session
       if (error.kind !== "full" && error.kind !== "unreachable") throw error;
       await pause(AGAIN_MS);
     }

@@ -25,8 +25,6 @@ export class RtcLine {
     this._peer = null;
     /** @type {Listener | null} */
     this._listener = null;
-    /** @type {MediaStreamTrack | null} */
-    this._track = null;
     /** @type {HeardQueue<ServerEvent>} */
     this._queue = new HeardQueue();
     this._delayMs = USUAL_DELAY_MS; // from the network to the ear
@@ -50,12 +48,11 @@ export class RtcLine {
     this._measuring = setInterval(() => void this._measure(), STATS_EVERY_MS);
   }
 
-  /** By a new connection, since the old one's way is gone. @param {string} token */
+  /** By a new connection, since the old one's way is gone. It has no track yet. @param {string} token */
   async resume(token) {
     this._live = false;
     this._emitted = { count: 0, delayS: 0 };
     await this._connect(`${this._path}?${new URLSearchParams({ token, after: this._newest })}`);
-    await this.useTrack(this._track);
   }
 
   /** @param {string} path */
@@ -102,7 +99,6 @@ export class RtcLine {
 
   /** @param {MediaStreamTrack | null} track */
   async useTrack(track) {
-    this._track = track;
     await this._peer?.use(track);
     this._live = track !== null;
   }

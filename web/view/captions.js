@@ -5,6 +5,8 @@ import { inWords, STATUS } from "../model/tool-runs.js";
 
 /** @typedef {import("../model/conversation.js").Entry} Entry */
 
+const NEAR_END = 80; // pixels
+
 /** @param {import("../call.js").Call} call */
 export function showCaptions(call) {
   const list = byId("entries", HTMLOListElement);
@@ -12,8 +14,20 @@ export function showCaptions(call) {
   /** @type {Map<string, {item: HTMLLIElement, shown: string}>} */
   const items = new Map();
 
+  let following = true; // the end is in sight, and stays so until somebody scrolls up
+  const follow = () => {
+    if (following) scroll.scrollTop = scroll.scrollHeight;
+  };
+  let last = { top: 0, height: 0 };
+  scroll.addEventListener("scroll", () => {
+    const { scrollTop: top, clientHeight: height, scrollHeight } = scroll;
+    const resized = height !== last.height; // which moves what is seen, too
+    last = { top, height };
+    if (!resized && height > 0) following = scrollHeight - top - height < NEAR_END;
+  });
+  new ResizeObserver(follow).observe(scroll);
+
   const show = () => {
-    const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
     const { thoughts } = call.preferences.all;
     const entries = call.conversation.entries.filter(({ role }) => role !== "mind" || thoughts);
     document.body.dataset.room = entries.length === 0 ? "empty" : "full";
@@ -33,7 +47,7 @@ export function showCaptions(call) {
       if (known === undefined) list.insertBefore(item, follower(entry));
       items.set(entry.id, { item, shown: now });
     }
-    if (atEnd) scroll.scrollTop = scroll.scrollHeight;
+    follow();
   };
   /** The item that the one of an entry stands before. @param {Entry} entry */
   const follower = (entry) => {
@@ -51,8 +65,12 @@ export function showCaptions(call) {
     const text = message.value.trim();
     if (text === "") return;
     message.value = "";
-    if (!call.active) await call.start({ voice: false });
     call.write(text);
+    if (!call.active) await call.start({ voice: false });
+  });
+  call.addEventListener("phase", () => {
+    if (call.active || call.unsent.length === 0) return;
+    message.value = [...call.unsent.splice(0), message.value].join(" ").trim(); // to be sent again
   });
 }
 

@@ -15,9 +15,12 @@ const WORDS = {
   thinking: { state: "Thinking", hint: "One moment." },
   speaking: { state: "Speaking", hint: "Speak to interrupt." },
   interrupted: { state: "Interrupted", hint: "It waits for you." },
-  reconnecting: { state: "Connecting again", hint: "The network was lost." },
+  reconnecting: { state: "Connecting again", hint: "The server is out of reach." },
   error: { state: "Stopped", hint: "Press to try again." },
 };
+
+/** @type {Partial<Record<Phase, string>>} the hints where there is no microphone */
+const BY_HAND = { connecting: "One moment.", ready: "Type a message.", speaking: "Type to interrupt." };
 
 /** @param {Call} call */
 export function showControl(call) {
@@ -31,8 +34,10 @@ export function showControl(call) {
   control.addEventListener("click", () => void (call.active ? call.stop() : call.start({ voice: true })));
 
   const show = () => {
-    document.body.dataset.phase = call.phase;
-    const words = WORDS[call.phase];
+    const phase = phaseOf(call);
+    document.body.dataset.phase = phase;
+    document.body.dataset.voice = String(call.voice);
+    const words = WORDS[phase];
     state.textContent = words.state;
     hint.textContent = hintOf(call, words.hint);
     control.setAttribute("aria-label", call.active ? "Stop the conversation" : "Start talking");
@@ -76,20 +81,30 @@ export function showControl(call) {
   holdBySpace(call);
 
   call.addEventListener("phase", show);
-  call.addEventListener("input", showMute);
+  call.addEventListener("input", () => {
+    show();
+    showMute();
+  });
   call.addEventListener("tool", show);
   show();
   showMute();
 }
 
+/** While the key of push-to-talk is held it listens, which the server does not judge then. @param {Call} call */
+function phaseOf({ phase, input }) {
+  return phase === "ready" && input.holding ? "listening" : phase;
+}
+
 /** @param {Call} call @param {string} usual */
 function hintOf(call, usual) {
   if (!call.active) return usual;
-  if (call.preferences.all.pushToTalk)
-    return call.input.holding ? "Let go to send." : "Hold the space bar, or the button, to talk.";
   const run = call.tools.newest;
   if (call.phase === "thinking" && run !== undefined && !isHandOver(run.name)) {
     return run.text === "" ? `${inWords(run.name)} runs.` : `${inWords(run.name)}: ${run.text}`;
+  }
+  if (!call.voice || (call.input.track === null && call.phase !== "connecting")) return BY_HAND[call.phase] ?? usual;
+  if (call.preferences.all.pushToTalk) {
+    return call.input.holding ? "Let go to send." : "Hold the space bar, or the button, to talk.";
   }
   return call.input.muted ? "Your microphone is muted." : usual;
 }

@@ -25,7 +25,11 @@ export function enginesGroup(call) {
 
   const show = () => {
     stages.replaceChildren(...Object.keys(STAGES).map((stage) => stageRow(stage, health)));
+    const focused = models.contains(document.activeElement)
+      ? document.activeElement?.closest("li")?.dataset.model
+      : undefined;
     models.replaceChildren(...places.map((place) => modelRow(place, changing.has(place.name), change)));
+    if (focused !== undefined) focusModel(models, focused);
     advice.replaceChildren(...adviceFor(health, call.brain, places));
     better.hidden = advice.childElementCount === 0;
   };
@@ -57,7 +61,7 @@ export function enginesGroup(call) {
     }
   };
   const look = async () => {
-    places = (await call.server.json(MODELS)).data;
+    places = (await call.server.json(MODELS).catch(() => ({ data: places }))).data;
     show();
   };
   call.addEventListener("brain", show);
@@ -90,6 +94,12 @@ function stageRow(stage, health) {
   );
 }
 
+/** The button of a model, whatever it does now. @param {HTMLElement} models @param {string} name */
+function focusModel(models, name) {
+  const item = [...models.querySelectorAll("li")].find((child) => child.dataset.model === name);
+  item?.querySelector("button")?.focus();
+}
+
 /** @param {any} worker */
 function whereabouts({ name, state, pid, restarts, last_exit: lastExit }) {
   const parts = [`Worker ${name}`];
@@ -106,7 +116,7 @@ function modelRow(place, changing, change) {
   const shown = changing && state !== "loading" && state !== "unloading" ? "changing" : state;
   const item = html(
     "li",
-    { class: "model" },
+    { class: "model", "data-model": name },
     html("span", {}, name),
     html("span", { class: "pill", "data-state": state }, shown),
   );
@@ -115,10 +125,10 @@ function modelRow(place, changing, change) {
     const label = canUnload ? "Unload" : "Load";
     const button = html(
       "button",
-      { type: "button", class: "quiet", disabled: changing, "aria-label": `${label} ${name}` },
+      { type: "button", class: "quiet", "aria-disabled": changing ? "true" : null, "aria-label": `${label} ${name}` },
       label,
     );
-    button.addEventListener("click", () => change(place, what));
+    button.addEventListener("click", () => changing || change(place, what));
     item.append(button);
   }
   if (changing || state === "loading" || state === "unloading") {

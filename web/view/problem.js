@@ -29,7 +29,7 @@ export function showProblem(call) {
   };
   form.addEventListener("submit", () => {
     call.server.key = field.value.trim();
-    void call.start({ voice: true });
+    void call.start({ voice: call.voice });
   });
   byId("key-cancel", HTMLButtonElement).addEventListener("click", () => dialog.close());
   call.addEventListener("problem", show);

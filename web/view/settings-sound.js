@@ -25,7 +25,10 @@ export function soundGroup(call) {
     fill(microphone, namesOf(devices, "audioinput"), preferences.all.microphone);
     fill(speaker, namesOf(devices, "audiooutput"), preferences.all.speaker);
   };
-  navigator.mediaDevices?.addEventListener("devicechange", () => void refresh());
+  navigator.mediaDevices?.addEventListener("devicechange", () => {
+    void refresh();
+    call.devicesChanged();
+  });
 
   const echo = check(
     "Cancel echo",

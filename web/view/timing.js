@@ -11,7 +11,7 @@ import { waterfall } from "./waterfall.js";
 export function showTiming(call) {
   const body = byId("timing-body", HTMLElement);
   const record = byId("record", HTMLAnchorElement);
-  /** @type {Timed | null} null: the newest turn */
+  /** @type {Timed | null} to be looked at while others come; null: the newest turn */
   let chosen = null;
   let asTable = false;
 
@@ -20,12 +20,15 @@ export function showTiming(call) {
     record.hidden = call.recordUrl === "";
     if (call.recordUrl !== "") record.href = call.recordUrl;
     if (timings.all.length === 0) {
-      body.replaceChildren(html("p", { class: "empty" }, "Each answer will show here where its time went."));
+      body.replaceChildren(
+        html("p", { class: "empty" }, "Each answer to what you say will show here where its time went."),
+      );
       return;
     }
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.turn;
     const own = timings.all.filter(({ kind }) => kind !== "barge-in");
-    const entry = chosen ?? own.at(-1) ?? timings.all[timings.all.length - 1];
+    const newest = own.at(-1) ?? timings.all[timings.all.length - 1];
+    const entry = chosen !== null && timings.all.includes(chosen) ? chosen : newest;
     const table = html(
       "details",
       { class: "as-table", open: asTable },
@@ -39,16 +42,13 @@ export function showTiming(call) {
       html("p", { class: "caption" }, captionOf(entry)),
       table,
       list(timings.all, entry, (wanted) => {
-        chosen = wanted;
+        chosen = wanted === newest ? null : wanted;
         show();
       }),
     );
     if (focused) /** @type {HTMLElement | null} */ (body.querySelector(`[data-turn="${focused}"]`))?.focus();
   };
-  call.addEventListener("timings", () => {
-    chosen = null;
-    show();
-  });
+  call.addEventListener("timings", show);
   call.addEventListener("session", show);
   show();
 }
