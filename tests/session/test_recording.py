@@ -14,6 +14,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from antiphon.audio import EAR_RATE_HZ
 from antiphon.core.actions import Action
@@ -112,6 +113,20 @@ def test_the_audio_lies_beside(tmp_path: Path) -> None:
     record(tmp_path)
     pcm = (tmp_path / "call.pcm").read_bytes()
     assert decode(pcm, EAR_RATE_HZ).startswith("tell me something")
+
+
+def test_a_recording_is_its_owners_alone(tmp_path: Path) -> None:
+    record(tmp_path)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"call.jsonl": 0o600, "call.pcm": 0o600}
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    """/dev/full refuses all that is written to it."""
+    (tmp_path / "call.pcm").symlink_to("/dev/full")
+    with capture_logs() as logs:
+        record(tmp_path)
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["a recording is broken off"]
 
 
 def test_the_audio_is_left_out_on_request(tmp_path: Path) -> None:

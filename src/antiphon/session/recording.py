@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -109,8 +110,7 @@ class Archive:
             try:
                 job.work()
             except OSError as error:
-                job.recorder.broken = True
-                log.error("a recording is broken off", file=str(job.recorder.path), error=str(error))
+                job.recorder.failed(error)
             self.backlog_bytes -= job.weight_bytes
 
 
@@ -192,13 +192,18 @@ class FileRecorder:
 
     # The writing thread's side.
 
+    def failed(self, error: OSError) -> None:
+        """What was put before it was known may fail as well."""
+        if not self.broken:
+            self._break_off(str(error))
+
     def _write(self, line: bytes, pcm: bytes) -> None:
         if self._lines is None:
-            self._lines = self.path.open("wb")
+            self._lines = _created(self.path)
         self._lines.write(line)
         if pcm:
             if self._audio is None:
-                self._audio = self._audio_path.open("wb")
+                self._audio = _created(self._audio_path)
             self._audio.write(pcm)
 
     def _flush(self, done: threading.Event) -> None:
@@ -217,6 +222,11 @@ class FileRecorder:
         self._finish()
         for path in (self.path, self._audio_path):
             path.unlink(missing_ok=True)
+
+
+def _created(path: Path) -> IO[bytes]:
+    """For this user alone: these are people's voices and words."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 class SeveralRecorders:
