@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from antiphon.core.conversation import ROOT, Conversation, Item
@@ -127,3 +130,13 @@ def test_audio_is_kept_for_so_many_items_or_so_many_seconds() -> None:
         conversation.add(item)
     conversation.keep_audio(1, seconds=2.5)
     assert [item.pcm is not None for item in conversation] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("changed", "lost"),
+    [({}, True), ({"text": "hello"}, False), ({"speech": False}, False), ({"audio": False}, False)],
+)
+def test_an_item_is_lost_where_somebody_spoke_and_nobody_knows_what(changed: dict[str, Any], lost: bool) -> None:
+    item = Item(ItemId("a"), "message", "user", audio=True)
+    assert replace(item, **changed).lost is lost
+    assert not replace(item, role="assistant").lost

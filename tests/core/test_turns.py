@@ -88,16 +88,46 @@ def test_a_reply_waits_for_the_words_when_the_recognizer_is_slow() -> None:
     assert kinds(talk.final("what is it")) == ["StartReply"]
 
 
-@pytest.mark.parametrize("text", ["", None])
-def test_a_sound_without_words_gets_no_reply(text: str | None) -> None:
+def test_a_sound_without_words_gets_no_reply() -> None:
     talk = Talk()
     talk.wait(500)
     talk.speech()
     talk.wait(600)
     talk.silence()
-    talk.final(text)
+    talk.final("")
     assert "StartReply" not in kinds(talk.wait(1000))
     assert talk.state is State.IDLE
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_turn_that_nobody_can_write_down_gets_a_reply_that_tells_so(early: bool) -> None:
+    """Which is not prepared."""
+    talk = Talk()
+    talk.wait(500)
+    talk.speech()
+    talk.wait(600)
+    talk.silence()
+    if early:
+        talk.final(None)
+        assert kinds(talk.wait(1000)) == ["TellSpeechStopped", "CommitTurn", "StartReply"]
+    else:
+        talk.wait(1000)
+        assert kinds(talk.final(None)) == ["StartReply"]
+
+
+def test_a_turn_that_goes_on_is_not_lost_with_its_beginning() -> None:
+    talk = Talk()
+    talk.wait(500)
+    talk.speech()
+    talk.wait(600)
+    talk.silence()
+    talk.final(None)
+    talk.wait(100)
+    talk.speech()
+    talk.wait(300)
+    talk.silence()
+    talk.final("")
+    assert "StartReply" not in kinds(talk.wait(1000))
 
 
 def test_a_brain_that_hears_is_asked_before_there_are_words() -> None:

@@ -7,7 +7,9 @@ import itertools
 import pytest
 
 from antiphon.core.actions import State
+from antiphon.core.commands import CreateReply
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
+from antiphon.core.speech import Message
 from antiphon.engines.scripted import ScriptedBrain, count_to
 from antiphon.sim.caller import Caller, call, noise, scripted_suite
 from antiphon.sim.heard_reply import HeardReply
@@ -177,15 +179,30 @@ def test_a_failing_engine_ends_its_turn_and_not_the_call(stage: str, paced: bool
         options = {stage: "fail_on=1" if stage != "llm" else "fail_on=1,fail_after=7"}
         async with call(scripted_suite(**options), paced=paced) as caller:
             await caller.say("tell me something")
+            failed = await caller.answer()
+            assert failed.status == "failed"
+            assert failed.error
             if stage == "asr":
-                await caller.until(lambda: None in caller.outlet.transcripts.values())
-            else:
-                failed = await caller.answer()
-                assert failed.status == "failed"
-                assert failed.error
+                assert failed.error == "What was said could not be recognized"
+                assert None in caller.outlet.transcripts.values()
             await caller.say("and again", after_ms=4000)
             answer = await caller.answer()
             assert answer.status == "completed"
+
+    run_virtual(main())
+
+
+def test_what_is_said_of_itself_to_a_turn_that_was_not_understood_is_said() -> None:
+    """What a client asks for with a context or a text of its own does not answer the turn."""
+
+    async def main() -> None:
+        async with call(scripted_suite(asr="fail_on=1")) as caller:
+            await caller.say("tell me something")
+            assert (await caller.answer()).status == "failed"
+            given = (Message("user", "count to 2"),)
+            caller.session.post(CreateReply(caller.session.ids.reply(), ReplySettings(), messages=given))
+            answer = await caller.answer()
+            assert (answer.status, answer.transcript) == ("completed", count_to(2))
 
     run_virtual(main())
 

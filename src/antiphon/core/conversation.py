@@ -58,6 +58,11 @@ class Item:
     """Where the listener's hearing of it ended; None while nothing was cut."""
 
     @property
+    def lost(self) -> bool:
+        """The user said something, and nobody knows what."""
+        return self.role == "user" and self.audio and self.speech and not self.text
+
+    @property
     def audio_ms(self) -> float:
         """How long the agent's audio of it is."""
         return self.spoken[-1].end_ms if self.spoken else 0.0

@@ -64,10 +64,10 @@ def end_turn(floor: Floor) -> None:
         floor.discard()
     elif listens and not turn.final:
         floor.discard()  # there may be words that the brain does not know yet
-    elif turn.final and not turn.answerable(settings) and not listens:
+    elif turn.final and not (turn.answerable(settings) or turn.lost) and not listens:
         floor.discard()  # a brain that listens may have something to say to what was before
     elif prepared is not None:
         floor.prepared = None
         floor.start(prepared, prepared=True)
     elif not listens:  # else the brain has nothing to say, or not yet
-        floor.owed[turn.id] = Owed(turn.revision, heard=turn.answerable(settings))
+        floor.owed[turn.id] = Owed(turn.revision, heard=turn.answerable(settings) or (turn.final and turn.lost))

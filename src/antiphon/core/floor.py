@@ -40,6 +40,8 @@ class Turn:
     """The same on the clock."""
     final_revision: int = 0
     """The pause whose final ``text`` is."""
+    lost: bool = False
+    """The recognizer failed: what it says is not known."""
     announced: bool = False
     """The client knows of it."""
 
@@ -111,6 +113,7 @@ class Owed:
 
     revision: int
     heard: bool
+    """No more of its words will come."""
 
 
 @dataclass(slots=True)

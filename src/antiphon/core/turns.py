@@ -126,12 +126,13 @@ def _final_heard(floor: Floor, event: on.FinalHeard) -> None:
     owed, turn = floor.owed.get(event.turn), floor.turn
     heard = event.text is None and floor.settings.hears_audio  # by the brain, whatever ails the recognizer
     if owed is not None and owed.revision == event.revision:
-        if event.text or heard:
-            owed.heard = True
-        else:
+        if event.text == "":
             del floor.owed[event.turn]  # a sound without words needs no answer
+        else:
+            owed.heard = True  # as far as it will be: an answer to words that nobody knows tells so
     elif turn is not None and turn.quiet and (turn.id, turn.revision) == (event.turn, event.revision):
         turn.text, turn.final_revision = turn.text if heard else event.text or "", event.revision
+        turn.lost = event.text is None and not heard
 
 
 def _buffer_committed(floor: Floor, event: on.BufferCommitted) -> None:

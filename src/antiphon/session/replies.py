@@ -22,6 +22,7 @@ from antiphon.ids import IdSource, ReplyId
 from antiphon.session.change_over import ChangeOver, voice_of
 from antiphon.session.given_text import GivenText
 from antiphon.session.live_replies import LiveReplies, LiveReply
+from antiphon.session.marks import Answered
 from antiphon.session.pacer import Pacer
 from antiphon.session.recollection import Recollection
 from antiphon.session.reply import Reply
@@ -170,8 +171,10 @@ class Replies:
 
     def _start(self, reply: ReplyId, group: asyncio.TaskGroup, *, prepared: bool, side: bool) -> None:
         command = self._expected.pop(reply, None)
+        answered = None
         if not side:
             self.live.let_play_on()
+            answered = self._answered_by(command)
         if prepared and self._is_stale(self._prepared[reply]):
             self._discard(self._prepared.pop(reply))
             prepared = False
@@ -181,11 +184,10 @@ class Replies:
         else:
             settings = self._settings.reply if command is None else command.settings
             span = self._offered.pop(reply, None)
-            context = self._context.of(command) if span is None else nothing
+            context = self._context.of(command, None if answered is None else answered.id) if span is None else nothing
             brain = None if command is None or command.text is None else GivenText(command.text)
             live = self._begin(reply, group, settings, context, side=side, brain=brain, span=span)
-        if not side:
-            self._answer_turn(live, command)
+        live.answers, live.asked = answered, command is not None
         self.live.begin(live)
 
     def _is_stale(self, prepared: LiveReply) -> bool:
@@ -197,13 +199,12 @@ class Replies:
             self._stopwatch.thrown_away(live.reply.marks)
         live.task.cancel()
 
-    def _answer_turn(self, live: LiveReply, command: CreateReply | None) -> None:
-        """Which turn of the user it answers, if any: what a client asks for may answer the last thing that was said."""
+    def _answered_by(self, command: CreateReply | None) -> Answered | None:
+        """Which turn of the user a reply answers: what a client asks for may answer the last thing that was said."""
         turn = self._stopwatch.take_turn()
-        if turn is None:
-            return
-        if command is None or (command.messages is None and self._conversation.last_id() == turn.id):
-            live.answers, live.asked = turn, command is not None
+        if turn is None or command is None:
+            return turn
+        return turn if command.messages is None and self._conversation.last_id() == turn.id else None
 
     def _begin(
         self,

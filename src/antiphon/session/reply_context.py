@@ -11,6 +11,7 @@ from antiphon.core.settings import ReplySettings
 from antiphon.core.speech import Message
 from antiphon.engines.base import Brain
 from antiphon.engines.optional import hears_now
+from antiphon.errors import EngineError
 from antiphon.ids import TurnId
 from antiphon.session.recollection import Recollection
 from antiphon.session.transcripts import Transcripts
@@ -66,8 +67,11 @@ class ReplyContext:
 
         return messages
 
-    def of(self, command: CreateReply | None) -> Messages:
-        """What a reply is asked with that nobody has prepared: the client's own messages, or the conversation."""
+    def of(self, command: CreateReply | None, answered: TurnId | None = None) -> Messages:
+        """What a reply is asked with that nobody has prepared: the client's own messages, or the conversation.
+
+        They raise EngineError where the turn that is to be answered was not understood.
+        """
 
         async def messages() -> tuple[Message, ...]:
             given = None if command is None else command.messages
@@ -76,6 +80,8 @@ class ReplyContext:
             if given is None or any(isinstance(entry, ItemReference) for entry in given):
                 await self._transcripts.settled(hearing=hearing)
                 self._refresh_items()
+            if answered is not None and not hearing:
+                self._check(answered)
             if given is not None:
                 found = (self._resolved(entry, hearing) for entry in given)
                 return tuple(message for message in found if message is not None)
@@ -84,6 +90,12 @@ class ReplyContext:
             return self._recollection.context(whole=settings.whole_context, hearing=hearing)
 
         return messages
+
+    def _check(self, turn: TurnId) -> None:
+        """Raises EngineError: nothing can be said to what nobody understood."""
+        item = self._conversation.find(turn)
+        if item is not None and item.lost:
+            raise EngineError("What was said could not be recognized")
 
     def _resolved(self, entry: Message | ItemReference, hearing: bool) -> Message | None:
         """Of the context that a client gave. An item that was deleted meanwhile says nothing."""
