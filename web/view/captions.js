@@ -15,10 +15,12 @@ export function showCaptions(call) {
   const items = new Map();
 
   let following = true; // the end is in sight, and stays so until somebody scrolls up
+  let last = { top: 0, height: 0 };
   const follow = () => {
+    // Somebody may have scrolled up just now, which is told only with the next frame.
+    if (scroll.clientHeight === last.height && scroll.scrollTop < last.top - NEAR_END) following = false;
     if (following) scroll.scrollTop = scroll.scrollHeight;
   };
-  let last = { top: 0, height: 0 };
   scroll.addEventListener("scroll", () => {
     const { scrollTop: top, clientHeight: height, scrollHeight } = scroll;
     const resized = height !== last.height; // which moves what is seen, too
