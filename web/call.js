@@ -1,5 +1,6 @@
 // One conversation: the microphone, the line, and what is known of both. Views ask it and are told when it changes.
 
+import { Asking } from "./asking.js";
 import { Meter } from "./audio/level.js";
 import { SpeechIn } from "./audio/speech-in.js";
 import { Conversation } from "./model/conversation.js";
@@ -25,8 +26,6 @@ import { openLine } from "./line/open.js";
  *   | "kept"} Change
  */
 
-const TAP_MS = 250; // a key that is held for less says nothing
-const BUSY = "conversation_already_has_active_response"; // when an answer is asked for while one is given
 /** @type {Record<string, import("./model/problems.js").Kind>} errors by which the server ends a session */
 const ENDS = {
   session_expired: "expired",
@@ -68,17 +67,12 @@ export class Call extends EventTarget {
     this.brain = ""; // the language model that answered last
     this.recordUrl = "";
     this.voice = false; // it is wanted; else all is typed
-    /** @type {string[]} what was written, and waits for the line */
-    this.unsent = [];
     /** @type {import("./line/line.js").Line | null} */
     this.line = null;
-    this._connected = false;
-    this._answering = "";
+    this.connected = false;
+    this.asking = new Asking(this);
     /** @type {Problem | null} why the server ends it, where it has said so */
     this._end = null;
-    this._refused = false; // an answer has to be asked for again, since the agent spoke first
-    this._letGo = false; // push-to-talk's key, before what was said with it could be sent
-    this._heldAt = 0; // that key's, from then on
     this._wayToEar = new WayToEar();
     this._attempt = 0;
     /** @type {Way | null} back to the session, should the connection be lost */
@@ -156,9 +150,9 @@ export class Call extends EventTarget {
 
   /** The line stands: it gets what was said and written until now. */
   _standing() {
-    this._connected = true;
+    this.connected = true;
     if (this.line !== null) this.input.goTo(this.line);
-    for (const text of this.unsent.splice(0)) this.write(text);
+    this.asking.standing();
   }
 
   /** Has the session as the preferences want it, from this moment on. */
@@ -173,6 +167,7 @@ export class Call extends EventTarget {
 
   /** @param {ServerEvent} event */
   _receive(event) {
+    const asked = this.asking.take(event);
     switch (event.type) {
       case "session.created":
       case "session.updated":
@@ -181,7 +176,7 @@ export class Call extends EventTarget {
         break;
       case "antiphon.state":
         this._state = event.state;
-        if (this._connected) this._enter(this._standingPhase);
+        if (this.connected) this._enter(this._standingPhase);
         break;
       case "antiphon.conversation":
         if (event.items > 0) this.forgetWords(); // the server tells them again
@@ -202,19 +197,9 @@ export class Call extends EventTarget {
         this.recordUrl = event.url;
         this.changed("session");
         break;
-      case "response.created":
-        this._answering = event.response.id;
-        break;
-      case "response.done":
-        if (event.response.id === this._answering) this._answering = "";
-        if (this._refused) this.line?.send({ type: "response.create" });
-        this._refused = false;
-        break;
       case "error":
-        if (event.error.code === BUSY) {
-          this._refused = true;
-          this.line?.send({ type: "response.cancel" });
-        } else if (event.error.code !== null && event.error.code in ENDS) {
+        if (asked) break;
+        if (event.error.code !== null && event.error.code in ENDS) {
           this._end = new Problem(ENDS[event.error.code]);
         } else {
           console.warn(`the server: ${event.error.message}`);
@@ -242,7 +227,7 @@ export class Call extends EventTarget {
         this.changed("timings");
       }
       this.changed("tool");
-      if (this._connected) this._enter(this._standingPhase);
+      if (this.connected) this._enter(this._standingPhase);
     }
     if (event.type === "antiphon.clause" && this.timings.worded(now)) this.changed("timings");
     if (event.type === "response.done" || event.type === "conversation.item.input_audio_transcription.completed") {
@@ -272,49 +257,11 @@ export class Call extends EventTarget {
     if (way !== null && this.timings.heard(way.response, way.ms)) this.changed("timings");
   }
 
-  /** Says something in writing, and has it answered, as soon as there is a line. @param {string} text */
-  write(text) {
-    if (!this._connected) {
-      this.unsent.push(text);
-      return;
-    }
-    if (this._answering !== "") this.line?.send({ type: "response.cancel" });
-    const content = [{ type: "input_text", text }];
-    this.line?.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
-    this.line?.send({ type: "response.create" });
-  }
-
   /** @param {boolean} muted */
   mute(muted) {
     this.input.muted = muted;
     this.input.gate();
     this.changed("input");
-  }
-
-  /** Push-to-talk: the key goes down or up. @param {boolean} down */
-  hold(down) {
-    if (!this.preferences.all.pushToTalk || down === this.input.holding) return;
-    if (down && !this._connected) return;
-    this.input.holding = down;
-    this.input.gate();
-    if (!this._connected) {
-      this._letGo = true; // while the network was gone
-    } else if (down) {
-      this._heldAt = performance.now();
-      if (this._answering !== "") this.line?.send({ type: "response.cancel" });
-      this.line?.send({ type: "input_audio_buffer.clear" });
-    } else if (performance.now() - this._heldAt < TAP_MS) {
-      this.line?.send({ type: "input_audio_buffer.clear" }); // a tap says nothing, and stops the agent
-    } else {
-      this._askForAnswer();
-    }
-    this.changed("input");
-  }
-
-  /** To what was said while the key was held. */
-  _askForAnswer() {
-    this.line?.send({ type: "input_audio_buffer.commit" });
-    this.line?.send({ type: "response.create" });
   }
 
   /** Takes another microphone, or the one that is there again. */
@@ -364,10 +311,8 @@ export class Call extends EventTarget {
     const line = this.line;
     this.line = null;
     this._way = null;
-    this._connected = false;
-    this._answering = "";
-    this._refused = false;
-    this._letGo = false;
+    this.connected = false;
+    this.asking.forget();
     this.input.holding = false;
     this.input.wait();
     await Promise.all([this.input.close(), line?.close()]);
@@ -379,7 +324,7 @@ export class Call extends EventTarget {
 
   /** The line is gone. @param {string} reason */
   async _closed(reason) {
-    if (!this._connected) return;
+    if (!this.connected) return;
     if (this._end !== null) return this._fail(this._end);
     if (reason === "the server stops" || this._way === null) return this._fail(new Problem("lost", reason));
     return this._comeBack(this._way);
@@ -389,7 +334,7 @@ export class Call extends EventTarget {
   async _comeBack(way) {
     const { line, server, _attempt: attempt } = this;
     const wanted = () => attempt === this._attempt;
-    this._connected = false;
+    this.connected = false;
     this.input.wait();
     this._enter("reconnecting");
     let problem = null;
@@ -402,8 +347,6 @@ export class Call extends EventTarget {
     if (!wanted()) return;
     if (problem !== null) return this._fail(problem);
     this._standing();
-    if (this._letGo) this._askForAnswer();
-    this._letGo = false;
     await this.line?.useTrack(this.input.track);
     this._enter(this._standingPhase);
   }

@@ -67,12 +67,12 @@ export function showCaptions(call) {
     const text = message.value.trim();
     if (text === "") return;
     message.value = "";
-    call.write(text);
+    call.asking.write(text);
     if (!call.active) await call.start({ voice: false });
   });
   call.addEventListener("phase", () => {
-    if (call.active || call.unsent.length === 0) return;
-    message.value = [...call.unsent.splice(0), message.value].join(" ").trim(); // to be sent again
+    if (call.active || call.asking.unsent.length === 0) return;
+    message.value = [...call.asking.unsent.splice(0), message.value].join(" ").trim(); // to be sent again
   });
 }
 

@@ -75,9 +75,9 @@ export function showControl(call) {
   });
   mute.addEventListener("pointerdown", (event) => {
     mute.setPointerCapture(event.pointerId);
-    call.hold(true);
+    call.asking.hold(true);
   });
-  for (const end of ["pointerup", "pointercancel"]) mute.addEventListener(end, () => call.hold(false));
+  for (const end of ["pointerup", "pointercancel"]) mute.addEventListener(end, () => call.asking.hold(false));
   holdBySpace(call);
 
   call.addEventListener("phase", show);
@@ -120,12 +120,12 @@ function holdBySpace(call) {
   document.addEventListener("keydown", (event) => {
     if (!meant(event)) return;
     event.preventDefault();
-    if (!event.repeat) call.hold(true);
+    if (!event.repeat) call.asking.hold(true);
   });
   document.addEventListener("keyup", (event) => {
     if (!meant(event)) return;
     event.preventDefault();
-    call.hold(false);
+    call.asking.hold(false);
   });
-  window.addEventListener("blur", () => call.hold(false));
+  window.addEventListener("blur", () => call.asking.hold(false));
 }
