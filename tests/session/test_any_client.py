@@ -22,6 +22,7 @@ from antiphon.engines.scripted import ScriptedBrain, ScriptedSynthesizer
 from antiphon.engines.suite import Suite
 from antiphon.ids import ItemId, ReplyId
 from antiphon.session.meter import NoRecorder
+from antiphon.session.reply_context import NOT_UNDERSTOOD
 from antiphon.sim.caller import Caller, call, noise, scripted_suite
 from antiphon.sim.turn_rules import TurnRules
 from antiphon.sim.virtual_time import run_virtual
@@ -119,6 +120,10 @@ def told_to_fail(stage: str) -> str:
     return f"the scripted {stage} fails here, as it was told to"
 
 
+ERRORS = {None, told_to_fail("brain"), told_to_fail("synthesizer"), NOT_UNDERSTOOD}
+"""With which a reply may end; None is without."""
+
+
 async def talk(seed: int, *, paced: bool) -> None:
     chance = random.Random(seed)
     suite = some_engines(chance)
@@ -132,7 +137,7 @@ async def talk(seed: int, *, paced: bool) -> None:
     assert inspector.rules.closed
     assert not outlet.live
     assert {reply.status for reply in outlet} <= {"completed", "cancelled", "incomplete", "failed"}
-    assert {reply.error for reply in outlet} <= {None, *(told_to_fail(stage) for stage in ("brain", "synthesizer"))}
+    assert {reply.error for reply in outlet} <= ERRORS
     assert isinstance(suite.brain, ScriptedBrain)
     assert isinstance(suite.synthesizer, ScriptedSynthesizer)
     assert (suite.brain.running, suite.synthesizer.running) == (0, 0)

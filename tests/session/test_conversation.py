@@ -11,6 +11,7 @@ from antiphon.core.commands import CreateReply
 from antiphon.core.settings import ReplySettings, SessionSettings, TurnSettings
 from antiphon.core.speech import Message
 from antiphon.engines.scripted import ScriptedBrain, count_to
+from antiphon.session.reply_context import NOT_UNDERSTOOD
 from antiphon.sim.caller import Caller, call, noise, scripted_suite
 from antiphon.sim.heard_reply import HeardReply
 from antiphon.sim.virtual_time import run_virtual
@@ -183,7 +184,7 @@ def test_a_failing_engine_ends_its_turn_and_not_the_call(stage: str, paced: bool
             assert failed.status == "failed"
             assert failed.error
             if stage == "asr":
-                assert failed.error == "What was said could not be recognized"
+                assert failed.error == NOT_UNDERSTOOD
                 assert None in caller.outlet.transcripts.values()
             await caller.say("and again", after_ms=4000)
             answer = await caller.answer()

@@ -16,6 +16,8 @@ from antiphon.ids import TurnId
 from antiphon.session.recollection import Recollection
 from antiphon.session.transcripts import Transcripts
 
+NOT_UNDERSTOOD = "What was said could not be recognized"
+
 Messages = Callable[[], Awaitable[tuple[Message, ...]]]
 
 
@@ -95,7 +97,7 @@ class ReplyContext:
         """Raises EngineError: nothing can be said to what nobody understood."""
         item = self._conversation.find(turn)
         if item is not None and item.lost:
-            raise EngineError("What was said could not be recognized")
+            raise EngineError(NOT_UNDERSTOOD)
 
     def _resolved(self, entry: Message | ItemReference, hearing: bool) -> Message | None:
         """Of the context that a client gave. An item that was deleted meanwhile says nothing."""
