@@ -48,6 +48,19 @@ def test_what_tools_tell_and_who_takes_over_is_shown() -> None:
     assert lines == ["find tour: asking", "find tour: cancelled", "lost property answers from here on"]
 
 
+def test_an_answer_that_failed_is_told_with_its_reason() -> None:
+    console = Console(record=True, width=120, file=io.StringIO())
+    screen = Screen(Transcript(), console)
+    why = {"type": "failed", "error": {"message": "there is no model [any more]"}}
+    for response in ({"status": "completed"}, {"status": "failed", "status_details": why}, {"status": "failed"}):
+        screen.show(arrival("response.done", response=response))
+    lines = [line.strip() for line in console.export_text().splitlines()]
+    assert lines == [
+        "the answer failed: there is no model [any more]",
+        "the answer failed: the server does not say why",
+    ]
+
+
 def test_what_was_said_before_is_shown_first() -> None:
     transcript = Transcript()
     transcript.read(arrival("antiphon.conversation", conversation_id="conv_1", items=3))

@@ -83,6 +83,9 @@ class Screen:
                 before, self._agent = self._agent, arrival.text("agent")
                 if before not in ("", self._agent):
                     self.say(f"       {_in_words(self._agent)} answers from here on")
+            case "response.done" if arrival.child("response").get("status") == "failed":
+                why = (arrival.child("response").get("status_details") or {}).get("error") or {}
+                self.say(f"       the answer failed: {why.get('message') or 'the server does not say why'}")
             case "antiphon.tool" if arrival.text("status") not in ("running", "completed"):
                 told = arrival.text("text") or arrival.text("status")
                 self.say(f"       {_in_words(arrival.text('name'))}: {told}")
