@@ -156,12 +156,7 @@ async def test_push_to_talk_answers_when_the_key_is_let_go(server: str, ask: Ask
     file = microphone_file(tmp_path / "speech.wav", [2.5, ask("What is the capital of France?"), 1.5] * 4)
     async with browsing(file) as chromium:
         visit = await chromium.visit(f"{server}/?transport=websocket")
-        await visit.page.click("#open-settings")
-        await visit.page.get_by_label("Push to talk").check()
-        await visit.page.keyboard.press("Escape")
-        await visit.page.click("#control")
-        await visit.phase("ready")
-        await visit.page.focus("#control")
+        await visit.by_key()
         await visit.page.keyboard.down("Space")
         loud = "Number(document.getElementById('level-in').style.getPropertyValue('--level'))"
         await visit.until(f"{loud} > 0.5")

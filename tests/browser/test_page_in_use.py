@@ -149,12 +149,7 @@ async def test_what_is_said_while_the_network_is_gone_is_heard(server: str, ask:
     file = microphone_file(tmp_path / "speech.wav", [3.0, ask("What is the capital of France?"), 20.0])
     async with relayed(server) as relay, browsing(file) as chromium:
         visit = await chromium.visit(relay.url)
-        await visit.page.click("#open-settings")
-        await visit.page.get_by_label("Push to talk").check()
-        await visit.page.keyboard.press("Escape")
-        await visit.page.click("#control")
-        await visit.phase("ready")
-        await visit.page.focus("#control")
+        await visit.by_key()
         await visit.page.keyboard.down("Space")
         await visit.until(f"{LEVEL} > 0.3")
         relay.down = True
@@ -176,12 +171,7 @@ async def test_a_tap_on_the_key_stops_the_agent_and_asks_nothing(tmp_path: Path)
     file = microphone_file(tmp_path / "speech.wav", [30.0])
     async with scripted_server(**slow) as server, browsing(file) as chromium:
         visit = await chromium.visit(f"{server.url}/?transport=websocket")
-        await visit.page.click("#open-settings")
-        await visit.page.get_by_label("Push to talk").check()
-        await visit.page.keyboard.press("Escape")
-        await visit.page.click("#control")
-        await visit.phase("ready")
-        await visit.page.focus("#control")
+        await visit.by_key()
         await visit.page.keyboard.down("Space")
         await visit.phase("listening")
         assert await visit.page.inner_text("#hint") == "Let go to send."

@@ -147,6 +147,15 @@ class Visit:
         except Error as error:
             raise AssertionError(f"{condition} never came: {await self.look()}\n{self.errors}") from error
 
+    async def by_key(self) -> None:
+        """Begins a conversation with push-to-talk: the space bar is the key."""
+        await self.page.click("#open-settings")
+        await self.page.get_by_label("Push to talk").check()
+        await self.page.keyboard.press("Escape")
+        await self.page.click("#control")
+        await self.phase("ready")
+        await self.page.focus("#control")
+
     async def event(self, kind: str) -> None:
         """Waits for the server's first event of a type."""
         await self.until("tap.events.some(({type}) => type === argument)", kind)
