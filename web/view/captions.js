@@ -15,21 +15,21 @@ export function showCaptions(call) {
   const items = new Map();
 
   let following = true; // the end is in sight, and stays so until somebody scrolls up
-  let last = { top: 0, height: 0 };
+  let lastHeight = 0;
   const follow = () => {
-    // Somebody may have scrolled up just now, which is told only with the next frame.
-    if (scroll.clientHeight === last.height && scroll.scrollTop < last.top - NEAR_END) following = false;
     if (following) scroll.scrollTop = scroll.scrollHeight;
   };
-  scroll.addEventListener("scroll", () => {
-    const { scrollTop: top, clientHeight: height, scrollHeight } = scroll;
-    const resized = height !== last.height; // which moves what is seen, too
-    last = { top, height };
-    if (!resized && height > 0) following = scrollHeight - top - height < NEAR_END;
-  });
+  const look = () => {
+    const { scrollTop, clientHeight: height, scrollHeight } = scroll;
+    const resized = height !== lastHeight; // which moves what is seen, too
+    lastHeight = height;
+    if (!resized && height > 0) following = scrollHeight - scrollTop - height < NEAR_END;
+  };
+  scroll.addEventListener("scroll", look);
   new ResizeObserver(follow).observe(scroll);
 
   const show = () => {
+    look(); // the event comes a moment after somebody has scrolled
     const { thoughts } = call.preferences.all;
     const entries = call.conversation.entries.filter(({ role }) => role !== "mind" || thoughts);
     document.body.dataset.room = entries.length === 0 ? "empty" : "full";
