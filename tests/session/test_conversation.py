@@ -208,6 +208,19 @@ def test_what_is_said_of_itself_to_a_turn_that_was_not_understood_is_said() -> N
     run_virtual(main())
 
 
+def test_a_given_text_is_said_to_a_turn_that_was_not_understood() -> None:
+    async def main() -> None:
+        settings = SessionSettings(TurnSettings(paced=True, create_response=False), transcription=True)
+        async with call(scripted_suite(asr="fail_on=1"), settings) as caller:
+            await caller.say("tell me something")
+            await caller.until(lambda: None in caller.outlet.transcripts.values())
+            caller.session.post(CreateReply(caller.session.ids.reply(), ReplySettings(), text="one two"))
+            answer = await caller.answer()
+            assert (answer.status, answer.transcript) == ("completed", "one two")
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("after_ms", [0, 30, 250, 300, 700, 2000])
 @pytest.mark.parametrize("paced", [True, False])
 def test_hanging_up_ends_everything_once(after_ms: int, paced: bool) -> None:

@@ -184,8 +184,9 @@ class Replies:
         else:
             settings = self._settings.reply if command is None else command.settings
             span = self._offered.pop(reply, None)
-            context = self._context.of(command, None if answered is None else answered.id) if span is None else nothing
             brain = None if command is None or command.text is None else GivenText(command.text)
+            turn = None if answered is None or brain is not None else answered.id  # a given text answers to nothing
+            context = self._context.of(command, turn) if span is None else nothing
             live = self._begin(reply, group, settings, context, side=side, brain=brain, span=span)
         live.answers, live.asked = answered, command is not None
         self.live.begin(live)
